@@ -1,0 +1,58 @@
+package deploy
+
+import (
+	"context"
+	"io"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// CodeResolver finds the newest commit of a branch and fetches it. Implemented by source/git.
+type CodeResolver interface {
+	// ResolveCommit returns the full id of the branch's newest commit.
+	ResolveCommit(ctx context.Context, code platform.CodeSource) (string, error)
+	// Fetch checks commit out (shallow, without .git) into the empty or missing folder dir.
+	Fetch(ctx context.Context, code platform.CodeSource, commit, dir string, log io.Writer) error
+}
+
+// ImageResolver finds what a tag means now. Implemented by source/registry.
+type ImageResolver interface {
+	// ResolveImage returns a pullable reference with the digest of the linux/amd64 image: host/name@sha256:….
+	ResolveImage(ctx context.Context, identifier string) (string, error)
+}
+
+// Builder turns a checked-out repository into an image. Implemented by build.
+type Builder interface {
+	Build(ctx context.Context, request BuildRequest) (BuildResult, error)
+}
+
+// BuildRequest says what to build.
+type BuildRequest struct {
+	ServiceID   platform.ServiceID
+	ServiceName string
+	Code        platform.CodeSource
+	Tags        map[string]string
+	// Dir is the checked-out repository's root.
+	Dir string
+	// ImageName is the name that the backend's image store must hold the result under.
+	ImageName string
+	// Log takes the build's output, a line at a time, each prefixed with its phase.
+	Log io.Writer
+}
+
+// BuildResult is the image and how to start it, as apprunner.yaml or CodeConfigurationValues say.
+type BuildResult struct {
+	ImageDigest string
+	Process     platform.Process
+}
+
+// Router is the data plane as a deployment sees it. Implemented by proxy.
+type Router interface {
+	// SetRoute replaces the route of route.Host in one step.
+	SetRoute(route platform.Route)
+	// RemoveRoute forgets a host.
+	RemoveRoute(host string)
+	// Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends (nil in
+	// both cases); it returns how many requests were still in flight.
+	Drain(ctx context.Context, instances []platform.InstanceID) int
+}

@@ -1,0 +1,35 @@
+package platform
+
+import "time"
+
+// InstanceState is our finer internal phase; the API has no status for instances.
+type InstanceState string
+
+const (
+	InstanceStateRunning InstanceState = "RUNNING"
+	InstanceStateFrozen  InstanceState = "FROZEN"
+	InstanceStateExited  InstanceState = "EXITED"
+)
+
+// Instance is one running copy of a Revision, as its backend sees it.
+type Instance struct {
+	ID         InstanceID
+	ServiceID  ServiceID
+	RevisionID RevisionID
+	State      InstanceState
+	// Address is host:port where the app should listen; empty once exited.
+	Address   string
+	StartedAt time.Time
+	// Exit says how it ended; nil while it runs.
+	Exit *Exit
+}
+
+// Exit is how an Instance ended.
+type Exit struct {
+	Code int
+	At   time.Time
+	// IsOutOfMemory says that the kernel killed it for exceeding its memory limit.
+	IsOutOfMemory bool
+	// IsOverStorage says that apron killed it for exceeding its limit of writable storage.
+	IsOverStorage bool
+}

@@ -1,0 +1,116 @@
+package platform
+
+import (
+	"slices"
+	"time"
+)
+
+// OperationType is what an Operation does.
+type OperationType string
+
+const (
+	OperationCreateService   OperationType = "CREATE_SERVICE"
+	OperationStartDeployment OperationType = "START_DEPLOYMENT"
+	OperationUpdateService   OperationType = "UPDATE_SERVICE"
+	OperationPauseService    OperationType = "PAUSE_SERVICE"
+	OperationResumeService   OperationType = "RESUME_SERVICE"
+	OperationDeleteService   OperationType = "DELETE_SERVICE"
+)
+
+// OperationStatus is the status that ListOperations shows.
+type OperationStatus string
+
+const (
+	OperationStatusPending            OperationStatus = "PENDING"
+	OperationStatusInProgress         OperationStatus = "IN_PROGRESS"
+	OperationStatusSucceeded          OperationStatus = "SUCCEEDED"
+	OperationStatusFailed             OperationStatus = "FAILED"
+	OperationStatusRollbackInProgress OperationStatus = "ROLLBACK_IN_PROGRESS"
+	OperationStatusRollbackSucceeded  OperationStatus = "ROLLBACK_SUCCEEDED"
+	OperationStatusRollbackFailed     OperationStatus = "ROLLBACK_FAILED"
+)
+
+// operationEdges are the moves an OperationStatus may make.
+var operationEdges = map[OperationStatus][]OperationStatus{
+	OperationStatusPending:            {OperationStatusInProgress, OperationStatusFailed},
+	OperationStatusInProgress:         {OperationStatusSucceeded, OperationStatusFailed, OperationStatusRollbackInProgress},
+	OperationStatusRollbackInProgress: {OperationStatusRollbackSucceeded, OperationStatusRollbackFailed},
+}
+
+// CanBecome says whether an operation may move from s to next. A terminal status never changes.
+func (s OperationStatus) CanBecome(next OperationStatus) bool {
+	return slices.Contains(operationEdges[s], next)
+}
+
+// IsTerminal says whether s never changes again.
+func (s OperationStatus) IsTerminal() bool { return len(operationEdges[s]) == 0 }
+
+// Operation is the durable record of asynchronous work on one Service.
+type Operation struct {
+	ID        OperationID
+	ServiceID ServiceID
+	// ServiceARN is the API's TargetArn.
+	ServiceARN string
+	Type       OperationType
+	Status     OperationStatus
+	StartedAt  time.Time
+	UpdatedAt  time.Time
+	EndedAt    *time.Time
+
+	// Previous is how the Service was before, to go back to when the operation fails; nil for a creation.
+	Previous *Before `json:",omitempty"`
+	// Steps are those begun so far, in order.
+	Steps []StepRecord
+	// Progress is what the steps found out, so that a step after a crash need not ask again.
+	Progress Progress
+	// Failure is the first cause; nil unless the operation failed or was rolled back.
+	Failure *Failure `json:",omitempty"`
+	// LeaseTerm counts the claims of this operation. A writer with an older term is refused (store.ErrConflict).
+	LeaseTerm int
+}
+
+// Before is how a Service was when an Operation began.
+type Before struct {
+	Status        ServiceStatus
+	Configuration Configuration
+}
+
+// StepState is how far one Step came.
+type StepState string
+
+const (
+	StepStateRunning   StepState = "RUNNING"
+	StepStateSucceeded StepState = "SUCCEEDED"
+	StepStateFailed    StepState = "FAILED"
+)
+
+// StepRecord is the outcome of one Step.
+type StepRecord struct {
+	Name      string
+	State     StepState
+	StartedAt time.Time
+	EndedAt   *time.Time
+	// Detail is one short line for people: "commit 1a2b3c4", "2 instances on 2 addresses".
+	Detail string `json:",omitempty"`
+}
+
+// Progress is what the steps of an Operation found out.
+type Progress struct {
+	Commit string `json:",omitempty"`
+	// ImageReference is the resolved reference with its digest, for a pull.
+	ImageReference string `json:",omitempty"`
+	// Revision is the one being deployed, once it is complete.
+	RevisionID RevisionID `json:",omitempty"`
+	// HasSwitched says that the route points to the new Revision: from here on there is no going back.
+	HasSwitched bool `json:",omitempty"`
+}
+
+// Failure is why an Operation failed, for a person.
+type Failure struct {
+	// Step is the name of the step that failed.
+	Step string
+	// Cause is one plain sentence without secrets.
+	Cause string
+	// Evidence is the last lines of the output that led to it, oldest first.
+	Evidence []string `json:",omitempty"`
+}

@@ -1,0 +1,119 @@
+// Package store is what apron remembers, by noun. store/sqlite implements it on one machine; store/storetest is the
+// suite that every implementation passes.
+//
+// One public method is one transaction. What a caller branches on are the sentinels below, made in one function per
+// implementation from the driver's codes.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+var (
+	// ErrNotFound says that there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that the row is not in the state that the write asked for: a name is taken, a status does not
+	// allow it, or a lease has a newer term.
+	ErrConflict = errors.New("conflict")
+)
+
+// Store is everything that is remembered.
+type Store interface {
+	Services
+	Operations
+	Revisions
+	Close() error
+}
+
+// Services remembers services.
+type Services interface {
+	// CreateService inserts service and its CREATE_SERVICE operation. ErrConflict when the name is taken by a service
+	// that is not DELETED.
+	CreateService(ctx context.Context, service platform.Service, operation platform.Operation) error
+	// ServiceByID returns one service, deleted ones too. ErrNotFound.
+	ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error)
+	// ServiceByName returns the service of that name that is not DELETED. ErrNotFound.
+	ServiceByName(ctx context.Context, name string) (platform.Service, error)
+	// ListServices returns services in order of creation (CreatedAt, then ID), deleted ones left out.
+	ListServices(ctx context.Context, page ServicePage) ([]platform.Service, error)
+	// UpdateTags replaces the tags of a service. ErrNotFound.
+	UpdateTags(ctx context.Context, id platform.ServiceID, tags map[string]string) error
+}
+
+// ServicePage says which services to list.
+type ServicePage struct {
+	// After is the last service of the page before; nil for the first page.
+	After *ServiceCursor
+	// Limit is the most rows returned; 0 means all.
+	Limit int
+}
+
+// ServiceCursor names a place in the list of services.
+type ServiceCursor struct {
+	CreatedAt time.Time
+	ID        platform.ServiceID
+}
+
+// Operations remembers operations and moves services with them.
+type Operations interface {
+	// StartOperation inserts a PENDING operation for operation.ServiceID if the service's status is one of allowed,
+	// and sets the service OPERATION_IN_PROGRESS, in one transaction. change, when not nil, edits the service in that
+	// transaction (its Configuration, for an update). It fills operation.Previous from the service as it was.
+	// ErrNotFound without such a service, a *StatusError (an ErrConflict) when the status does not allow it.
+	StartOperation(ctx context.Context, operation platform.Operation, allowed []platform.ServiceStatus,
+		change func(*platform.Service) error) (platform.Service, platform.Operation, error)
+	// OperationByID returns one operation. ErrNotFound.
+	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
+	// ListOperations returns a service's operations, newest first (StartedAt, then ID, both descending).
+	ListOperations(ctx context.Context, service platform.ServiceID, page OperationPage) ([]platform.Operation, error)
+	// ClaimOperation takes the oldest operation that is not terminal and not leased at now, leases it to owner until
+	// until, and raises its LeaseTerm by one. ErrNotFound when there is none.
+	ClaimOperation(ctx context.Context, owner string, now, until time.Time) (platform.Operation, error)
+	// RenewLease prolongs the lease of the given term. ErrConflict when the term is not the current one.
+	RenewLease(ctx context.Context, id platform.OperationID, term int, until time.Time) error
+	// SaveOperation writes operation back. ErrConflict when operation.LeaseTerm is not the current term or the stored
+	// status cannot become the new one. edit, when not nil, changes the service in the same transaction; that is how
+	// a step moves the service and its own record together.
+	SaveOperation(ctx context.Context, operation platform.Operation, edit func(*platform.Service)) error
+	// PruneOperations removes the oldest terminal operations of a service beyond keep.
+	PruneOperations(ctx context.Context, service platform.ServiceID, keep int) error
+	// ReleaseLeases ends all leases of owner at once, for a clean stop or a start after a crash.
+	ReleaseLeases(ctx context.Context, owner string) error
+}
+
+// OperationPage says which operations to list.
+type OperationPage struct {
+	After *OperationCursor
+	Limit int
+}
+
+// OperationCursor names a place in a service's list of operations.
+type OperationCursor struct {
+	StartedAt time.Time
+	ID        platform.OperationID
+}
+
+// Revisions remembers what was deployed.
+type Revisions interface {
+	// CreateRevision inserts revision, numbering it after the service's newest, and returns it as stored. It is
+	// idempotent by ID: a second call returns the first one's row.
+	CreateRevision(ctx context.Context, revision platform.Revision) (platform.Revision, error)
+	// RevisionByID returns one revision. ErrNotFound.
+	RevisionByID(ctx context.Context, id platform.RevisionID) (platform.Revision, error)
+	// ListRevisions returns a service's revisions, newest first.
+	ListRevisions(ctx context.Context, service platform.ServiceID) ([]platform.Revision, error)
+	// DeleteRevision removes one. Unknown ids are done already.
+	DeleteRevision(ctx context.Context, id platform.RevisionID) error
+}
+
+// StatusError says that a service's status does not allow an operation.
+type StatusError struct{ Status platform.ServiceStatus }
+
+func (e *StatusError) Error() string { return "service status is " + string(e.Status) }
+
+// Is makes a StatusError an ErrConflict.
+func (e *StatusError) Is(target error) bool { return target == ErrConflict }
