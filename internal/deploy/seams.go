@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -52,7 +53,31 @@ type Router interface {
 	SetRoute(route platform.Route)
 	// RemoveRoute forgets a host.
 	RemoveRoute(host string)
-	// Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends (nil in
-	// both cases); it returns how many requests were still in flight.
+	// Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends; it
+	// returns how many requests were still in flight.
 	Drain(ctx context.Context, instances []platform.InstanceID) int
+}
+
+// Prober asks an instance whether it is ready. Implemented by proxy.
+type Prober interface {
+	// Probe asks once; the error says what happened in words.
+	Probe(ctx context.Context, address string, check platform.HealthCheck) error
+	// WaitHealthy probes every so often until check.HealthyThreshold answers in a row were good; when ctx ends first
+	// it returns the last reason.
+	WaitHealthy(ctx context.Context, address string, check platform.HealthCheck, every time.Duration) error
+}
+
+// Logs is where deployments and instances write, and where the cause of a failure is read back from. Implemented by
+// telemetry.
+type Logs interface {
+	// Event adds a line to the service's event log.
+	Event(service platform.ServiceID, format string, args ...any)
+	// Deployment opens the log of one operation.
+	Deployment(service platform.ServiceID, operation platform.OperationID) io.WriteCloser
+	// InstancePath is the file that takes an instance's output.
+	InstancePath(service platform.ServiceID, instance platform.InstanceID) string
+	// LastLines returns the last n lines of a stream ("instance/ID", "deployment/ID", "events"), oldest first.
+	LastLines(service platform.ServiceID, stream string, n int) []string
+	// RemoveService removes all logs of a service.
+	RemoveService(service platform.ServiceID)
 }

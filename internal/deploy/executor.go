@@ -1,0 +1,331 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// Executor holds the steps that operations are made of. Each method is idempotent and safe to run again after a crash.
+type Executor struct {
+	Store   store.Revisions
+	Backend compute.Backend
+	Images  compute.Images
+	Code    CodeResolver
+	Image   ImageResolver
+	Builder Builder
+	Prober  Prober
+	Router  Router
+	Routes  *Routes
+	Logs    Logs
+	Log     *slog.Logger
+	// SourcesDir is where repositories are checked out while they are built.
+	SourcesDir string
+	// HealthTimeout is how long new instances have to become ready.
+	HealthTimeout time.Duration
+	// Builds bounds how many builds run at a time.
+	Builds chan struct{}
+}
+
+const (
+	// StorageBytes is what an instance may write to its file system (App Runner: 3 GB storage).
+	StorageBytes = 3 << 30
+	// KeepRevisions is how many revisions of a service stay, with their images.
+	KeepRevisions = 10
+	// StopGrace is how long an instance has between SIGTERM and SIGKILL.
+	StopGrace = 10 * time.Second
+	// probeEvery is how often a new instance is probed until it is ready.
+	probeEvery = 50 * time.Millisecond
+	// evidenceLines is how much of an app's last output goes into a failure.
+	evidenceLines = 20
+	// imageHost is the name under which images of services are kept; it is never resolved.
+	imageHost = "apron.local/service/"
+)
+
+// ImageName is the name under which the backend keeps the image of a revision.
+func ImageName(service platform.ServiceID, revision platform.RevisionID) string {
+	return imageHost + string(service) + ":" + string(revision)
+}
+
+// Resolve finds what the source means now: the newest commit of the branch, or the digest of the tag.
+func (e *Executor) Resolve(ctx context.Context, source platform.Source, progress *platform.Progress) (detail string, err error) {
+	if source.Code != nil {
+		if progress.Commit == "" {
+			if progress.Commit, err = e.Code.ResolveCommit(ctx, *source.Code); err != nil {
+				return "", err
+			}
+		}
+		return fmt.Sprintf("commit %.7s of branch %s", progress.Commit, source.Code.Branch), nil
+	}
+	if progress.ImageReference == "" {
+		if progress.ImageReference, err = e.Image.ResolveImage(ctx, source.Image.Identifier); err != nil {
+			return "", err
+		}
+	}
+	return progress.ImageReference, nil
+}
+
+// Fetch checks the commit out into a folder of the operation's own.
+func (e *Executor) Fetch(ctx context.Context, operation platform.Operation, service platform.Service) error {
+	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+		return err
+	}
+	dir := e.sourceDir(operation.ID)
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	partial := dir + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return fmt.Errorf("clear a checkout that was cut short: %w", err)
+	}
+	if err := os.MkdirAll(e.SourcesDir, 0o700); err != nil {
+		return fmt.Errorf("make the folder of checkouts: %w", err)
+	}
+	log := e.Logs.Deployment(service.ID, operation.ID)
+	defer log.Close()
+	if err := e.Code.Fetch(ctx, *service.Configuration.Source.Code, operation.Progress.Commit, partial, log); err != nil {
+		return err
+	}
+	return os.Rename(partial, dir)
+}
+
+// Build builds the fetched source and records the Revision.
+func (e *Executor) Build(ctx context.Context, operation platform.Operation, service platform.Service) error {
+	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+		return err
+	}
+	select {
+	case e.Builds <- struct{}{}:
+		defer func() { <-e.Builds }()
+	case <-ctx.Done():
+		return platform.Explain(context.Cause(ctx), "No build could start in time because other builds were running. Start the deployment again.")
+	}
+	log := e.Logs.Deployment(service.ID, operation.ID)
+	defer log.Close()
+	id := platform.RevisionIDFor(operation.ID)
+	result, err := e.Builder.Build(ctx, BuildRequest{
+		ServiceID: service.ID, ServiceName: service.Name, Code: *service.Configuration.Source.Code, Tags: service.Tags,
+		Dir: e.sourceDir(operation.ID), ImageName: ImageName(service.ID, id), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	return e.createRevision(ctx, operation, service, result.ImageDigest, result.Process)
+}
+
+// Pull fetches the resolved image and records the Revision.
+func (e *Executor) Pull(ctx context.Context, operation platform.Operation, service platform.Service) error {
+	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+		return err
+	}
+	log := e.Logs.Deployment(service.ID, operation.ID)
+	defer log.Close()
+	name := ImageName(service.ID, platform.RevisionIDFor(operation.ID))
+	image, err := e.Images.Pull(ctx, name, operation.Progress.ImageReference, log)
+	if err != nil {
+		return err
+	}
+	process, err := imageProcess(*service.Configuration.Source.Image)
+	if err != nil {
+		return err
+	}
+	return e.createRevision(ctx, operation, service, image.Digest, process)
+}
+
+// Reuse records a Revision with the active one's image and the service's new configuration, for an update that does
+// not change the source.
+func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, service platform.Service) error {
+	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+		return err
+	}
+	active, err := e.Store.RevisionByID(ctx, service.ActiveRevisionID)
+	if err != nil {
+		return fmt.Errorf("read the active revision: %w", err)
+	}
+	process := active.Process
+	if image := service.Configuration.Source.Image; image != nil {
+		if process, err = imageProcess(*image); err != nil {
+			return err
+		}
+	}
+	revision := active
+	revision.ID = platform.RevisionIDFor(operation.ID)
+	revision.CreatedAt = operation.StartedAt
+	revision.Process = process
+	revision.Configuration = service.Configuration
+	_, err = e.Store.CreateRevision(ctx, revision)
+	return err
+}
+
+// StartInstances starts the instances of a revision that the operation brings up, and returns them.
+func (e *Executor) StartInstances(ctx context.Context, operation platform.Operation, service platform.Service, revision platform.Revision) ([]platform.Instance, error) {
+	size := max(revision.Configuration.AutoScaling.MinSize, 1)
+	instances := make([]platform.Instance, size)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i := range instances {
+		group.Go(func() (err error) {
+			instances[i], err = e.start(ctx, platform.InstanceIDFor(operation.ID, i), service, revision)
+			return err
+		})
+	}
+	return instances, group.Wait()
+}
+
+// AwaitHealthy waits until every instance is ready, and fails as soon as one of them ended or the time is over.
+func (e *Executor) AwaitHealthy(ctx context.Context, service platform.Service, revision platform.Revision, instances []platform.Instance) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, instance := range instances {
+		group.Go(func() error { return e.awaitHealthy(ctx, service, revision, instance) })
+	}
+	return group.Wait()
+}
+
+// Endpoints turns ready instances into what a Route holds.
+func Endpoints(instances []platform.Instance) []platform.Endpoint {
+	endpoints := make([]platform.Endpoint, len(instances))
+	for i, instance := range instances {
+		endpoints[i] = platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
+	}
+	return endpoints
+}
+
+// Unwanted lists the service's instances that do not belong to keep. With an empty keep, all of them.
+func (e *Executor) Unwanted(ctx context.Context, service platform.ServiceID, keep platform.RevisionID) ([]platform.InstanceID, error) {
+	all, err := e.Backend.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list instances: %w", err)
+	}
+	var ids []platform.InstanceID
+	for _, instance := range all {
+		if instance.ServiceID == service && (keep == "" || instance.RevisionID != keep) {
+			ids = append(ids, instance.ID)
+		}
+	}
+	return ids, nil
+}
+
+// StopInstances stops the instances and waits until they are gone.
+func (e *Executor) StopInstances(ctx context.Context, ids []platform.InstanceID, grace time.Duration) error {
+	var group errgroup.Group
+	group.SetLimit(16)
+	for _, id := range ids {
+		group.Go(func() error { return e.Backend.Stop(ctx, id, grace) })
+	}
+	return group.Wait()
+}
+
+// Cleanup removes what an operation needed only while it ran.
+func (e *Executor) Cleanup(operation platform.OperationID) error {
+	return errors.Join(os.RemoveAll(e.sourceDir(operation)), os.RemoveAll(e.sourceDir(operation)+".partial"))
+}
+
+// Discard removes a revision that never served, with its image.
+func (e *Executor) Discard(ctx context.Context, service platform.ServiceID, revision platform.RevisionID) error {
+	return errors.Join(
+		e.Images.Remove(ctx, ImageName(service, revision)),
+		e.Store.DeleteRevision(ctx, revision),
+	)
+}
+
+// PruneRevisions removes the service's revisions beyond the newest keep, but never the active one; their images go
+// once no other revision has the same.
+func (e *Executor) PruneRevisions(ctx context.Context, service platform.Service, keep int) error {
+	revisions, err := e.Store.ListRevisions(ctx, service.ID)
+	if err != nil {
+		return fmt.Errorf("list revisions: %w", err)
+	}
+	if len(revisions) <= keep {
+		return nil
+	}
+	kept, gone := revisions[:keep:keep], revisions[keep:]
+	var errs []error
+	for _, revision := range gone {
+		if revision.ID == service.ActiveRevisionID {
+			kept = append(kept, revision)
+			continue
+		}
+		errs = append(errs, e.Store.DeleteRevision(ctx, revision.ID))
+		if !slices.ContainsFunc(kept, func(k platform.Revision) bool { return k.Image == revision.Image }) {
+			errs = append(errs, e.Images.Remove(ctx, revision.Image))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// RemoveService removes all that is left of a deleted service but its record: revisions, images and logs.
+func (e *Executor) RemoveService(ctx context.Context, service platform.ServiceID) error {
+	revisions, err := e.Store.ListRevisions(ctx, service)
+	if err != nil {
+		return fmt.Errorf("list revisions: %w", err)
+	}
+	var errs []error
+	for _, revision := range revisions {
+		errs = append(errs, e.Images.Remove(ctx, revision.Image), e.Store.DeleteRevision(ctx, revision.ID))
+	}
+	e.Logs.RemoveService(service)
+	return errors.Join(errs...)
+}
+
+func (e *Executor) sourceDir(operation platform.OperationID) string {
+	return filepath.Join(e.SourcesDir, string(operation))
+}
+
+// hasRevision says whether the operation has recorded its revision, so that its source is not needed any more.
+func (e *Executor) hasRevision(ctx context.Context, operation platform.Operation) (bool, error) {
+	_, err := e.Store.RevisionByID(ctx, platform.RevisionIDFor(operation.ID))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, digest string, process platform.Process) error {
+	id := platform.RevisionIDFor(operation.ID)
+	_, err := e.Store.CreateRevision(ctx, platform.Revision{
+		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: digest,
+		Commit: operation.Progress.Commit, Process: process, Configuration: service.Configuration,
+	})
+	if err != nil {
+		return fmt.Errorf("record the revision: %w", err)
+	}
+	return nil
+}
+
+// imageProcess is how an image source's app is started.
+func imageProcess(image platform.ImageSource) (platform.Process, error) {
+	port, err := strconv.Atoi(image.Port)
+	if err != nil {
+		return platform.Process{}, fmt.Errorf("port %q: %w", image.Port, err)
+	}
+	return platform.Process{Command: image.StartCommand, Port: port, Environment: image.Environment, Secrets: image.Secrets}, nil
+}
+
+// shellCharacters are those that make a start command need a shell.
+const shellCharacters = "$&|;<>(){}[]*?~`'\"\\!#\n"
+
+// CommandArgs turns a start command into arguments. A plain command is split at white space, so that it also runs in
+// an image without a shell; one that uses quotes, variables, chains or assignments is given to /bin/sh.
+func CommandArgs(command string) []string {
+	fields := strings.Fields(command)
+	if len(fields) == 0 {
+		return nil
+	}
+	if strings.ContainsAny(command, shellCharacters) || strings.Contains(fields[0], "=") {
+		return []string{"/bin/sh", "-c", command}
+	}
+	return fields
+}

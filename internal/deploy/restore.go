@@ -1,0 +1,79 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// restoreProbe is how long an adopted instance may take to answer its one probe before apron opens its listeners; one
+// that needs longer joins the route later.
+const restoreProbe = time.Second
+
+// Restore builds all routes from the store and from the instances that still run, as at the start of apron. Instances
+// that answer are routed to at once, so that a restart is not noticed once the listeners are open.
+func (s *Supervisor) Restore(ctx context.Context) error {
+	instances, err := s.executor.Backend.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list instances: %w", err)
+	}
+	services, err := s.services.ListServices(ctx, store.ServicePage{})
+	if err != nil {
+		return fmt.Errorf("list services: %w", err)
+	}
+	byRevision := map[platform.RevisionID][]platform.Instance{}
+	for _, instance := range instances {
+		byRevision[instance.RevisionID] = append(byRevision[instance.RevisionID], instance)
+	}
+	var group errgroup.Group
+	group.SetLimit(64)
+	for _, service := range services {
+		group.Go(func() error { return s.restore(ctx, service, byRevision[service.ActiveRevisionID]) })
+	}
+	return group.Wait()
+}
+
+func (s *Supervisor) restore(ctx context.Context, service platform.Service, instances []platform.Instance) error {
+	switch {
+	case service.IsServing:
+	case service.ActiveRevisionID != "":
+		s.executor.Routes.Pause(service)
+		return nil
+	default:
+		s.executor.Routes.Starting(service)
+		return nil
+	}
+	revision, err := s.executor.Store.RevisionByID(ctx, service.ActiveRevisionID)
+	if err != nil {
+		return fmt.Errorf("read the active revision of %s: %w", service.Name, err)
+	}
+	var (
+		probes    sync.WaitGroup
+		mu        sync.Mutex // guards endpoints
+		endpoints []platform.Endpoint
+	)
+	for _, instance := range instances {
+		if instance.State != platform.InstanceStateRunning {
+			continue
+		}
+		probes.Go(func() {
+			asking, cancel := context.WithTimeout(ctx, restoreProbe)
+			defer cancel()
+			if s.executor.Prober.Probe(asking, instance.Address, revision.Configuration.HealthCheck) != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			endpoints = append(endpoints, platform.Endpoint{InstanceID: instance.ID, Address: instance.Address})
+		})
+	}
+	probes.Wait()
+	s.executor.Routes.Serve(service, endpoints)
+	return nil
+}

@@ -1,0 +1,22 @@
+// Package operation runs durable operations: it accepts them, claims them with a lease, runs their steps, resumes them
+// after a crash, and rolls them back when a step fails before the route has switched.
+//
+// # What holds at any time
+//
+//   - A service has at most one operation that is not terminal; the store refuses a second.
+//   - An operation is run by whoever holds its lease. Each claim raises the lease's term, and a writer with an older
+//     term can write nothing, so that a worker that was paused for long does no harm when it wakes.
+//   - Every step is idempotent and asks by itself whether its work is done. After a crash the steps are therefore simply
+//     run again from the first; those whose effect is there return at once.
+//   - The switch is the point of no return. It is one transaction: the operation is marked as switched and the service
+//     gets its new active revision. Before it, any failure takes the new instances away and leaves the service as it
+//     was; after it, the operation succeeds, and what cannot be tidied up at once is left to the Supervisor.
+//
+// # Roads
+//
+//	create, deploy   resolve -> fetch -> build | pull -> start -> health check -> switch -> drain -> stop
+//	update           as deploy; where the source stays the same: reuse -> start -> health check -> switch -> …
+//	pause            switch off -> drain -> stop
+//	resume           start -> health check -> switch
+//	delete           switch off -> drain -> stop -> remove
+package operation

@@ -1,0 +1,93 @@
+package operation
+
+import (
+	"fmt"
+
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// What App Runner calls a deployment's trigger in its event log.
+var triggers = map[platform.OperationType]string{
+	platform.OperationCreateService:   "SERVICE_CREATE",
+	platform.OperationUpdateService:   "SERVICE_UPDATE",
+	platform.OperationStartDeployment: "SERVICE_DEPLOY",
+}
+
+// announce writes the beginning of an operation into the service's event log, in App Runner's words.
+func (r *run) announce() {
+	id := r.service.ID
+	r.logs.Event(id, "Service status is set to OPERATION_IN_PROGRESS.")
+	trigger, isDeployment := triggers[r.operation.Type]
+	if !isDeployment {
+		r.logs.Event(id, "%s started.", title(r.operation.Type))
+		return
+	}
+	r.logs.Event(id, "Deployment with ID : %s started. Triggering event : %s", r.operation.ID, trigger)
+	source := r.service.Configuration.Source
+	if code := source.Code; code != nil {
+		r.logs.Event(id, "Deployment Artifact: [Repo Type: Source], [Repository: %s], [Branch: %s], [SourceDirectory: %s]",
+			deploy.RedactURL(code.RepositoryURL), code.Branch, code.Directory)
+		r.writeDeployment("Starting to deploy your application source code.")
+		return
+	}
+	r.logs.Event(id, "Deployment Artifact: [Repo Type: ECR], [Image URL: %s]", source.Image.Identifier)
+	r.writeDeployment("Starting to deploy your application image.")
+}
+
+// report writes the end of an operation into the service's event log.
+func (r *run) report(status platform.ServiceStatus) {
+	id, succeeded := r.service.ID, r.operation.Status == platform.OperationStatusSucceeded
+	switch r.operation.Type {
+	case platform.OperationCreateService:
+		if succeeded {
+			r.logs.Event(id, "Service creation completed successfully.")
+		} else {
+			r.logs.Event(id, "Service creation failed. %s", r.operation.Failure.Cause)
+		}
+	case platform.OperationUpdateService:
+		if succeeded {
+			r.logs.Event(id, "Service update completed successfully. New configuration is deployed.")
+		} else {
+			r.logs.Event(id, "Service update failed. For details, see service logs.")
+		}
+	case platform.OperationStartDeployment:
+		if succeeded {
+			r.logs.Event(id, "Deployment completed successfully.")
+		} else {
+			r.logs.Event(id, "Deployment failed. The previous version goes on serving.")
+		}
+	case platform.OperationDeleteService:
+		if succeeded {
+			return // its logs are gone
+		}
+		fallthrough
+	default:
+		if succeeded {
+			r.logs.Event(id, "%s completed successfully.", title(r.operation.Type))
+		} else {
+			r.logs.Event(id, "%s failed. %s", title(r.operation.Type), r.operation.Failure.Cause)
+		}
+	}
+	r.logs.Event(id, "Service status is set to %s.", status)
+}
+
+// writeDeployment adds a line to the operation's own log.
+func (r *run) writeDeployment(format string, args ...any) {
+	log := r.logs.Deployment(r.service.ID, r.operation.ID)
+	defer log.Close()
+	fmt.Fprintf(log, format+"\n", args...)
+}
+
+func title(kind platform.OperationType) string {
+	switch kind {
+	case platform.OperationPauseService:
+		return "Service pause"
+	case platform.OperationResumeService:
+		return "Service resume"
+	case platform.OperationDeleteService:
+		return "Service deletion"
+	default:
+		return string(kind)
+	}
+}

@@ -1,0 +1,231 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// road is the order of steps of an operation: those before the point of no return, the last of which is the switch, and
+// those after it.
+type road struct{ before, after []step }
+
+// roadFor chooses the steps for an operation. It is pure and gives the same road after a crash.
+func roadFor(operation platform.Operation, service platform.Service) road {
+	rollout := []step{
+		{stepStart, 2 * time.Minute, startInstances},
+		{stepHealthCheck, 15 * time.Minute, awaitHealthy}, // the executor's own HealthTimeout comes first
+		{stepSwitch, time.Minute, switchTraffic},
+	}
+	leave := []step{{stepDrain, drainTimeout + time.Minute, drainOld}, {stepStop, time.Minute, stopOld}}
+	switch operation.Type {
+	case platform.OperationPauseService:
+		return road{[]step{{stepSwitchOff, time.Minute, pauseTraffic}}, []step{leave[0], {stepStop, time.Minute, stopAll}}}
+	case platform.OperationResumeService:
+		return road{rollout, nil}
+	case platform.OperationDeleteService:
+		return road{
+			[]step{{stepSwitchOff, time.Minute, endTraffic}},
+			[]step{leave[0], {stepStop, time.Minute, stopAll}, {stepRemove, 5 * time.Minute, removeService}},
+		}
+	}
+	return road{append(acquire(operation, service), rollout...), leave}
+}
+
+// acquire is how the new revision's image is come by.
+func acquire(operation platform.Operation, service platform.Service) []step {
+	resolve := step{stepResolve, 2 * time.Minute, resolveSource}
+	switch {
+	case operation.Type == platform.OperationUpdateService && keepsImage(operation, service):
+		return []step{{stepReuse, time.Minute, reuseImage}}
+	case service.Configuration.Source.Code != nil:
+		return []step{resolve, {stepFetch, 10 * time.Minute, fetchSource}, {stepBuild, 40 * time.Minute, buildImage}}
+	default:
+		return []step{resolve, {stepPull, 20 * time.Minute, pullImage}}
+	}
+}
+
+// keepsImage says whether an update needs no new image: the service has a revision, and what the update changed has no
+// part in making the image. A deployment, not an update, is what brings new code.
+func keepsImage(operation platform.Operation, service platform.Service) bool {
+	if service.ActiveRevisionID == "" || operation.Previous == nil || operation.Previous.Status == platform.ServiceStatusCreateFailed {
+		return false
+	}
+	before, now := operation.Previous.Configuration.Source, service.Configuration.Source
+	if now.Image != nil {
+		return before.Image != nil && before.Image.Identifier == now.Image.Identifier
+	}
+	return reflect.DeepEqual(before.Code, now.Code)
+}
+
+func resolveSource(ctx context.Context, r *run) (string, error) {
+	return r.executor.Resolve(ctx, r.service.Configuration.Source, &r.operation.Progress)
+}
+
+func fetchSource(ctx context.Context, r *run) (string, error) {
+	code := r.service.Configuration.Source.Code
+	r.logs.Event(r.service.ID, "Pulling source code from GIT Repository ( %s ).", deploy.RedactURL(code.RepositoryURL))
+	if err := r.executor.Fetch(ctx, r.operation, r.service); err != nil {
+		return "", err
+	}
+	r.logs.Event(r.service.ID, "Successfully pulled your application source code.")
+	return "", nil
+}
+
+func buildImage(ctx context.Context, r *run) (string, error) {
+	r.writeDeployment("Starting to build your application source code.")
+	if err := r.executor.Build(ctx, r.operation, r.service); err != nil {
+		return "", err
+	}
+	r.writeDeployment("Successfully built your application source code.")
+	return "", nil
+}
+
+func pullImage(ctx context.Context, r *run) (string, error) {
+	identifier := r.service.Configuration.Source.Image.Identifier
+	r.logs.Event(r.service.ID, "Pulling image %s from ECR repository.", identifier)
+	r.writeDeployment("Starting to pull your application image.")
+	if err := r.executor.Pull(ctx, r.operation, r.service); err != nil {
+		return "", err
+	}
+	r.logs.Event(r.service.ID, "Successfully pulled your application image from ECR.")
+	return "", nil
+}
+
+func reuseImage(ctx context.Context, r *run) (string, error) {
+	return "", r.executor.Reuse(ctx, r.operation, r.service)
+}
+
+// loadRevision reads the revision that the operation brings up: its own, or the active one for a resume.
+func (r *run) loadRevision(ctx context.Context) (err error) {
+	id := platform.RevisionIDFor(r.operation.ID)
+	if r.operation.Type == platform.OperationResumeService {
+		id = r.service.ActiveRevisionID
+	}
+	if r.revision.ID == id {
+		return nil
+	}
+	if r.revision, err = r.store.RevisionByID(ctx, id); err != nil {
+		return fmt.Errorf("read the revision: %w", err)
+	}
+	r.operation.Progress.RevisionID = id
+	return nil
+}
+
+func startInstances(ctx context.Context, r *run) (detail string, err error) {
+	if err := r.loadRevision(ctx); err != nil {
+		return "", err
+	}
+	r.logs.Event(r.service.ID, "Provisioning instances and deploying image.")
+	if r.instances, err = r.executor.StartInstances(ctx, r.operation, r.service, r.revision); err != nil {
+		return "", err
+	}
+	return plural(len(r.instances), "instance"), nil
+}
+
+func awaitHealthy(ctx context.Context, r *run) (string, error) {
+	check, port := r.revision.Configuration.HealthCheck, r.revision.Process.Port
+	if check.Protocol == platform.HealthCheckHTTP {
+		r.logs.Event(r.service.ID, "Performing health check on protocol `HTTP` [Path: '%s'], [Port: '%d'].", check.Path, port)
+	} else {
+		r.logs.Event(r.service.ID, "Performing health check on protocol `TCP` [Port: '%d'].", port)
+	}
+	if err := r.executor.AwaitHealthy(ctx, r.service, r.revision, r.instances); err != nil {
+		return "", err
+	}
+	r.logs.Event(r.service.ID, "Health check is successful. Routing traffic to application.")
+	return "", nil
+}
+
+// switchTraffic is the point of no return. The transaction comes first: whatever happens between it and the route, the
+// store says which revision serves, and a restart builds the route from that.
+func switchTraffic(ctx context.Context, r *run) (string, error) {
+	err := r.passNoReturn(ctx, func(service *platform.Service) {
+		service.ActiveRevisionID, service.IsServing = r.revision.ID, true
+	})
+	if err != nil {
+		return "", err
+	}
+	r.executor.Routes.Serve(r.service, deploy.Endpoints(r.instances))
+	r.logs.Event(r.service.ID, "Successfully routed incoming traffic to application.")
+	return "", nil
+}
+
+func pauseTraffic(ctx context.Context, r *run) (string, error) {
+	return "", r.stopTraffic(ctx, func() { r.executor.Routes.Pause(r.service) })
+}
+
+func endTraffic(ctx context.Context, r *run) (string, error) {
+	return "", r.stopTraffic(ctx, func() { r.executor.Routes.Forget(r.service) })
+}
+
+func (r *run) stopTraffic(ctx context.Context, unroute func()) error {
+	err := r.passNoReturn(ctx, func(service *platform.Service) { service.IsServing = false })
+	if err != nil {
+		return err
+	}
+	unroute()
+	return nil
+}
+
+// passNoReturn marks the operation as switched and edits the service, in one transaction.
+func (r *run) passNoReturn(ctx context.Context, edit func(*platform.Service)) error {
+	var switched platform.Service
+	r.operation.Progress.HasSwitched = true
+	err := r.save(ctx, func(service *platform.Service) {
+		edit(service)
+		switched = service.Clone()
+	})
+	if err != nil {
+		r.operation.Progress.HasSwitched = false
+		return err
+	}
+	r.service = switched
+	return nil
+}
+
+func drainOld(ctx context.Context, r *run) (string, error) {
+	old, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
+	if err != nil || len(old) == 0 {
+		return "", err
+	}
+	draining, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if left := r.executor.Router.Drain(draining, old); left > 0 && ctx.Err() == nil {
+		return plural(left, "request") + " cut off after " + drainTimeout.String(), nil
+	}
+	return plural(len(old), "instance"), nil
+}
+
+// stopOld hands the drained instances to the Supervisor, which gives them time to end: nobody has to wait for an app
+// that takes its time to stop, since it has no traffic any more. The Supervisor's pass after the operation finds them.
+func stopOld(ctx context.Context, r *run) (string, error) {
+	old, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
+	return plural(len(old), "instance") + " leaving", err
+}
+
+func stopAll(ctx context.Context, r *run) (string, error) {
+	all, err := r.executor.Unwanted(ctx, r.service.ID, "")
+	if err != nil {
+		return "", err
+	}
+	return plural(len(all), "instance"), r.executor.StopInstances(ctx, all, deploy.StopGrace)
+}
+
+func removeService(ctx context.Context, r *run) (string, error) {
+	return "", r.executor.RemoveService(ctx, r.service.ID)
+}
+
+// drainTimeout is how long running requests may take to finish on instances that leave (App Runner: 120 s a request).
+const drainTimeout = 120 * time.Second
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

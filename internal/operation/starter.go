@@ -1,0 +1,74 @@
+package operation
+
+import (
+	"context"
+	"time"
+
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// allowedStatuses says from which statuses of its service an operation may start (App Runner developer guide, service
+// states).
+var allowedStatuses = map[platform.OperationType][]platform.ServiceStatus{
+	platform.OperationStartDeployment: {platform.ServiceStatusRunning},
+	platform.OperationUpdateService:   {platform.ServiceStatusRunning, platform.ServiceStatusCreateFailed},
+	platform.OperationPauseService:    {platform.ServiceStatusRunning},
+	platform.OperationResumeService:   {platform.ServiceStatusPaused},
+	platform.OperationDeleteService: {
+		platform.ServiceStatusRunning, platform.ServiceStatusPaused,
+		platform.ServiceStatusCreateFailed, platform.ServiceStatusDeleteFailed,
+	},
+}
+
+// Starter accepts operations: it records them and wakes the worker. The caller has its answer before any work is done.
+type Starter struct {
+	store store.Store
+	logs  deploy.Logs
+	wake  func()
+	now   func() time.Time
+}
+
+// NewStarter returns a Starter. wake is called after each accepted operation.
+func NewStarter(db store.Store, logs deploy.Logs, wake func()) *Starter {
+	return &Starter{store: db, logs: logs, wake: wake, now: time.Now}
+}
+
+// Create records a new service with its CREATE_SERVICE operation. store.ErrConflict when the name is taken.
+func (s *Starter) Create(ctx context.Context, service platform.Service) (platform.Service, platform.Operation, error) {
+	operation := s.newOperation(service.ID, platform.OperationCreateService)
+	operation.ServiceARN = service.ARN
+	service.Status = platform.ServiceStatusOperationInProgress
+	service.CreatedAt, service.UpdatedAt = operation.StartedAt, operation.StartedAt
+	if err := s.store.CreateService(ctx, service, operation); err != nil {
+		return platform.Service{}, platform.Operation{}, err
+	}
+	s.logs.Event(service.ID, "Service creation started.")
+	s.wake()
+	return service, operation, nil
+}
+
+// Start records an operation on an existing service. change, when not nil, edits the service in the same transaction,
+// and its error comes back unchanged. store.ErrNotFound without such a service; a *store.StatusError when its status
+// does not allow the operation.
+func (s *Starter) Start(ctx context.Context, id platform.ServiceID, kind platform.OperationType,
+	change func(*platform.Service) error) (platform.Service, platform.Operation, error) {
+	service, operation, err := s.store.StartOperation(ctx, s.newOperation(id, kind), allowedStatuses[kind], change)
+	if err != nil {
+		return platform.Service{}, platform.Operation{}, err
+	}
+	if kind == platform.OperationUpdateService {
+		s.logs.Event(id, "Service update started.")
+	}
+	s.wake()
+	return service, operation, nil
+}
+
+func (s *Starter) newOperation(service platform.ServiceID, kind platform.OperationType) platform.Operation {
+	now := s.now().UTC().Truncate(time.Microsecond)
+	return platform.Operation{
+		ID: platform.NewOperationID(), ServiceID: service, Type: kind, Status: platform.OperationStatusPending,
+		StartedAt: now, UpdatedAt: now,
+	}
+}

@@ -1,0 +1,165 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+const (
+	// leaseFor is how long a claim holds without renewal.
+	leaseFor = 30 * time.Second
+	// renewEvery leaves two more tries before a lease ends.
+	renewEvery = 10 * time.Second
+	// claimEvery bounds how long an operation waits when no wake-up came, as after a lease that ran out.
+	claimEvery = time.Second
+	// maxRunning bounds the operations that run at a time; the others wait as PENDING.
+	maxRunning = 32
+	// keepOperations is how many ended operations of a service are remembered.
+	keepOperations = 1000
+)
+
+var (
+	// errLeaseLost is why an operation is left alone: somebody else runs it now.
+	errLeaseLost = errors.New("the lease was lost")
+	// errStopping is why an operation is left as it is: apron stops, and the next start goes on.
+	errStopping = errors.New("apron is stopping")
+)
+
+// Worker claims operations and runs them.
+type Worker struct {
+	store      store.Store
+	executor   *deploy.Executor
+	supervisor *deploy.Supervisor
+	logs       deploy.Logs
+	log        *slog.Logger
+	owner      string
+	wake       chan struct{}
+	running    chan struct{}
+	group      sync.WaitGroup
+}
+
+// NewWorker returns a Worker that claims in the name of owner. No two live workers may have the same owner.
+func NewWorker(db store.Store, executor *deploy.Executor, supervisor *deploy.Supervisor, logs deploy.Logs, log *slog.Logger, owner string) *Worker {
+	return &Worker{
+		store: db, executor: executor, supervisor: supervisor, logs: logs, log: log, owner: owner,
+		wake: make(chan struct{}, 1), running: make(chan struct{}, maxRunning),
+	}
+}
+
+// Wake makes the worker look for operations now.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run claims and runs operations until ctx ends, and returns after all of them have stopped. What this owner had claimed
+// before a crash is taken up at once.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.store.ReleaseLeases(ctx, w.owner); err != nil {
+		return fmt.Errorf("release leases of before: %w", err)
+	}
+	defer w.group.Wait()
+	ticker := time.NewTicker(claimEvery)
+	defer ticker.Stop()
+	for {
+		w.runOnce(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-w.wake:
+		}
+	}
+}
+
+// runOnce claims all operations that wait, as far as there is room, and sets them running.
+func (w *Worker) runOnce(ctx context.Context) {
+	for {
+		select {
+		case w.running <- struct{}{}:
+		default:
+			return // Wake comes when one ends
+		}
+		now := time.Now()
+		operation, err := w.store.ClaimOperation(ctx, w.owner, now, now.Add(leaseFor))
+		if err != nil {
+			<-w.running
+			if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
+				w.log.Error("claim an operation", "error", err)
+			}
+			return
+		}
+		w.group.Go(func() {
+			defer func() { <-w.running; w.Wake() }()
+			w.run(ctx, operation)
+		})
+	}
+}
+
+// run runs one claimed operation to its end, or until ctx ends or the lease is lost.
+func (w *Worker) run(ctx context.Context, operation platform.Operation) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var renewal sync.WaitGroup
+	renewal.Go(func() { w.renew(ctx, cancel, operation) })
+	defer renewal.Wait()
+	defer cancel(nil)
+
+	log := w.log.With("service", operation.ServiceID, "operation", operation.ID, "type", operation.Type)
+	err := w.guard(ctx, operation, log)
+	switch {
+	case err == nil:
+	case errors.Is(err, errStopping), errors.Is(err, errLeaseLost), errors.Is(err, store.ErrConflict):
+		log.Info("operation left for later", "reason", err)
+	default:
+		// Its record could not be written: the lease runs out, and the next claim goes on.
+		log.Error("operation interrupted", "error", err)
+	}
+}
+
+// guard turns a panic into a failed operation, so that one broken operation cannot stop the others, nor apron at each
+// of its starts.
+func (w *Worker) guard(ctx context.Context, operation platform.Operation, log *slog.Logger) (err error) {
+	r := &run{Worker: w, operation: operation, log: log}
+	defer func() {
+		if reason := recover(); reason != nil {
+			log.Error("operation panicked", "reason", reason, "stack", string(debug.Stack()))
+			err = r.fail(ctx, fmt.Errorf("panic: %v", reason))
+		}
+	}()
+	return r.drive(ctx)
+}
+
+// renew prolongs the lease until ctx ends; when the lease is lost, it ends the operation's context.
+func (w *Worker) renew(ctx context.Context, cancel context.CancelCauseFunc, operation platform.Operation) {
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	until := time.Now().Add(leaseFor)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		next := time.Now().Add(leaseFor)
+		err := w.store.RenewLease(ctx, operation.ID, operation.LeaseTerm, next)
+		switch {
+		case err == nil:
+			until = next
+		case errors.Is(err, store.ErrConflict), time.Now().After(until.Add(-renewEvery)):
+			cancel(errLeaseLost)
+			return
+		}
+	}
+}
