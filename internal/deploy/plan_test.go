@@ -1,0 +1,183 @@
+package deploy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func instance(id string, revision string, state platform.InstanceState) platform.Instance {
+	i := platform.Instance{ID: platform.InstanceID(id), ServiceID: "s", RevisionID: platform.RevisionID(revision), State: state}
+	if state == platform.InstanceStateExited {
+		i.Exit = &platform.Exit{Code: 1, At: noon}
+	}
+	return i
+}
+
+func serving(revision string) platform.Service {
+	return platform.Service{ID: "s", Status: platform.ServiceStatusRunning, IsServing: true, ActiveRevisionID: platform.RevisionID(revision)}
+}
+
+func TestPlan(t *testing.T) {
+	const run, exited = platform.InstanceStateRunning, platform.InstanceStateExited
+	busy := serving("new")
+	busy.Status = platform.ServiceStatusOperationInProgress
+	paused := serving("new")
+	paused.Status, paused.IsServing = platform.ServiceStatusPaused, false
+	resuming := paused
+	resuming.Status = platform.ServiceStatusOperationInProgress
+
+	for _, test := range []struct {
+		name string
+		seen Observation
+		want Actions
+	}{
+		{
+			"a service at its size needs nothing",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", run)}, Routed: map[platform.InstanceID]bool{"a": true}},
+			Actions{},
+		},
+		{
+			"missing instances are started",
+			Observation{Service: serving("new"), Size: 3, Instances: []platform.Instance{instance("a", "new", run)}, Routed: map[platform.InstanceID]bool{"a": true}},
+			Actions{Start: 2},
+		},
+		{
+			"missing instances wait for the backoff",
+			Observation{Service: serving("new"), Size: 3, StartNotBefore: noon.Add(time.Second)},
+			Actions{},
+		},
+		{
+			"a running instance without a route is adopted",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", run)}},
+			Actions{Admit: []platform.Instance{instance("a", "new", run)}},
+		},
+		{
+			"an instance that ended is buried and replaced",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", exited)}, Routed: map[platform.InstanceID]bool{"a": true}},
+			Actions{Bury: []platform.Instance{instance("a", "new", exited)}, Start: 1},
+		},
+		{
+			"instances of an older revision leave once no operation runs",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", run), instance("b", "old", run)}, Routed: map[platform.InstanceID]bool{"a": true}},
+			Actions{Retire: []platform.Instance{instance("b", "old", run)}},
+		},
+		{
+			"an operation's own instances are left alone, and a dead one of the active revision is still replaced",
+			Observation{Service: busy, Size: 1, Instances: []platform.Instance{instance("a", "new", exited), instance("b", "next", run)}, Routed: map[platform.InstanceID]bool{"a": true}},
+			Actions{Bury: []platform.Instance{instance("a", "new", exited)}, Start: 1},
+		},
+		{
+			"a paused service runs nothing",
+			Observation{Service: paused, Size: 1, Instances: []platform.Instance{instance("a", "new", run)}},
+			Actions{Retire: []platform.Instance{instance("a", "new", run)}},
+		},
+		{
+			"a resume's instances are left alone until it has switched",
+			Observation{Service: resuming, Size: 1, Instances: []platform.Instance{instance("a", "new", run)}},
+			Actions{},
+		},
+		{
+			"instances of a service that is gone leave",
+			Observation{Service: platform.Service{ID: "s"}, Instances: []platform.Instance{instance("a", "new", run)}},
+			Actions{Retire: []platform.Instance{instance("a", "new", run)}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, Plan(noon, test.seen)); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPlanNeverHarmsWhatServes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		service := serving(rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "active"))
+		service.IsServing = rapid.Bool().Draw(t, "serving")
+		service.Status = rapid.SampledFrom([]platform.ServiceStatus{
+			platform.ServiceStatusRunning, platform.ServiceStatusPaused, platform.ServiceStatusOperationInProgress,
+		}).Draw(t, "status")
+		seen := Observation{Service: service, Size: rapid.IntRange(1, 5).Draw(t, "size"), Routed: map[platform.InstanceID]bool{}}
+		for i := range rapid.IntRange(0, 8).Draw(t, "instances") {
+			one := instance(string(rune('a'+i)), rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "revision"),
+				rapid.SampledFrom([]platform.InstanceState{platform.InstanceStateRunning, platform.InstanceStateExited}).Draw(t, "state"))
+			seen.Instances = append(seen.Instances, one)
+			seen.Routed[one.ID] = rapid.Bool().Draw(t, "routed")
+		}
+		actions := Plan(noon, seen)
+
+		named := map[platform.InstanceID]int{}
+		for _, group := range [][]platform.Instance{actions.Bury, actions.Retire, actions.Admit} {
+			for _, one := range group {
+				named[one.ID]++
+			}
+		}
+		alive := 0
+		for _, one := range seen.Instances {
+			if named[one.ID] > 1 {
+				t.Fatalf("instance %s is named by two actions", one.ID)
+			}
+			isActive := service.IsServing && one.RevisionID == service.ActiveRevisionID && one.State == platform.InstanceStateRunning
+			if isActive {
+				alive++
+			}
+			for _, retired := range actions.Retire {
+				if retired.ID != one.ID {
+					continue
+				}
+				if isActive && seen.Routed[one.ID] {
+					t.Fatalf("instance %s answers requests for the active revision and is retired", one.ID)
+				}
+				if service.Status == platform.ServiceStatusOperationInProgress && !isActive {
+					t.Fatalf("instance %s belongs to the running operation and is retired", one.ID)
+				}
+			}
+		}
+		if !service.IsServing && actions.Start > 0 {
+			t.Fatalf("%d instances are started for a service that does not serve", actions.Start)
+		}
+		if actions.Start > 0 && alive+actions.Start > seen.Size {
+			t.Fatalf("%d run, %d are started, and only %d are wanted", alive, actions.Start, seen.Size)
+		}
+	})
+}
+
+func TestBackoffGrowsToAMinuteAndNoFurther(t *testing.T) {
+	want := []time.Duration{0, 0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute}
+	for failures, wait := range want {
+		if got := Backoff(failures, 0); got != wait {
+			t.Errorf("after %d failures: got %s, want %s", failures, got, wait)
+		}
+	}
+	if got := Backoff(1000, 1); got != 75*time.Second {
+		t.Errorf("with full jitter: got %s, want 1m15s", got)
+	}
+}
+
+func TestCommandArgs(t *testing.T) {
+	for _, test := range []struct {
+		command string
+		want    []string
+	}{
+		{"", nil},
+		{"  ", nil},
+		{"python3 app.py", []string{"python3", "app.py"}},
+		{"  node  server.js ", []string{"node", "server.js"}},
+		{"uvicorn app:main --port $PORT", []string{"/bin/sh", "-c", "uvicorn app:main --port $PORT"}},
+		{"cd x && ./y", []string{"/bin/sh", "-c", "cd x && ./y"}},
+		{"MODE=prod ./y", []string{"/bin/sh", "-c", "MODE=prod ./y"}},
+		{`sh -c "echo 'a b'"`, []string{"/bin/sh", "-c", `sh -c "echo 'a b'"`}},
+		{"app --level=3", []string{"app", "--level=3"}},
+	} {
+		if diff := cmp.Diff(test.want, CommandArgs(test.command)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", test.command, diff)
+		}
+	}
+}
