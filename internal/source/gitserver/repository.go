@@ -1,0 +1,157 @@
+package gitserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apron-run/apron/internal/source/gitexec"
+)
+
+// quickly bounds the git commands that only look at or change a few small files.
+const quickly = 30 * time.Second
+
+// serverSettings are for upload-pack, receive-pack and what these start.
+func serverSettings(maxPushBytes int64) []string {
+	return []string{
+		"receive.maxInputSize=" + strconv.FormatInt(maxPushBytes, 10),
+		"receive.fsckObjects=true",
+		// Old, harmless flaws that many public histories carry; every other finding refuses the push.
+		"receive.fsck.badTimezone=warn",
+		"receive.fsck.zeroPaddedFilemode=warn",
+		"receive.fsck.missingSpaceBeforeDate=warn",
+		"receive.fsck.badFilemode=warn",
+		// The branch that HEAD names can be rewritten but not removed.
+		"receive.denyDeleteCurrent=refuse",
+		"receive.denyNonFastForwards=false",
+		// Continuous integration pushes from shallow clones.
+		"receive.shallowUpdate=true",
+		"receive.advertisePushOptions=false",
+		"receive.autogc=true",
+		"uploadpack.allowAnySHA1InWant=true",
+		"uploadpack.allowFilter=true",
+		"transfer.advertiseSID=false",
+	}
+}
+
+// Path returns the folder of a repository, whether it exists or not.
+func (s *Server) path(name string) string { return filepath.Join(s.config.Dir, name+".git") }
+
+func (s *Server) exists(name string) bool {
+	_, err := os.Stat(filepath.Join(s.path(name), "HEAD"))
+	return err == nil
+}
+
+// ensure makes the repository unless it exists. It appears whole or not at all.
+func (s *Server) ensure(ctx context.Context, name string) error {
+	if s.exists(name) {
+		return nil
+	}
+	if err := os.MkdirAll(s.config.Dir, 0o700); err != nil {
+		return fmt.Errorf("make repository: %w", err)
+	}
+	temporary, err := os.MkdirTemp(s.config.Dir, ".new-")
+	if err != nil {
+		return fmt.Errorf("make repository: %w", err)
+	}
+	defer os.RemoveAll(temporary)
+	if _, err := s.git(ctx, "init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", temporary); err != nil {
+		return fmt.Errorf("make repository: %w", err)
+	}
+	if err := os.Rename(temporary, s.path(name)); err != nil && !errors.Is(err, fs.ErrExist) && !s.exists(name) {
+		return fmt.Errorf("make repository: %w", err)
+	}
+	s.config.Log.Info("repository made", "repository", name)
+	return nil
+}
+
+// branches returns the commit of each branch.
+func (s *Server) branches(ctx context.Context, name string) (map[string]string, error) {
+	output, err := s.git(ctx, "--git-dir="+s.path(name), "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+	if err != nil {
+		return nil, fmt.Errorf("list branches: %w", err)
+	}
+	branches := map[string]string{}
+	for line := range strings.Lines(output) {
+		commit, ref, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if ok {
+			branches[strings.TrimPrefix(ref, "refs/heads/")] = commit
+		}
+	}
+	return branches, nil
+}
+
+// announce compares the branches with those before a push, lets HEAD follow the first one, and reports what changed.
+func (s *Server) announce(ctx context.Context, name string, before map[string]string) {
+	after, err := s.branches(ctx, name)
+	if err != nil {
+		s.config.Log.Error("push not announced", "repository", name, "error", err)
+		return
+	}
+	if err := s.follow(ctx, name, after); err != nil {
+		s.config.Log.Error("HEAD not set", "repository", name, "error", err)
+	}
+	var changed []string
+	for branch, commit := range after {
+		if before[branch] != commit {
+			changed = append(changed, branch)
+		}
+	}
+	slices.Sort(changed)
+	for _, branch := range changed {
+		s.config.Log.Info("branch pushed", "repository", name, "branch", branch, "commit", after[branch])
+		if s.config.OnPush != nil {
+			s.config.OnPush(Push{Repository: name, Branch: branch, Commit: after[branch]})
+		}
+	}
+}
+
+// follow points HEAD to a branch that exists: main or master when there, else the first by name.
+func (s *Server) follow(ctx context.Context, name string, branches map[string]string) error {
+	if len(branches) == 0 {
+		return nil
+	}
+	head, err := s.git(ctx, "--git-dir="+s.path(name), "symbolic-ref", "HEAD")
+	if err != nil {
+		return fmt.Errorf("read HEAD: %w", err)
+	}
+	if _, ok := branches[strings.TrimPrefix(strings.TrimSpace(head), "refs/heads/")]; ok {
+		return nil
+	}
+	var names []string
+	for branch := range branches {
+		names = append(names, branch)
+	}
+	choice := slices.Min(names)
+	for _, usual := range []string{"master", "main"} {
+		if _, ok := branches[usual]; ok {
+			choice = usual
+		}
+	}
+	if _, err := s.git(ctx, "--git-dir="+s.path(name), "symbolic-ref", "HEAD", "refs/heads/"+choice); err != nil {
+		return fmt.Errorf("set HEAD: %w", err)
+	}
+	return nil
+}
+
+// git runs a short command and returns what it printed.
+func (s *Server) git(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, quickly)
+	defer cancel()
+	cmd := gitexec.Command(ctx, gitexec.Options{}, args...)
+	var output bytes.Buffer
+	tail := &gitexec.Tail{}
+	cmd.Stdout, cmd.Stderr = &output, tail
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("git: %w: %s", err, strings.Join(tail.Lines(), "; "))
+	}
+	return output.String(), nil
+}
