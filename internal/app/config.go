@@ -1,0 +1,119 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+)
+
+// Config is how one apron is set up. Two aprons with different data directories and addresses run side by side.
+type Config struct {
+	// DataDir holds all that this apron keeps; an absolute path.
+	DataDir string
+	// APIAddr takes the API, the Git server and the registry; HTTPAddr and HTTPSAddr take the services' traffic.
+	APIAddr, HTTPAddr, HTTPSAddr string
+	// Domain is what the host names of services end with.
+	Domain string
+	// Region and Account are part of every ARN.
+	Region, Account string
+	// Database is the URL of the database; empty means SQLite in DataDir.
+	Database string
+	// Compute names the backend that runs instances: containerd.
+	Compute string
+	// CacheDir holds the base images that were assembled on this machine, shared by every apron on it.
+	CacheDir string
+	// BinDir holds the daemons that apron runs as its children.
+	BinDir string
+}
+
+// Default returns the settings that hold where nothing else was said.
+func Default() Config {
+	return Config{
+		DataDir: "/var/lib/apron", CacheDir: "/var/cache/apron", BinDir: defaultBinDir(),
+		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443",
+		Domain: "apron.localhost", Region: "us-east-1", Account: "000000000000",
+		Compute: "containerd",
+	}
+}
+
+// defaultBinDir is the folder of the running program: make builds the daemons beside it.
+func defaultBinDir() string {
+	program, err := os.Executable()
+	if err != nil {
+		return "bin"
+	}
+	return filepath.Dir(program)
+}
+
+// maxDataDir keeps DATA/run/NAME.sock within the 107 bytes that the kernel allows for a Unix socket's path.
+const maxDataDir = 80
+
+var (
+	domainPattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+	regionPattern  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
+	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
+// Validate says everything that is wrong with the settings, each with what would be right.
+func (c Config) Validate() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if !filepath.IsAbs(c.DataDir) || filepath.Clean(c.DataDir) == "/" {
+		problem("data directory %q: want an absolute path that is not /", c.DataDir)
+	}
+	if len(c.DataDir) > maxDataDir {
+		problem("data directory %q: its path has %d bytes, and sockets in it allow at most %d", c.DataDir, len(c.DataDir), maxDataDir)
+	}
+	if !filepath.IsAbs(c.CacheDir) {
+		problem("cache directory %q: want an absolute path", c.CacheDir)
+	}
+	for _, a := range []struct{ name, address string }{{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"https", c.HTTPSAddr}} {
+		if err := checkAddress(a.address); err != nil {
+			problem("%s address %q: %w", a.name, a.address, err)
+		}
+	}
+	if !domainPattern.MatchString(c.Domain) || len(c.Domain) > 200 {
+		problem("domain %q: want a DNS name in lower case, such as apron.localhost", c.Domain)
+	}
+	if !regionPattern.MatchString(c.Region) {
+		problem("region %q: want the form of an AWS region, such as us-east-1", c.Region)
+	}
+	if !accountPattern.MatchString(c.Account) {
+		problem("account %q: want 12 digits", c.Account)
+	}
+	if c.Compute != "containerd" {
+		problem("compute %q: only containerd is there", c.Compute)
+	}
+	if c.Database != "" {
+		problem("database: only the embedded SQLite is there, so leave it empty")
+	}
+	return errors.Join(problems...)
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("want HOST:PORT or :PORT")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("port %q: want a number up to 65535", port)
+	}
+	return nil
+}
+
+// Endpoint is the URL under which the API is reached from this machine.
+func (c Config) Endpoint() string {
+	host, port, err := net.SplitHostPort(c.APIAddr)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return (&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}).String()
+}

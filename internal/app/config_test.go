@@ -1,0 +1,86 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestTheDefaultConfigurationIsValid(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidateNamesEachProblem(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*Config)
+		want string
+	}{
+		"relative data directory":    {func(c *Config) { c.DataDir = "data" }, `data directory "data"`},
+		"the root as data":           {func(c *Config) { c.DataDir = "/" }, "not /"},
+		"data directory too long":    {func(c *Config) { c.DataDir = "/" + strings.Repeat("d", 90) }, "at most 80"},
+		"relative cache":             {func(c *Config) { c.CacheDir = "x" }, "cache directory"},
+		"address without a port":     {func(c *Config) { c.APIAddr = "127.0.0.1" }, `api address "127.0.0.1": want HOST:PORT`},
+		"port that is no number":     {func(c *Config) { c.HTTPAddr = ":http" }, `http address ":http": port`},
+		"port out of range":          {func(c *Config) { c.HTTPSAddr = ":65536" }, "https address"},
+		"domain in upper case":       {func(c *Config) { c.Domain = "Apron.localhost" }, "domain"},
+		"region of no known form":    {func(c *Config) { c.Region = "here" }, "region"},
+		"account with 11 digits":     {func(c *Config) { c.Account = "00000000000" }, "12 digits"},
+		"unknown compute":            {func(c *Config) { c.Compute = "docker" }, "compute"},
+		"database that is not there": {func(c *Config) { c.Database = "postgres://x" }, "database"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := Default()
+			c.edit(&config)
+			if err := config.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Validate says %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEndpointIsReachableFromThisMachine(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:8700": "http://127.0.0.1:8700", ":8700": "http://127.0.0.1:8700", "0.0.0.0:1": "http://127.0.0.1:1",
+		"[::]:2": "http://127.0.0.1:2", "[::1]:3": "http://[::1]:3", "apron.example:4": "http://apron.example:4",
+	} {
+		if got := (Config{APIAddr: address}).Endpoint(); got != want {
+			t.Errorf("the endpoint of %s is %s, want %s", address, got, want)
+		}
+	}
+}
+
+func TestOneProcessClaimsADataDirectory(t *testing.T) {
+	config := Default()
+	config.DataDir = t.TempDir()
+	if _, isRunning, err := FindRunning(config.DataDir); isRunning || err != nil {
+		t.Fatalf("an apron runs before the first (%v)", err)
+	}
+	release, err := Claim(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Claim(config); !errors.Is(err, ErrRunning) {
+		t.Errorf("a second claim says %v", err)
+	}
+	running, isRunning, err := FindRunning(config.DataDir)
+	want := Running{os.Getpid(), "http://127.0.0.1:8700", ":8080", "us-east-1"}
+	if !isRunning || err != nil || running != want {
+		t.Errorf("found %+v, %v, %v", running, isRunning, err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, isRunning, err := FindRunning(config.DataDir); isRunning || err != nil {
+		t.Errorf("an apron runs after its release (%v)", err)
+	}
+	again, err := Claim(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+}
