@@ -62,15 +62,15 @@ func (e *Executor) awaitHealthy(ctx context.Context, service platform.Service, r
 		<-healthy
 		return e.explainExit(service, revision, instance.ID, exit)
 	}
-	if probe == nil {
-		return nil
-	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	// The last moment counts: an app that ended just now is told as an end, not as silence.
+	// The last moment counts: an app that ended just now is told as an end, neither as health nor as silence.
 	if now, err := e.Backend.Inspect(ctx, instance.ID); err == nil && now.Exit != nil {
 		return e.explainExit(service, revision, instance.ID, now.Exit)
+	}
+	if probe == nil {
+		return nil
 	}
 	return e.explainSilence(service, revision, instance.ID, probe)
 }
@@ -121,10 +121,10 @@ func ExitCause(exit *platform.Exit, memoryMiB int) string {
 func (e *Executor) explainSilence(service platform.Service, revision platform.Revision, id platform.InstanceID, probe error) error {
 	output := e.lastOutput(service.ID, id)
 	check, port := revision.Configuration.HealthCheck, revision.Process.Port
-	within := e.HealthTimeout.Round(time.Second)
-	cause := fmt.Sprintf("The application listened on no port: nothing answered on %d within %s", port, within)
+	within := e.HealthTimeout.Seconds()
+	cause := fmt.Sprintf("The application listened on no port: nothing answered on %d within %g s", port, within)
 	if check.Protocol == platform.HealthCheckHTTP {
-		cause = fmt.Sprintf("The health check failed: GET %s on port %d was not answered well within %s (%v)", check.Path, port, within, probe)
+		cause = fmt.Sprintf("The health check failed: GET %s on port %d was not answered well within %g s (%v)", check.Path, port, within, probe)
 	}
 	if len(output) == 0 {
 		return platform.Explain(probe, "%s; it printed nothing. Check the configured port.", cause)

@@ -1,0 +1,298 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+	"github.com/apron-run/apron/internal/store/sqlite"
+)
+
+// world is everything around the operations: a real store, and a backend, a registry, a Git host and a data plane in
+// memory that do what a test tells them and count what was asked of them.
+type world struct {
+	t     *testing.T
+	store store.Store
+
+	mu        sync.Mutex // guards what follows
+	instances map[platform.InstanceID]platform.Instance
+	images    map[string]compute.Image
+	routes    map[string]platform.Route
+	events    []string
+	lines     map[string][]string
+	// fail holds the error of a call by its name.
+	fail map[string]error
+	// hold makes a call wait until the channel is closed or its context ends.
+	hold map[string]chan struct{}
+	// calls counts calls by name.
+	calls map[string]int
+	// exits is how new instances end at once; nil means that they run.
+	exits *platform.Exit
+	// isSilent makes every probe fail.
+	isSilent bool
+	commit   string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "apron.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &world{
+		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
+		routes: map[string]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
+		hold: map[string]chan struct{}{}, calls: map[string]int{}, commit: "1111111111111111111111111111111111111111",
+	}
+}
+
+// apron is one process: a worker and a supervisor over the world.
+type apron struct {
+	starter *Starter
+	stop    func()
+}
+
+// start starts an apron over the world; several one after the other are the same machine after a restart.
+func (w *world) start() *apron {
+	w.t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
+	executor := &deploy.Executor{
+		Store: w.store, Backend: w, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
+		Log: log, SourcesDir: filepath.Join(w.t.TempDir(), "sources"), HealthTimeout: 300 * time.Millisecond, Builds: make(chan struct{}, 2),
+	}
+	supervisor := deploy.NewSupervisor(executor, w.store, log)
+	worker := NewWorker(w.store, executor, supervisor, w, log, "test")
+	ctx, cancel := context.WithCancel(w.t.Context())
+	if err := supervisor.Restore(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { _ = worker.Run(ctx) })
+	loops.Go(func() { _ = supervisor.Run(ctx) })
+	stop := sync.OnceFunc(func() { cancel(); loops.Wait() })
+	w.t.Cleanup(stop)
+	return &apron{starter: NewStarter(w.store, w, worker.Wake), stop: stop}
+}
+
+// call counts a call, and waits or fails as the test wants.
+func (w *world) call(ctx context.Context, name string) error {
+	w.mu.Lock()
+	w.calls[name]++
+	err, hold := w.fail[name], w.hold[name]
+	w.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+func (w *world) Start(ctx context.Context, spec compute.InstanceSpec) (platform.Instance, error) {
+	if err := w.call(ctx, "start"); err != nil {
+		return platform.Instance{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.images[spec.Image]; !ok {
+		return platform.Instance{}, fmt.Errorf("no image %s", spec.Image)
+	}
+	if instance, ok := w.instances[spec.ID]; ok {
+		return instance, nil
+	}
+	instance := platform.Instance{
+		ID: spec.ID, ServiceID: spec.ServiceID, RevisionID: spec.RevisionID, State: platform.InstanceStateRunning,
+		Address: fmt.Sprintf("10.0.0.%d:%d", len(w.instances)+1, spec.Port),
+	}
+	if w.exits != nil {
+		instance.State, instance.Exit = platform.InstanceStateExited, w.exits
+	}
+	w.instances[spec.ID] = instance
+	return instance, nil
+}
+
+func (w *world) Stop(ctx context.Context, id platform.InstanceID, _ time.Duration) error {
+	if err := w.call(ctx, "stop"); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, route := range w.routes {
+		for _, endpoint := range route.Endpoints {
+			if endpoint.InstanceID == id && w.instances[id].State == platform.InstanceStateRunning {
+				w.t.Errorf("instance %s is stopped while a route names it", id)
+			}
+		}
+	}
+	delete(w.instances, id)
+	return nil
+}
+
+func (w *world) List(context.Context) ([]platform.Instance, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []platform.Instance
+	for _, instance := range w.instances {
+		all = append(all, instance)
+	}
+	return all, nil
+}
+
+func (w *world) Inspect(_ context.Context, id platform.InstanceID) (platform.Instance, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	instance, ok := w.instances[id]
+	if !ok {
+		return platform.Instance{}, compute.ErrNotFound
+	}
+	return instance, nil
+}
+
+func (w *world) Exits(ctx context.Context) (<-chan platform.InstanceID, error) {
+	exits := make(chan platform.InstanceID)
+	context.AfterFunc(ctx, func() { close(exits) })
+	return exits, nil
+}
+
+func (w *world) Pull(ctx context.Context, name, reference string, _ io.Writer) (compute.Image, error) {
+	if err := w.call(ctx, "pull"); err != nil {
+		return compute.Image{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.images[name] = compute.Image{Name: name, Digest: reference}
+	return w.images[name], nil
+}
+
+func (w *world) Image(_ context.Context, name string) (compute.Image, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	image, ok := w.images[name]
+	if !ok {
+		return compute.Image{}, compute.ErrNotFound
+	}
+	return image, nil
+}
+
+func (w *world) Import(context.Context, string, io.Reader) (compute.Image, error) {
+	panic("not part of an operation")
+}
+
+func (w *world) Remove(_ context.Context, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.images, name)
+	return nil
+}
+
+func (w *world) ResolveCommit(ctx context.Context, _ platform.CodeSource) (string, error) {
+	err := w.call(ctx, "resolve")
+	return w.commit, err
+}
+
+func (w *world) Fetch(ctx context.Context, _ platform.CodeSource, _, dir string, _ io.Writer) error {
+	if err := w.call(ctx, "fetch"); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+func (w *world) ResolveImage(ctx context.Context, identifier string) (string, error) {
+	err := w.call(ctx, "resolve")
+	return identifier + "@sha256:" + w.commit, err
+}
+
+func (w *world) Build(ctx context.Context, request deploy.BuildRequest) (deploy.BuildResult, error) {
+	if err := w.call(ctx, "build"); err != nil {
+		return deploy.BuildResult{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.images[request.ImageName] = compute.Image{Name: request.ImageName, Digest: "sha256:built"}
+	return deploy.BuildResult{ImageDigest: "sha256:built", Process: platform.Process{Command: "./app", Port: 8080}}, nil
+}
+
+func (w *world) Probe(ctx context.Context, address string, _ platform.HealthCheck) error {
+	if err := w.call(ctx, "probe"); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.isSilent {
+		return fmt.Errorf("nothing listens on %s", address)
+	}
+	return nil
+}
+
+func (w *world) WaitHealthy(ctx context.Context, address string, check platform.HealthCheck, every time.Duration) error {
+	for {
+		err := w.Probe(ctx, address, check)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(every):
+		}
+	}
+}
+
+func (w *world) SetRoute(route platform.Route) {
+	w.set(func() { w.routes[route.Host] = route })
+}
+
+func (w *world) RemoveRoute(host string) {
+	w.set(func() { delete(w.routes, host) })
+}
+
+func (w *world) Drain(ctx context.Context, _ []platform.InstanceID) int {
+	_ = w.call(ctx, "drain")
+	return 0
+}
+
+func (w *world) Event(_ platform.ServiceID, format string, args ...any) {
+	w.set(func() { w.events = append(w.events, fmt.Sprintf(format, args...)) })
+}
+
+type discard struct{ io.Writer }
+
+func (discard) Close() error { return nil }
+
+func (w *world) Deployment(platform.ServiceID, platform.OperationID) io.WriteCloser {
+	return discard{io.Discard}
+}
+
+func (w *world) InstancePath(platform.ServiceID, platform.InstanceID) string { return "" }
+
+func (w *world) LastLines(_ platform.ServiceID, _ string, _ int) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lines["app"]
+}
+
+func (w *world) RemoveService(platform.ServiceID) {}
