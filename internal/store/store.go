@@ -1,7 +1,8 @@
 // Package store is what apron remembers, by noun. store/sqlite implements it on one machine; store/storetest is the
 // suite that every implementation passes.
 //
-// One public method is one transaction. What a caller branches on are the sentinels below, made in one function per
+// One public method is one transaction, and what it has returned without an error is durable. Times are kept to the
+// microsecond, in UTC. What a caller branches on are the sentinels below, made in one function per
 // implementation from the driver's codes.
 package store
 
@@ -31,8 +32,8 @@ type Store interface {
 
 // Services remembers services.
 type Services interface {
-	// CreateService inserts service and its CREATE_SERVICE operation. ErrConflict when the name is taken by a service
-	// that is not DELETED.
+	// CreateService inserts service and its CREATE_SERVICE operation. ErrConflict when the name or the subdomain is
+	// taken by a service that is not DELETED.
 	CreateService(ctx context.Context, service platform.Service, operation platform.Operation) error
 	// ServiceByID returns one service, deleted ones too. ErrNotFound.
 	ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error)
@@ -61,8 +62,9 @@ type ServiceCursor struct {
 // Operations remembers operations and moves services with them.
 type Operations interface {
 	// StartOperation inserts a PENDING operation for operation.ServiceID if the service's status is one of allowed,
-	// and sets the service OPERATION_IN_PROGRESS, in one transaction. change, when not nil, edits the service in that
-	// transaction (its Configuration, for an update). It fills operation.Previous from the service as it was.
+	// and sets the service OPERATION_IN_PROGRESS and updated at operation.StartedAt, in one transaction. change, when
+	// not nil, edits the service in that transaction (its Configuration, for an update); its error comes back
+	// unchanged. It fills operation.Previous from the service as it was.
 	// ErrNotFound without such a service, a *StatusError (an ErrConflict) when the status does not allow it.
 	StartOperation(ctx context.Context, operation platform.Operation, allowed []platform.ServiceStatus,
 		change func(*platform.Service) error) (platform.Service, platform.Operation, error)
@@ -73,13 +75,15 @@ type Operations interface {
 	// ClaimOperation takes the oldest operation that is not terminal and not leased at now, leases it to owner until
 	// until, and raises its LeaseTerm by one. ErrNotFound when there is none.
 	ClaimOperation(ctx context.Context, owner string, now, until time.Time) (platform.Operation, error)
-	// RenewLease prolongs the lease of the given term. ErrConflict when the term is not the current one.
+	// RenewLease prolongs the lease of the given term. ErrConflict when that lease does not hold any more: a newer
+	// term or ReleaseLeases ended it. A lease that merely ran out can be renewed as long as nobody has claimed anew.
 	RenewLease(ctx context.Context, id platform.OperationID, term int, until time.Time) error
-	// SaveOperation writes operation back. ErrConflict when operation.LeaseTerm is not the current term or the stored
-	// status cannot become the new one. edit, when not nil, changes the service in the same transaction; that is how
-	// a step moves the service and its own record together.
+	// SaveOperation writes operation back. ErrConflict when the lease of operation.LeaseTerm does not hold any more
+	// (as for RenewLease), or the stored status neither is the new one nor can become it; a terminal status is never
+	// written again. edit, when not nil, changes the service in the same transaction; that is how a step moves the
+	// service and its own record together. An edit of the service's ID, Name, ARN, Subdomain or CreatedAt is lost.
 	SaveOperation(ctx context.Context, operation platform.Operation, edit func(*platform.Service)) error
-	// PruneOperations removes the oldest terminal operations of a service beyond keep.
+	// PruneOperations removes the terminal operations of a service but the newest keep of them.
 	PruneOperations(ctx context.Context, service platform.ServiceID, keep int) error
 	// ReleaseLeases ends all leases of owner at once, for a clean stop or a start after a crash.
 	ReleaseLeases(ctx context.Context, owner string) error
@@ -100,7 +104,7 @@ type OperationCursor struct {
 // Revisions remembers what was deployed.
 type Revisions interface {
 	// CreateRevision inserts revision, numbering it after the service's newest, and returns it as stored. It is
-	// idempotent by ID: a second call returns the first one's row.
+	// idempotent by ID: a second call returns the first one's row. ErrNotFound without such a service.
 	CreateRevision(ctx context.Context, revision platform.Revision) (platform.Revision, error)
 	// RevisionByID returns one revision. ErrNotFound.
 	RevisionByID(ctx context.Context, id platform.RevisionID) (platform.Revision, error)

@@ -1,0 +1,77 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+const (
+	revisionColumns = `id, service_id, number, created_at, image, image_digest, commit_id, process, configuration`
+	insertRevision  = `INSERT INTO revisions (` + revisionColumns + `)
+		VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM revisions WHERE service_id = $2), $3, $4, $5, $6, $7, $8)
+		RETURNING ` + revisionColumns
+	selectRevisionByID = `SELECT ` + revisionColumns + ` FROM revisions WHERE id = $1`
+	selectRevisions    = `SELECT ` + revisionColumns + ` FROM revisions WHERE service_id = $1 ORDER BY number DESC`
+	deleteRevision     = `DELETE FROM revisions WHERE id = $1`
+)
+
+// CreateRevision inserts revision under the next number, or returns the row that has its id already.
+func (s *Store) CreateRevision(ctx context.Context, revision platform.Revision) (platform.Revision, error) {
+	var stored platform.Revision
+	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+		stored, err = scanRevision(tx.QueryRowContext(ctx, selectRevisionByID, revision.ID))
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		stored, err = scanRevision(tx.QueryRowContext(ctx, insertRevision, revision.ID, revision.ServiceID,
+			micros{&revision.CreatedAt}, revision.Image, revision.ImageDigest, revision.Commit,
+			document{&revision.Process}, document{&revision.Configuration}))
+		return err
+	})
+	if err != nil {
+		return platform.Revision{}, fmt.Errorf("create revision %s: %w", revision.ID, err)
+	}
+	return stored, nil
+}
+
+// RevisionByID returns one revision.
+func (s *Store) RevisionByID(ctx context.Context, id platform.RevisionID) (platform.Revision, error) {
+	revision, err := scanRevision(s.reader.QueryRowContext(ctx, selectRevisionByID, id))
+	if err != nil {
+		return platform.Revision{}, fmt.Errorf("read revision %s: %w", id, err)
+	}
+	return revision, nil
+}
+
+// ListRevisions returns a service's revisions, newest first.
+func (s *Store) ListRevisions(ctx context.Context, service platform.ServiceID) ([]platform.Revision, error) {
+	revisions, err := list(ctx, s.reader, scanRevision, selectRevisions, service)
+	if err != nil {
+		return nil, fmt.Errorf("list revisions of service %s: %w", service, err)
+	}
+	return revisions, nil
+}
+
+// DeleteRevision removes one; an unknown id is done already.
+func (s *Store) DeleteRevision(ctx context.Context, id platform.RevisionID) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, deleteRevision, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete revision %s: %w", id, err)
+	}
+	return nil
+}
+
+func scanRevision(from row) (platform.Revision, error) {
+	var revision platform.Revision
+	err := from.Scan(&revision.ID, &revision.ServiceID, &revision.Number, micros{&revision.CreatedAt}, &revision.Image,
+		&revision.ImageDigest, &revision.Commit, document{&revision.Process}, document{&revision.Configuration})
+	return revision, interpret(err)
+}

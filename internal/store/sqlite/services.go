@@ -1,0 +1,111 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+const (
+	serviceColumns = `id, name, arn, subdomain, status, created_at, updated_at, deleted_at, configuration, tags,
+		active_revision_id, is_serving`
+	insertService = `INSERT INTO services (` + serviceColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	selectServiceByID   = `SELECT ` + serviceColumns + ` FROM services WHERE id = $1`
+	selectServiceByName = `SELECT ` + serviceColumns + ` FROM services WHERE name = $1 AND status <> 'DELETED'`
+	selectServices      = `SELECT ` + serviceColumns + ` FROM services
+		WHERE status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
+	// An id, an ARN, a name, a subdomain and a time of creation never change.
+	updateService = `UPDATE services SET status = $2, updated_at = $3, deleted_at = $4, configuration = $5, tags = $6,
+		active_revision_id = $7, is_serving = $8 WHERE id = $1`
+	updateServiceTags = `UPDATE services SET tags = $2 WHERE id = $1`
+)
+
+// CreateService inserts service and its CREATE_SERVICE operation.
+func (s *Store) CreateService(ctx context.Context, service platform.Service, operation platform.Operation) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertService, service.ID, service.Name, service.ARN, service.Subdomain, service.Status,
+			micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
+			document{&service.Configuration}, document{&service.Tags}, service.ActiveRevisionID, service.IsServing)
+		if err != nil {
+			return err
+		}
+		return createOperation(ctx, tx, operation)
+	})
+	if err != nil {
+		return fmt.Errorf("create service: %w", err)
+	}
+	return nil
+}
+
+// ServiceByID returns one service, deleted ones too.
+func (s *Store) ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error) {
+	service, err := scanService(s.reader.QueryRowContext(ctx, selectServiceByID, id))
+	if err != nil {
+		return platform.Service{}, fmt.Errorf("read service %s: %w", id, err)
+	}
+	return service, nil
+}
+
+// ServiceByName returns the service of that name that is not DELETED.
+func (s *Store) ServiceByName(ctx context.Context, name string) (platform.Service, error) {
+	service, err := scanService(s.reader.QueryRowContext(ctx, selectServiceByName, name))
+	if err != nil {
+		return platform.Service{}, fmt.Errorf("read service %q: %w", name, err)
+	}
+	return service, nil
+}
+
+// ListServices returns services in order of creation, deleted ones left out.
+func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]platform.Service, error) {
+	createdAt, id := int64(math.MinInt64), platform.ServiceID("")
+	if page.After != nil {
+		createdAt, id = page.After.CreatedAt.UnixMicro(), page.After.ID
+	}
+	services, err := list(ctx, s.reader, scanService, selectServices, createdAt, id, limit(page.Limit))
+	if err != nil {
+		return nil, fmt.Errorf("list services: %w", err)
+	}
+	return services, nil
+}
+
+// UpdateTags replaces the tags of a service.
+func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, tags map[string]string) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		return changeOne(tx.ExecContext(ctx, updateServiceTags, id, document{&tags}))
+	})
+	if err != nil {
+		return fmt.Errorf("update tags of service %s: %w", id, err)
+	}
+	return nil
+}
+
+func saveService(ctx context.Context, tx *sql.Tx, service platform.Service) error {
+	return changeOne(tx.ExecContext(ctx, updateService, service.ID, service.Status, micros{&service.UpdatedAt},
+		optionalMicros{&service.DeletedAt}, document{&service.Configuration}, document{&service.Tags},
+		service.ActiveRevisionID, service.IsServing))
+}
+
+func scanService(from row) (platform.Service, error) {
+	var service platform.Service
+	err := from.Scan(&service.ID, &service.Name, &service.ARN, &service.Subdomain, &service.Status,
+		micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
+		document{&service.Configuration}, document{&service.Tags}, &service.ActiveRevisionID, &service.IsServing)
+	return service, interpret(err)
+}
+
+// changeOne turns the outcome of an UPDATE by id into store.ErrNotFound when there was no such row.
+func changeOne(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	changed, err := result.RowsAffected()
+	if err == nil && changed == 0 {
+		return store.ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// maxReaders bounds the connections that read at the same time; each has its own page cache of up to 2 MB.
+const maxReaders = 4
+
+// Store is a store.Store in one SQLite file. All methods may be called at the same time.
+type Store struct {
+	writer *sql.DB
+	reader *sql.DB
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the database at path, makes it if there is none, and brings its schema up to date. A database that a newer
+// apron has written is refused and left as it is. Failures that a person can act on are a *platform.ExplainedError.
+func Open(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the database: %w", err)
+	}
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
+	writer, err := sql.Open("sqlite", dsn(path, "&_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	writer.SetMaxOpenConns(1)
+	if err := migrate(ctx, writer, path); err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	reader, err := sql.Open("sqlite", dsn(path, "&_query_only=1"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), writer.Close())
+	}
+	reader.SetMaxOpenConns(maxReaders)
+	reader.SetMaxIdleConns(maxReaders)
+	return &Store{writer: writer, reader: reader}, nil
+}
+
+// Close ends all connections; the last one folds the write-ahead log into the file.
+func (s *Store) Close() error {
+	return errors.Join(s.reader.Close(), s.writer.Close())
+}
+
+// dsn holds the pragmas because they belong to a connection, not to the file: a pool opens connections at any time.
+func dsn(path, more string) string {
+	file := url.URL{Scheme: "file", Path: path}
+	return file.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(1)&_pragma=journal_size_limit(16777216)" + more
+}
+
+// makePrivate makes the file, so that it never exists with a wider mode; SQLite gives its log the same mode.
+func makePrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return platform.Explain(err, "The database %s cannot be made because its folder does not exist.", path)
+	case errors.Is(err, fs.ErrPermission):
+		return platform.Explain(err, "The database %s cannot be opened for writing: permission denied.", path)
+	case err != nil:
+		return fmt.Errorf("make the database: %w", err)
+	}
+	return errors.Join(file.Chmod(0o600), file.Close())
+}
+
+// write runs one transaction on the writing connection. What work returns comes back as it is, driver errors as what
+// interpret makes of them.
+func (s *Store) write(ctx context.Context, work func(tx *sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return interpret(err)
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if err := work(tx); err != nil {
+		return interpret(err)
+	}
+	return interpret(tx.Commit())
+}
+
+// queryer is a transaction or a pool.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// row is what a scan function reads from.
+type row interface{ Scan(...any) error }
+
+// list reads all rows of a query.
+func list[T any](ctx context.Context, from queryer, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, interpret(err)
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, interpret(rows.Err())
+}
