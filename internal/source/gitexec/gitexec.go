@@ -107,8 +107,9 @@ type Tail struct {
 	// Touched, when set, is called at every write: a sign of life.
 	Touched func()
 
-	lines   []string
-	partial []byte
+	lines      []string
+	partial    []byte
+	isReturned bool // the last byte was a carriage return
 }
 
 // tailLines and tailBytes bound what a Tail keeps.
@@ -122,12 +123,14 @@ func (t *Tail) Write(p []byte) (int, error) {
 		t.Touched()
 	}
 	for _, b := range p {
+		if t.isReturned && b != '\n' { // ssh ends its lines with both
+			t.partial = t.partial[:0]
+		}
+		t.isReturned = b == '\r'
 		switch {
 		case b == '\n':
 			t.end()
-		case b == '\r':
-			t.partial = t.partial[:0]
-		case len(t.partial) < tailBytes:
+		case b != '\r' && len(t.partial) < tailBytes:
 			t.partial = append(t.partial, b)
 		}
 	}
@@ -148,6 +151,8 @@ func (t *Tail) end() {
 
 // Lines returns what was kept, oldest first.
 func (t *Tail) Lines() []string {
-	t.end()
+	if !t.isReturned {
+		t.end()
+	}
 	return slices.Clone(t.lines)
 }

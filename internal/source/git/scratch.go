@@ -1,0 +1,195 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/apron-run/apron/internal/source/gitexec"
+)
+
+// scratch is the private folder of one ResolveCommit or Fetch: settings, credentials and the objects received.
+type scratch struct {
+	from address
+	dir  string
+	// options run git with the scratch's settings.
+	options gitexec.Options
+	// secrets never appear in what git's output becomes.
+	secrets []string
+}
+
+const scratchPrefix = ".fetch-"
+
+func (r *Repositories) scratchRoot() string { return filepath.Join(r.config.Data, "sources") }
+
+// newScratch makes the folder; the caller removes it.
+func (r *Repositories) newScratch(from address) (_ *scratch, err error) {
+	root := r.scratchRoot()
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("make scratch folder: %w", err)
+	}
+	dir, err := os.MkdirTemp(root, scratchPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("make scratch folder: %w", err)
+	}
+	s := &scratch{from: from, dir: dir, options: gitexec.Options{GlobalConfig: filepath.Join(dir, "config"), Home: dir}}
+	defer func() {
+		if err != nil {
+			s.remove()
+		}
+	}()
+	if err := r.writeCredentials(s); err != nil {
+		return nil, fmt.Errorf("write credentials: %w", err)
+	}
+	if err := s.writeFile("config", r.settings(s)); err != nil {
+		return nil, fmt.Errorf("write settings: %w", err)
+	}
+	if from.isSSH {
+		if err := os.MkdirAll(r.sshFolder(), 0o700); err != nil {
+			return nil, fmt.Errorf("make ssh folder: %w", err)
+		}
+		if err := s.writeFile("ssh_config", r.sshSettings()); err != nil {
+			return nil, fmt.Errorf("write ssh settings: %w", err)
+		}
+		s.options.Environment = append(s.options.Environment, "GIT_SSH_VARIANT=ssh",
+			"GIT_SSH_COMMAND=ssh -o BatchMode=yes -F "+shellQuote(filepath.Join(dir, "ssh_config")))
+	}
+	return s, nil
+}
+
+func (s *scratch) remove() { _ = os.RemoveAll(s.dir) }
+
+// repository is the folder of the objects received.
+func (s *scratch) repository() string { return filepath.Join(s.dir, "repository.git") }
+
+func (s *scratch) writeFile(name, content string) error {
+	return os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600)
+}
+
+// settings is git's configuration for this scratch. It is a file because a git that serves a local path (upload-pack)
+// is started without the settings of the command line but reads this file.
+func (r *Repositories) settings(s *scratch) string {
+	var file strings.Builder
+	fmt.Fprintf(&file, "[credential]\n\thelper = %s\n", configQuote("store --file="+shellQuote(filepath.Join(s.dir, "credentials"))))
+	// What the administrator added comes in the middle: after what it may add to, before what it may not change.
+	fmt.Fprintf(&file, "[include]\n\tpath = %s\n", configQuote(filepath.Join(r.config.Data, "gitconfig")))
+	file.WriteString("[safe]\n\tdirectory = *\n" +
+		"[protocol]\n\tallow = never\n" +
+		"[protocol \"http\"]\n\tallow = always\n[protocol \"https\"]\n\tallow = always\n" +
+		"[protocol \"ssh\"]\n\tallow = always\n[protocol \"file\"]\n\tallow = always\n" +
+		"[core]\n\thooksPath = /dev/null\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n\tautocrlf = false\n\tsymlinks = true\n" +
+		"[pack]\n\twindowMemory = 64m\n\tthreads = 2\n" +
+		"[fetch]\n\twriteCommitGraph = false\n\trecurseSubmodules = false\n" +
+		"[submodule]\n\trecurse = false\n" +
+		"[gc]\n\tauto = 0\n")
+	seconds := max(1, int(r.config.Limits.Silence.Seconds()))
+	fmt.Fprintf(&file, "[http]\n\tlowSpeedLimit = 1\n\tlowSpeedTime = %d\n", seconds)
+	return file.String()
+}
+
+// writeCredentials writes the file that git's "store" helper reads: the URL's own first, then the administrator's. It
+// is a copy, so that git neither adds a URL's password to the administrator's file nor removes a refused one from it.
+func (r *Repositories) writeCredentials(s *scratch) error {
+	lines, err := readLines(filepath.Join(r.config.Data, "git-credentials"))
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		if u, err := url.Parse(line); err == nil {
+			s.keepSecret(u.User)
+		}
+	}
+	if own := s.from.user; own != nil && own.Username() != "" {
+		s.keepSecret(own)
+		scheme, host := s.from.origin()
+		password, hasPassword := own.Password()
+		line := (&url.URL{Scheme: scheme, Host: host, User: url.UserPassword(own.Username(), password)}).String()
+		// A user without a password is either someone whose password the administrator noted, or a token.
+		isOwn := func(line string) bool {
+			u, err := url.Parse(line)
+			return err == nil && u.Scheme == scheme && u.Host == host && u.User.Username() == own.Username()
+		}
+		if i := slices.IndexFunc(lines, isOwn); i >= 0 && !hasPassword {
+			line = lines[i]
+			lines = slices.Delete(lines, i, i+1)
+		}
+		lines = slices.Insert(lines, 0, line)
+	}
+	return s.writeFile("credentials", strings.Join(append(lines, ""), "\n"))
+}
+
+// keepSecret remembers what a URL carried, so that it can be taken out of git's output.
+func (s *scratch) keepSecret(user *url.Userinfo) {
+	password, hasPassword := user.Password()
+	if password != "" {
+		s.secrets = append(s.secrets, password, url.QueryEscape(password), url.PathEscape(password))
+	}
+	if !hasPassword || password == "" {
+		// The user name alone may be a token.
+		if name := user.Username(); len(name) >= 16 {
+			s.secrets = append(s.secrets, name)
+		}
+	}
+}
+
+func readLines(path string) ([]string, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	scanner := bufio.NewScanner(bytes.NewReader(content))
+	for scanner.Scan() {
+		if line := strings.TrimSpace(scanner.Text()); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines, scanner.Err()
+}
+
+// sshSettings is ssh's configuration: the administrator's first (in ssh the first value counts), then ours.
+func (r *Repositories) sshSettings() string {
+	folder := r.sshFolder()
+	var file strings.Builder
+	if own := filepath.Join(folder, "config"); exists(own) {
+		fmt.Fprintf(&file, "Include \"%s\"\n", own)
+	}
+	fmt.Fprintf(&file, "Host *\n\tStrictHostKeyChecking accept-new\n\tUserKnownHostsFile \"%s\"\n", filepath.Join(folder, "known_hosts"))
+	file.WriteString("\tConnectTimeout 15\n\tServerAliveInterval 15\n\tServerAliveCountMax 3\n" +
+		"\tIdentitiesOnly yes\n\tIdentityAgent none\n\tClearAllForwardings yes\n\tLogLevel ERROR\n")
+	keys, _ := filepath.Glob(filepath.Join(folder, "id_*"))
+	for _, key := range keys {
+		if !strings.HasSuffix(key, ".pub") {
+			fmt.Fprintf(&file, "\tIdentityFile \"%s\"\n", key)
+		}
+	}
+	if len(keys) == 0 {
+		file.WriteString("\tIdentityFile none\n")
+	}
+	return file.String()
+}
+
+func (r *Repositories) sshFolder() string { return filepath.Join(r.config.Data, "ssh") }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// configQuote quotes a value for a git configuration file.
+func configQuote(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
+}
+
+// shellQuote quotes a word for the shell that git itself starts.
+func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
