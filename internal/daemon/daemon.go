@@ -1,0 +1,194 @@
+// Package daemon runs the programs that apron needs beside it: containerd, BuildKit and its own data plane.
+//
+// A daemon lives in a session of its own and outlives apron, whether apron is stopped, killed or replaced. The next
+// apron finds it by its pid file and adopts it, if the process is still the one that was started and answers. Run
+// watches over it and starts it again when it is gone.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Daemon is one child program.
+type Daemon struct {
+	// Name names the pid file and the log.
+	Name string
+	// Path is the program, Args its arguments without the program's name, Env its whole environment.
+	Path string
+	Args []string
+	Env  []string
+	// Dir holds NAME.pid and NAME.log.
+	Dir string
+	// Ready says whether the daemon answers; nil error is yes.
+	Ready func(ctx context.Context) error
+	// StartTimeout bounds how long the daemon may take until it is ready; 0 means 30 s.
+	StartTimeout time.Duration
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+const (
+	// askEvery is how often a starting daemon is asked whether it is ready, and how often a stopping one is looked for.
+	askEvery = 20 * time.Millisecond
+	// watchEvery is how often Run looks after the daemon.
+	watchEvery = 500 * time.Millisecond
+	// stopGrace is how long a daemon has between SIGTERM and SIGKILL.
+	stopGrace = 10 * time.Second
+	// maxLogBytes bounds the log at each start; the one before is kept as NAME.log.1.
+	maxLogBytes = 10 << 20
+)
+
+// Ensure adopts the running daemon, or starts it and waits until it is ready. A process that runs but does not answer
+// within the start timeout is stopped and started anew.
+func (d *Daemon) Ensure(ctx context.Context) error {
+	if id, ok := d.running(); ok {
+		if err := d.await(ctx, id); err == nil {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	return d.start(ctx)
+}
+
+// Run looks after the daemon until ctx ends, and leaves it running. It starts a daemon that died, with a growing wait
+// where it dies again and again.
+func (d *Daemon) Run(ctx context.Context) error {
+	wait := watchEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		if _, ok := d.running(); ok {
+			wait = watchEvery
+			continue
+		}
+		d.logger().Error("daemon died, starting it again", "daemon", d.Name)
+		if err := d.start(ctx); err != nil && ctx.Err() == nil {
+			wait = min(wait*2, 30*time.Second)
+			d.logger().Error("start daemon", "daemon", d.Name, "error", err)
+		}
+	}
+}
+
+// Stop ends the daemon: SIGTERM, and SIGKILL after a grace. No daemon is done already.
+func (d *Daemon) Stop(ctx context.Context) error {
+	id, ok := d.running()
+	if !ok {
+		return d.removePidFile()
+	}
+	if err := syscall.Kill(id.Pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stop %s: %w", d.Name, err)
+	}
+	graceful, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	if !d.gone(graceful, id) {
+		if err := syscall.Kill(id.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill %s: %w", d.Name, err)
+		}
+		forced, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		defer cancel()
+		if !d.gone(forced, id) {
+			return fmt.Errorf("%s (process %d) does not end", d.Name, id.Pid)
+		}
+	}
+	return d.removePidFile()
+}
+
+// gone waits until the process has ended, and says whether it has.
+func (d *Daemon) gone(ctx context.Context, id identity) bool {
+	for id.isAlive() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(askEvery):
+		}
+	}
+	return true
+}
+
+// start starts the daemon in a session of its own, writes its pid file and waits until it is ready.
+func (d *Daemon) start(ctx context.Context) error {
+	log, err := d.openLog()
+	if err != nil {
+		return fmt.Errorf("open the log of %s: %w", d.Name, err)
+	}
+	defer log.Close()
+	command := exec.Command(d.Path, d.Args...)
+	command.Env, command.Stdout, command.Stderr, command.Dir = d.Env, log, log, "/"
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", d.Name, err)
+	}
+	go func() { _ = command.Wait() }() // reaps it, should it die before apron does
+	id, err := identify(command.Process.Pid)
+	if err == nil {
+		err = d.writePidFile(id)
+	}
+	if err == nil {
+		err = d.await(ctx, id)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("start %s (its log is %s): %w", d.Name, d.logPath(), err), command.Process.Kill())
+	}
+	return nil
+}
+
+// await waits until the daemon is ready, and fails as soon as it has died.
+func (d *Daemon) await(ctx context.Context, id identity) error {
+	timeout := d.StartTimeout
+	if timeout == 0 {
+		timeout = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		err := d.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		if !id.isAlive() {
+			return errors.New("it ended at once")
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not ready: %w", err)
+		case <-time.After(askEvery):
+		}
+	}
+}
+
+func (d *Daemon) logger() *slog.Logger {
+	if d.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return d.Log
+}
+
+func (d *Daemon) logPath() string { return filepath.Join(d.Dir, d.Name+".log") }
+
+func (d *Daemon) openLog() (*os.File, error) {
+	if err := os.MkdirAll(d.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(d.logPath()); err == nil && info.Size() > maxLogBytes {
+		if err := os.Rename(d.logPath(), d.logPath()+".1"); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
