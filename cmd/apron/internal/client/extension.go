@@ -1,0 +1,177 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/smithy-go"
+)
+
+// Operation is an operation with its steps, as Apron.DescribeOperation tells it.
+type Operation struct {
+	ID        string   `json:"Id"`
+	Type      string   `json:"Type"`
+	Status    string   `json:"Status"`
+	StartedAt Time     `json:"StartedAt"`
+	EndedAt   *Time    `json:"EndedAt,omitempty"`
+	Steps     []Step   `json:"Steps"`
+	Failure   *Failure `json:"Failure,omitempty"`
+}
+
+// IsOver says whether the operation will not change any more.
+func (o Operation) IsOver() bool {
+	switch o.Status {
+	case "PENDING", "IN_PROGRESS", "ROLLBACK_IN_PROGRESS":
+		return false
+	}
+	return true
+}
+
+// HasSucceeded says whether the operation did what it was for.
+func (o Operation) HasSucceeded() bool { return o.Status == "SUCCEEDED" }
+
+// Commit returns the beginning of the commit that the operation deployed, or "".
+func (o Operation) Commit() string {
+	for _, step := range o.Steps {
+		if rest, isCommit := strings.CutPrefix(step.Detail, "commit "); isCommit && step.Name == "resolve" {
+			commit, _, _ := strings.Cut(rest, " ")
+			return commit
+		}
+	}
+	return ""
+}
+
+// Step is a unit of an operation.
+type Step struct {
+	Name      string `json:"Name"`
+	State     string `json:"State"`
+	StartedAt Time   `json:"StartedAt"`
+	EndedAt   *Time  `json:"EndedAt,omitempty"`
+	Detail    string `json:"Detail,omitempty"`
+}
+
+// Failure is why an operation failed.
+type Failure struct {
+	Step     string   `json:"Step"`
+	Cause    string   `json:"Cause"`
+	Evidence []string `json:"Evidence,omitempty"`
+}
+
+// LogLine is one line of a log.
+type LogLine struct {
+	Timestamp Time   `json:"Timestamp"`
+	Stream    string `json:"Stream"`
+	Message   string `json:"Message"`
+}
+
+// Instance is one running copy of a service.
+type Instance struct {
+	ID         string `json:"InstanceId"`
+	RevisionID string `json:"RevisionId"`
+	State      string `json:"State"`
+	Address    string `json:"Address"`
+	StartedAt  Time   `json:"StartedAt"`
+}
+
+// Time is a time on the wire: seconds since 1970 with a fraction.
+type Time struct{ time.Time }
+
+// UnmarshalJSON reads a number.
+func (t *Time) UnmarshalJSON(raw []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(raw, &seconds); err != nil {
+		return err
+	}
+	t.Time = time.UnixMicro(int64(seconds * 1e6))
+	return nil
+}
+
+// DescribeOperation returns one operation with its steps.
+func (c *Client) DescribeOperation(ctx context.Context, arn, id string) (Operation, error) {
+	var output struct{ Operation Operation }
+	err := c.call(ctx, "DescribeOperation", map[string]any{"ServiceArn": arn, "OperationId": id}, &output)
+	return output.Operation, err
+}
+
+// ReadLogs returns lines of a stream (events, deployment/ID, instance/ID, application) and the token to go on with. An
+// empty token means the last lines, "start" the first.
+func (c *Client) ReadLogs(ctx context.Context, arn, stream, token string, limit int) (lines []LogLine, next string, err error) {
+	input := map[string]any{"ServiceArn": arn, "Stream": stream, "Limit": limit}
+	if token != "" {
+		input["NextToken"] = token
+	}
+	var output struct {
+		Lines     []LogLine
+		NextToken string
+	}
+	err = c.call(ctx, "ReadLogs", input, &output)
+	return output.Lines, output.NextToken, err
+}
+
+// Instances returns the instances of a service.
+func (c *Client) Instances(ctx context.Context, arn string) ([]Instance, error) {
+	var output struct{ Instances []Instance }
+	err := c.call(ctx, "ListInstances", map[string]any{"ServiceArn": arn}, &output)
+	return output.Instances, err
+}
+
+// maxAnswerBytes bounds what an answer may hold: 10,000 log lines fit.
+const maxAnswerBytes = 64 << 20
+
+// call sends one of apron's own actions, signed as the SDK signs App Runner's.
+func (c *Client) call(ctx context.Context, action string, input, output any) error {
+	body, err := json.Marshal(input)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.Endpoint+"/", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	request.Header.Set("X-Amz-Target", "Apron."+action)
+	sum := sha256.Sum256(body)
+	credentials := aws.Credentials{AccessKeyID: c.config.KeyID, SecretAccessKey: c.config.Secret, SessionToken: c.config.SessionToken}
+	err = v4.NewSigner().SignHTTP(ctx, credentials, request, hex.EncodeToString(sum[:]), "apprunner", c.config.Region, time.Now())
+	if err != nil {
+		return fmt.Errorf("sign %s: %w", action, err)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s: %w", action, err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
+	if err != nil {
+		return fmt.Errorf("read the answer to %s: %w", action, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return answeredError(response.StatusCode, answer)
+	}
+	if err := json.Unmarshal(answer, output); err != nil {
+		return fmt.Errorf("read the answer to %s: %w", action, err)
+	}
+	return nil
+}
+
+// answeredError makes an answer that is no success the kind of error that the SDK makes.
+func answeredError(status int, answer []byte) error {
+	var body struct {
+		Type    string `json:"__type"`
+		Message string
+	}
+	if json.Unmarshal(answer, &body) != nil || body.Type == "" {
+		body.Type, body.Message = fmt.Sprintf("HTTP%d", status), http.StatusText(status)
+	}
+	return &smithy.GenericAPIError{Code: body.Type, Message: body.Message}
+}
