@@ -1,0 +1,620 @@
+package registry_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	memory "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/registry"
+	"github.com/apron-run/apron/internal/source/registryserver"
+)
+
+var _ deploy.ImageResolver = (*registry.Registry)(nil)
+
+var keys = source.KeyPair{ID: "AKIDEXAMPLE", Secret: "s3cr+t/slash"}
+
+// quick are limits for tests: the same tries, without the waits.
+var quick = registry.Limits{Retries: []time.Duration{time.Millisecond, time.Millisecond}}
+
+// newRegistry returns a Registry over a data directory of its own.
+func newRegistry(t *testing.T, limits registry.Limits) (r *registry.Registry, data string) {
+	t.Helper()
+	data = t.TempDir()
+	return registry.New(registry.Config{Data: data, Endpoint: source.NewEndpoint("127.0.0.1:1"), Limits: limits}), data
+}
+
+// serve starts handler and returns its host:port.
+func serve(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// newMemory returns a registry that keeps its images in memory.
+func newMemory() http.Handler { return memory.New(memory.Logger(log.New(io.Discard, "", 0))) }
+
+// imageFor returns a random image built for a platform.
+func imageFor(t *testing.T, os, architecture string) v1.Image {
+	t.Helper()
+	image, err := random.Image(10<<10, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = os, architecture
+	image, err = mutate.ConfigFile(image, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// push pushes an image and returns its digest.
+func push(t *testing.T, tag string, image v1.Image, options ...remote.Option) string {
+	t.Helper()
+	parsed, err := name.NewTag(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(parsed, image, options...); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest.String()
+}
+
+func deadline(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func wantResolved(t *testing.T, r *registry.Registry, identifier, want string) {
+	t.Helper()
+	got, err := r.ResolveImage(deadline(t), identifier)
+	if err != nil {
+		t.Fatalf("%s: %v\n%q", identifier, err, evidence(err))
+	}
+	if got != want {
+		t.Errorf("%s is %s, want %s", identifier, got, want)
+	}
+}
+
+func wantCause(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	explained := platform.AsExplained(err)
+	if explained == nil {
+		t.Fatalf("not explained: %v", err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(explained.Cause, part) {
+			t.Errorf("cause %q\nlacks %q; evidence %q", explained.Cause, part, explained.Evidence)
+		}
+	}
+}
+
+func evidence(err error) []string {
+	if explained := platform.AsExplained(err); explained != nil {
+		return explained.Evidence
+	}
+	return nil
+}
+
+func writeFile(t *testing.T, dir, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestATagBecomesADigest(t *testing.T) {
+	host := serve(t, newMemory())
+	r, _ := newRegistry(t, quick)
+	image := imageFor(t, "linux", "amd64")
+	digest := push(t, host+"/team/app:v1", image)
+	push(t, host+"/team/app:latest", image)
+	want := host + "/team/app@" + digest
+	for _, identifier := range []string{"/team/app:v1", "/team/app", "/team/app@" + digest, "/team/app:other@" + digest} {
+		wantResolved(t, r, host+identifier, want)
+	}
+	moved := push(t, host+"/team/app:v1", imageFor(t, "linux", "amd64"))
+	wantResolved(t, r, host+"/team/app:v1", host+"/team/app@"+moved)
+}
+
+func TestTheImageForThisPlatformIsChosenFromAnIndex(t *testing.T) {
+	host := serve(t, newMemory())
+	r, _ := newRegistry(t, quick)
+	amd := imageFor(t, "linux", "amd64")
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: imageFor(t, "linux", "arm64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}}},
+		mutate.IndexAddendum{Add: imageFor(t, "unknown", "unknown"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}},
+		mutate.IndexAddendum{Add: amd, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+	)
+	pushIndex(t, host+"/app:latest", index)
+	digest, _ := amd.Digest()
+	wantResolved(t, r, host+"/app", host+"/app@"+digest.String())
+
+	silent := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: imageFor(t, "linux", "arm64")}, mutate.IndexAddendum{Add: amd})
+	pushIndex(t, host+"/silent:latest", silent)
+	wantResolved(t, r, host+"/silent", host+"/silent@"+digest.String())
+
+	nested := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index})
+	pushIndex(t, host+"/nested:latest", nested)
+	wantResolved(t, r, host+"/nested", host+"/nested@"+digest.String())
+}
+
+func pushIndex(t *testing.T, tag string, index v1.ImageIndex) {
+	t.Helper()
+	parsed, err := name.NewTag(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(parsed, index); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnImageForOtherPlatformsIsExplained(t *testing.T) {
+	host := serve(t, newMemory())
+	r, _ := newRegistry(t, quick)
+	push(t, host+"/single:latest", imageFor(t, "linux", "arm64"))
+	_, err := r.ResolveImage(deadline(t), host+"/single")
+	wantCause(t, err, "is for linux/arm64, and this machine needs linux/amd64", "--platform linux/amd64")
+
+	pushIndex(t, host+"/several:latest", mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: imageFor(t, "windows", "amd64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "windows", Architecture: "amd64"}}},
+		mutate.IndexAddendum{Add: imageFor(t, "linux", "arm"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}}},
+	))
+	_, err = r.ResolveImage(deadline(t), host+"/several")
+	wantCause(t, err, "is for linux/arm/v7, windows/amd64")
+}
+
+func TestWhatIsNoImageIsExplained(t *testing.T) {
+	host := serve(t, newMemory())
+	r, _ := newRegistry(t, quick)
+	artifact := mutate.ConfigMediaType(imageFor(t, "linux", "amd64"), "application/vnd.cncf.helm.config.v1+json")
+	push(t, host+"/chart:latest", artifact)
+	_, err := r.ResolveImage(deadline(t), host+"/chart")
+	wantCause(t, err, "is not a container image")
+}
+
+func TestAMissingTagIsExplainedWithTheOnesThereAre(t *testing.T) {
+	host := serve(t, newMemory())
+	r, _ := newRegistry(t, quick)
+	image := imageFor(t, "linux", "amd64")
+	for i := range 12 {
+		push(t, fmt.Sprintf("%s/app:v1.%d", host, i), image)
+	}
+	_, err := r.ResolveImage(deadline(t), host+"/app:1.4")
+	wantCause(t, err, "has no tag 1.4 of app: it has v1.4, ", "and 2 more")
+	_, err = r.ResolveImage(deadline(t), host+"/missing:1.4")
+	wantCause(t, err, "has no image missing")
+	_, err = r.ResolveImage(deadline(t), host+"/app@sha256:"+strings.Repeat("0", 64))
+	wantCause(t, err, "nothing with the digest sha256:0000")
+}
+
+func TestIdentifiersThatNameNoImageAreExplained(t *testing.T) {
+	r, _ := newRegistry(t, quick)
+	for identifier, want := range map[string]string{
+		"":                               "is not the name of an image",
+		"team/Case":                      "in lower case",
+		"app:":                           "is not the name of an image",
+		"app@sha256:12":                  "is not the name of an image",
+		"https://u:pa55@example.org/app": "without a scheme",
+		strings.Repeat("a", 5000):        "is not the name of an image",
+		"app\nname":                      "is not the name of an image",
+	} {
+		_, err := r.ResolveImage(deadline(t), identifier)
+		wantCause(t, err, want)
+		if strings.Contains(err.Error(), "pa55") || len(err.Error()) > 500 {
+			t.Errorf("said too much: %v", err)
+		}
+	}
+}
+
+// newEmbedded starts apron's own registry and returns it with a Registry that knows it.
+func newEmbedded(t *testing.T) (r *registry.Registry, host string) {
+	t.Helper()
+	server := registryserver.New(registryserver.Config{Dir: t.TempDir(), Keys: keys})
+	host = serve(t, server)
+	return registry.New(registry.Config{
+		Data: t.TempDir(), Endpoint: source.NewEndpoint(host), Keys: keys, Embedded: server, Limits: quick,
+	}), host
+}
+
+func TestNamesThatWerePushedToApronAreFoundThere(t *testing.T) {
+	r, host := newEmbedded(t)
+	auth := remote.WithAuth(&authn.Basic{Username: keys.ID, Password: keys.Secret})
+	image := imageFor(t, "linux", "amd64")
+	digest := push(t, host+"/hello:latest", image, auth)
+	push(t, host+"/team/app:v1", image, auth)
+	_, port, _ := net.SplitHostPort(host)
+	for identifier, repository := range map[string]string{
+		"hello":                              "hello",
+		"hello:latest":                       "hello",
+		"hello@" + digest:                    "hello",
+		"team/app:v1":                        "team/app",
+		host + "/hello":                      "hello",
+		"localhost:" + port + "/team/app:v1": "team/app",
+		"123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:v1":     "team/app",
+		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/team/app:v1": "team/app",
+		"public.ecr.aws/team/app:v1":                                   "team/app",
+	} {
+		wantResolved(t, r, identifier, host+"/"+repository+"@"+digest)
+	}
+	_, err := r.ResolveImage(deadline(t), "hello:v2")
+	wantCause(t, err, "apron's registry has no tag v2 of hello: it has latest")
+	_, err = r.ResolveImage(deadline(t), host+"/missing")
+	wantCause(t, err, "apron's registry has no image missing")
+}
+
+func TestOtherShortNamesAreAtDockerHubThroughItsMirror(t *testing.T) {
+	mirror := serve(t, newMemory())
+	r, data := newRegistry(t, quick)
+	writeFile(t, data, "registries.yaml", "registries:\n  docker.io:\n    mirrors: [\"http://"+mirror+"\"]\n")
+	digest := push(t, mirror+"/library/hello:latest", imageFor(t, "linux", "amd64"))
+	for _, identifier := range []string{"hello", "docker.io/hello", "docker.io/library/hello:latest", "index.docker.io/hello"} {
+		wantResolved(t, r, identifier, "docker.io/library/hello@"+digest)
+	}
+}
+
+func TestAMirrorThatDoesNotWorkIsPassedOver(t *testing.T) {
+	broken := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	without := serve(t, newMemory())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := listener.Addr().String()
+	listener.Close()
+	host := serve(t, newMemory())
+	digest := push(t, host+"/app:latest", imageFor(t, "linux", "amd64"))
+	r, data := newRegistry(t, quick)
+	writeFile(t, data, "registries.yaml", fmt.Sprintf("registries:\n  %q:\n    mirrors: [http://%s, http://%s, http://%s/path]\n", host, broken, gone, without))
+	wantResolved(t, r, host+"/app", host+"/app@"+digest)
+}
+
+func TestBrokenSettingsAreExplained(t *testing.T) {
+	for content, want := range map[string]string{
+		"registries: [":                                        "cannot be read",
+		"registries:\n  a:\n    mirors: [x]\n":                 "cannot be read",
+		"registries:\n  a:\n    mirrors: [example.org]\n":      "is not a URL like https://HOST",
+		"registries:\n  127.0.0.1:\n    ca: missing.pem\n":     "holds no certificate",
+		"registries:\n  127.0.0.1:\n    ca: registries.yaml\n": "holds no certificate",
+	} {
+		r, data := newRegistry(t, quick)
+		writeFile(t, data, "registries.yaml", content)
+		_, err := r.ResolveImage(deadline(t), "127.0.0.1/app")
+		wantCause(t, err, want, "registries.yaml")
+	}
+}
+
+// withBasic asks for user and password.
+func withBasic(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, ok := r.BasicAuth(); !ok || user != "ada" || password != "pa55word" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withBearer sends those who ask to a token server, which asks for user and password.
+func withBearer(t *testing.T, next http.Handler) http.Handler {
+	tokens := serve(t, withBasic(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"token":"t0ken for %s"}`, r.FormValue("scope"))
+	})))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer t0ken for repository:app:pull") {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+tokens+`/token",service="test",scope="repository:app:pull"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func TestCredentialsComeFromTheFile(t *testing.T) {
+	for kind, protect := range map[string]func(http.Handler) http.Handler{
+		"basic": withBasic, "bearer": func(next http.Handler) http.Handler { return withBearer(t, next) },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			images := newMemory()
+			digest := push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))
+			host := serve(t, protect(images))
+			r, data := newRegistry(t, quick)
+
+			_, err := r.ResolveImage(deadline(t), host+"/app")
+			wantCause(t, err, "only to those who log in", "put credentials for "+host+" into "+filepath.Join(data, "registries.json"))
+
+			entry := func(password string) string {
+				return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, base64.StdEncoding.EncodeToString([]byte("ada:"+password)))
+			}
+			writeFile(t, data, "registries.json", entry("wr0ng"))
+			_, err = r.ResolveImage(deadline(t), host+"/app")
+			wantCause(t, err, "refused the credentials that "+filepath.Join(data, "registries.json"))
+			if text := fmt.Sprint(err, evidence(err), platform.AsExplained(err).Err); strings.Contains(text, "wr0ng") || strings.Contains(text, "YWRhOn") {
+				t.Errorf("the error shows the password: %s", text)
+			}
+
+			writeFile(t, data, "registries.json", entry("pa55word"))
+			wantResolved(t, r, host+"/app", host+"/app@"+digest)
+		})
+	}
+}
+
+func TestCredentialsComeFromAHelper(t *testing.T) {
+	images := newMemory()
+	digest := push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))
+	host := serve(t, withBasic(images))
+	programs := t.TempDir()
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	helper := func(script string) {
+		if err := os.WriteFile(filepath.Join(programs, "docker-credential-test"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, data := newRegistry(t, quick)
+	for _, file := range []string{fmt.Sprintf(`{"credHelpers":{%q:"test"}}`, host), `{"credsStore":"test"}`} {
+		writeFile(t, data, "registries.json", file)
+		helper(`read host; test "$host" = "` + host + `" || exit 1; echo '{"ServerURL":"","Username":"ada","Secret":"pa55word"}'`)
+		wantResolved(t, r, host+"/app", host+"/app@"+digest)
+		helper("echo credentials not found in native keychain; exit 1")
+		_, err := r.ResolveImage(deadline(t), host+"/app")
+		wantCause(t, err, "only to those who log in")
+		helper("echo the secret is pa55word; exit 1")
+		_, err = r.ResolveImage(deadline(t), host+"/app")
+		wantCause(t, err, "docker-credential-test", "failed")
+		if strings.Contains(fmt.Sprint(err, evidence(err)), "pa55word") {
+			t.Errorf("the error shows what the helper printed: %v", err)
+		}
+	}
+	writeFile(t, data, "registries.json", `{"credsStore":"missing"}`)
+	_, err := r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "docker-credential-missing", "is not installed")
+	writeFile(t, data, "registries.json", `{"credsStore":"../../tmp/evil"}`)
+	_, err = r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "is not the name of a credential helper")
+	writeFile(t, data, "registries.json", `{"auths": "pa55word"`)
+	_, err = r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "registries.json cannot be read")
+	if strings.Contains(fmt.Sprint(err, evidence(err)), "pa55word") {
+		t.Errorf("the error shows the file: %v", err)
+	}
+}
+
+func TestDockerHubsCredentialsAreFoundUnderTheNameDockerGivesThem(t *testing.T) {
+	r, data := newRegistry(t, quick)
+	for _, key := range []string{"https://index.docker.io/v1/", "docker.io"} {
+		writeFile(t, data, "registries.json", fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, key, base64.StdEncoding.EncodeToString([]byte("ada:pa55word"))))
+		user, password, err := r.Credentials(deadline(t), "registry-1.docker.io")
+		if user != "ada" || password != "pa55word" || err != nil {
+			t.Errorf("under %s: %q, %v", key, user, err)
+		}
+	}
+	writeFile(t, data, "registries.json", `{"auths":{"example.org":{"identitytoken":"t0ken"}}}`)
+	if user, token, err := r.Credentials(deadline(t), "example.org"); user != "" || token != "t0ken" || err != nil {
+		t.Errorf("identity token: %q, %v", user, err)
+	}
+	if user, password, err := r.Credentials(deadline(t), "127.0.0.1:1"); user != "" || password != "" || err != nil {
+		t.Errorf("apron itself without keys: %q %q %v", user, password, err)
+	}
+}
+
+func TestCertificatesAreChecked(t *testing.T) {
+	server := httptest.NewUnstartedServer(newMemory())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "https://")
+	parsed, err := name.NewTag(host + "/app:latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := imageFor(t, "linux", "amd64")
+	if err := remote.Write(parsed, image, remote.WithTransport(server.Client().Transport)); err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := image.Digest()
+	r, data := newRegistry(t, quick)
+	_, err = r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "certificate of the registry "+host+" is not trusted", "registries.yaml")
+
+	writeFile(t, data, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	writeFile(t, data, "registries.yaml", fmt.Sprintf("registries:\n  %q:\n    ca: ca.pem\n", host))
+	wantResolved(t, r, host+"/app", host+"/app@"+digest.String())
+	writeFile(t, data, "registries.yaml", fmt.Sprintf("registries:\n  %q:\n    skip-verify: true\n", host))
+	wantResolved(t, r, host+"/app", host+"/app@"+digest.String())
+
+	plain := serve(t, newMemory())
+	push(t, plain+"/app:latest", image)
+	writeFile(t, data, "registries.yaml", fmt.Sprintf("registries:\n  %q:\n    ca: ca.pem\n", plain))
+	_, err = r.ResolveImage(deadline(t), plain+"/app")
+	wantCause(t, err, "does not speak TLS", "http: true")
+	writeFile(t, data, "registries.yaml", fmt.Sprintf("registries:\n  %q:\n    http: true\n", plain))
+	wantResolved(t, r, plain+"/app", plain+"/app@"+digest.String())
+}
+
+func TestATroubleThatPassesIsTriedAgain(t *testing.T) {
+	images := newMemory()
+	digest := push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))
+	troubles := map[string]http.HandlerFunc{
+		"too many requests": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"unavailable":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"reset": func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+		},
+	}
+	for trouble, handler := range troubles {
+		t.Run(trouble, func(t *testing.T) {
+			var requests atomic.Int32
+			host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if requests.Add(1)%3 != 0 {
+					handler(w, r)
+					return
+				}
+				images.ServeHTTP(w, r)
+			}))
+			r, _ := newRegistry(t, quick)
+			wantResolved(t, r, host+"/app", host+"/app@"+digest)
+		})
+	}
+}
+
+func TestARegistryThatStaysBusyIsExplained(t *testing.T) {
+	var status, requests atomic.Int32
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(int(status.Load()))
+	}))
+	r, _ := newRegistry(t, quick)
+	status.Store(http.StatusTooManyRequests)
+	_, err := r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "allows no more requests now", "registries.json")
+	status.Store(http.StatusServiceUnavailable)
+	_, err = r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "does not work now (status 503)")
+	if got := requests.Load(); got > 12 {
+		t.Errorf("%d requests for two resolutions", got)
+	}
+}
+
+func TestASilentRegistryIsGivenUp(t *testing.T) {
+	images := newMemory()
+	push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))
+	done := make(chan struct{})
+	for at, isSilent := range map[string]func(*http.Request) bool{
+		"at once":         func(*http.Request) bool { return true },
+		"at the manifest": func(r *http.Request) bool { return r.Method == http.MethodGet },
+	} {
+		t.Run(at, func(t *testing.T) {
+			host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if isSilent(r) {
+					w.Header().Set("Content-Length", "1000")
+					if r.Method == http.MethodGet {
+						io.WriteString(w, `{"schemaVersion":`)
+						http.NewResponseController(w).Flush()
+					}
+					select {
+					case <-r.Context().Done():
+					case <-done:
+					}
+					return
+				}
+				images.ServeHTTP(w, r)
+			}))
+			r, _ := newRegistry(t, registry.Limits{Silence: 200 * time.Millisecond, Retries: quick.Retries})
+			_, err := r.ResolveImage(deadline(t), host+"/app")
+			wantCause(t, err, "stopped answering")
+		})
+	}
+	close(done)
+}
+
+func TestResolutionHasADeadlineOfItsOwnAndEndsWithItsContext(t *testing.T) {
+	host := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	r, _ := newRegistry(t, registry.Limits{Resolve: 200 * time.Millisecond})
+	_, err := r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "did not answer in time")
+
+	r, _ = newRegistry(t, quick)
+	ctx, cancel := context.WithCancel(deadline(t))
+	cancel()
+	if _, err := r.ResolveImage(ctx, host+"/app"); err == nil || platform.AsExplained(err) != nil {
+		t.Errorf("a cancelled resolution: %v", err)
+	}
+}
+
+func TestAManifestThatDoesNotHaveItsDigestIsRefused(t *testing.T) {
+	images := newMemory()
+	digest := push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/") {
+			answer := httptest.NewRecorder()
+			images.ServeHTTP(answer, r)
+			w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+			io.WriteString(w, strings.Replace(answer.Body.String(), "2", "3", 1))
+			return
+		}
+		images.ServeHTTP(w, r)
+	}))
+	r, _ := newRegistry(t, quick)
+	_, err := r.ResolveImage(deadline(t), host+"/app@"+digest)
+	wantCause(t, err, "sent other content than the digest")
+}
+
+func TestRegistriesThatAreNotThereAreExplained(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	listener.Close()
+	r, _ := newRegistry(t, quick)
+	_, err = r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "the registry "+host+" cannot be reached")
+	_, err = r.ResolveImage(deadline(t), "no-such-host.invalid/app")
+	wantCause(t, err, "the registry no-such-host.invalid does not exist or cannot be looked up")
+}
+
+func TestSecretsInAddressesBehindARegistryAreNotShown(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := listener.Addr().String()
+	listener.Close()
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://ada:pa55word@"+gone+"/object?X-Amz-Signature=s1gnature", http.StatusTemporaryRedirect)
+	}))
+	r, _ := newRegistry(t, quick)
+	_, err = r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "cannot be reached")
+	explained := platform.AsExplained(err)
+	for _, text := range append(explained.Evidence, explained.Cause, explained.Err.Error()) {
+		if strings.Contains(text, "s1gnature") || strings.Contains(text, "pa55word") {
+			t.Errorf("shown: %s", text)
+		}
+	}
+}
