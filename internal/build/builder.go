@@ -1,0 +1,216 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/apron-run/apron/internal/build/catalogue"
+	"github.com/apron-run/apron/internal/build/host"
+	"github.com/apron-run/apron/internal/build/recipe"
+	"github.com/apron-run/apron/internal/daemon"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// Config says where things are. Bin and Data are required.
+type Config struct {
+	// Bin is the folder with buildkitd.
+	Bin string
+	// Data is apron's data folder: buildkitd keeps DATA/buildkit and listens on DATA/run/buildkitd.sock.
+	Data string
+	// Cache is the machine's folder of runtime images; default /var/cache/apron.
+	Cache string
+	// Catalogue is a file that replaces the embedded catalogue of runtimes, or empty.
+	Catalogue string
+	// ContainerdSocket is the backend's containerd; default DATA/run/containerd.sock.
+	ContainerdSocket string
+	// NetworkConfig is the CNI configuration list for build steps, NetworkBin the folder of the CNI plugins; default
+	// DATA/run/build.conflist and BIN/cni.
+	NetworkConfig string
+	NetworkBin    string
+	// NetworkPool is how many networks are kept ready for steps, so that a step need not wait for one; default 0.
+	NetworkPool int
+	// Registries say how to reach registries that a Dockerfile names, by host.
+	Registries map[string]Registry
+	// Credentials returns the user name and password for a registry's host, or empty ones. May be nil.
+	Credentials func(ctx context.Context, host string) (username, password string, err error)
+	// CacheBytes bounds what buildkitd keeps; default 10 GB.
+	CacheBytes int64
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Registry is how one registry's host is reached.
+type Registry struct {
+	// Mirrors are hosts that are asked first.
+	Mirrors []string
+	// IsPlainHTTP says that the host speaks no TLS; SkipsVerify that its certificate is not checked.
+	IsPlainHTTP bool
+	SkipsVerify bool
+}
+
+const (
+	defaultCache      = "/var/cache/apron"
+	defaultCacheBytes = 10 << 30
+)
+
+// Builder builds images. Build may be called by several goroutines at a time.
+type Builder struct {
+	config   Config
+	runtimes *catalogue.Catalogue
+	host     host.Settings
+	recipes  *recipe.Cache
+	daemon   *daemon.Daemon
+}
+
+// New reads the catalogue and finds out how this machine reaches registries. It starts nothing.
+func New(ctx context.Context, config Config) (*Builder, error) {
+	config = config.withDefaults()
+	runtimes, err := catalogue.Default()
+	if config.Catalogue != "" {
+		runtimes, err = catalogue.Load(config.Catalogue)
+	}
+	if err != nil {
+		return nil, err
+	}
+	settings := host.Discover(ctx)
+	recipes, err := recipe.Open(config.Cache, settings)
+	if err != nil {
+		return nil, err
+	}
+	b := &Builder{config: config, runtimes: runtimes, host: settings, recipes: recipes}
+	b.daemon = b.newDaemon()
+	return b, nil
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.Cache, defaultCache)
+	setDefault(&c.ContainerdSocket, filepath.Join(c.Data, "run", "containerd.sock"))
+	setDefault(&c.NetworkConfig, filepath.Join(c.Data, "run", "build.conflist"))
+	setDefault(&c.NetworkBin, filepath.Join(c.Bin, "cni"))
+	if c.CacheBytes == 0 {
+		c.CacheBytes = defaultCacheBytes
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// Build makes the image and keeps it under request.ImageName in the backend's store, unpacked. Failures that a person can
+// act on are a *platform.ExplainedError.
+func (b *Builder) Build(ctx context.Context, request Request) (Result, error) {
+	repository, err := openRepository(request.Dir, request.Code.Directory)
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := b.build(ctx, request, repository)
+	return result, errors.Join(err, repository.close())
+}
+
+func (b *Builder) build(ctx context.Context, request Request, repository *repository) (Result, error) {
+	if kind, ok := request.Tags[platform.TagBuild]; ok {
+		if kind != "dockerfile" {
+			return Result{}, platform.Explain(nil, "the tag %s is %q; it may be \"dockerfile\" or absent", platform.TagBuild, kind)
+		}
+		return b.buildDockerfile(ctx, request, repository)
+	}
+	plan, err := b.plan(request, repository)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, warning := range plan.Warnings {
+		fmt.Fprintln(request.Log, "warning:", warning)
+	}
+	return b.buildPlan(ctx, request, plan)
+}
+
+func (b *Builder) plan(request Request, repository *repository) (Plan, error) {
+	if !request.Code.UsesConfigurationFile {
+		return planFromValues(b.runtimes, repository.directory, request.Code.Values)
+	}
+	file, err := repository.configuration()
+	if err != nil {
+		return Plan{}, err
+	}
+	return planFromFile(b.runtimes, repository.directory, file)
+}
+
+// buildPlan builds for a managed runtime.
+func (b *Builder) buildPlan(ctx context.Context, request Request, plan Plan) (Result, error) {
+	runtime, _ := b.runtimes.ByName(plan.Runtime)
+	images, err := b.recipes.Images(ctx, b.runtimes, runtime, request.Log)
+	if err != nil {
+		return Result{}, fmt.Errorf("prepare the runtime %s: %w", plan.Runtime, err)
+	}
+	wanted, err := assembly{plan: plan, runtime: runtime, images: images, host: b.host, service: request.ServiceID}.marshal(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	source, err := fsutil.NewFS(request.Dir)
+	if err != nil {
+		return Result{}, fmt.Errorf("open the repository: %w", err)
+	}
+	options, err := b.solveOptions(request.ImageName)
+	if err != nil {
+		return Result{}, err
+	}
+	options.LocalMounts = map[string]fsutil.FS{sourceMount: source}
+	options.OCIStores = contentStores(b.recipes)
+	progress := newProgress(request.Log, phasePrefix)
+	digest, err := b.solve(ctx, options, planSolver(wanted, imageConfig(plan, runtime)), progress)
+	if err != nil {
+		return Result{}, progress.explain(ctx, err, "building the image")
+	}
+	return Result{ImageDigest: digest, Process: plan.Process}, nil
+}
+
+// phasePrefix lets the phases through; copying and merging are nobody's matter.
+func phasePrefix(name string) (string, bool) {
+	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
+		if name == phaseVertexName(phase) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// solve runs one build and returns the digest of its image. The status stream is read to its end before it returns.
+func (b *Builder) solve(ctx context.Context, options client.SolveOpt, run solver, progress *progress) (string, error) {
+	conn, err := b.dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	stream := make(chan *client.SolveStatus)
+	var response *client.SolveResponse
+	var group errgroup.Group
+	group.Go(func() error {
+		progress.follow(stream)
+		return nil
+	})
+	group.Go(func() (err error) {
+		response, err = conn.Build(ctx, options, "", run, stream)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	digest := response.ExporterResponse["containerimage.digest"]
+	if digest == "" {
+		return "", fmt.Errorf("buildkitd returned no digest")
+	}
+	return digest, nil
+}

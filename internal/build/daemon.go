@@ -1,0 +1,144 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/moby/buildkit/client"
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/apron-run/apron/internal/daemon"
+)
+
+const (
+	// containerdNamespace is where instances and images live; buildkitd works in the same.
+	containerdNamespace = "apron"
+	// stepLogBytes bounds what one step may print.
+	stepLogBytes = "4194304"
+)
+
+// Ensure adopts or starts buildkitd. containerd and the network configuration must be there already.
+func (b *Builder) Ensure(ctx context.Context) error {
+	if err := b.writeDaemonConfig(); err != nil {
+		return err
+	}
+	return b.daemon.Ensure(ctx)
+}
+
+// Run looks after buildkitd until ctx ends and leaves it running.
+func (b *Builder) Run(ctx context.Context) error { return b.daemon.Run(ctx) }
+
+// Stop ends buildkitd.
+func (b *Builder) Stop(ctx context.Context) error { return b.daemon.Stop(ctx) }
+
+func (b *Builder) newDaemon() *daemon.Daemon {
+	return &daemon.Daemon{
+		Name: "buildkitd",
+		Path: filepath.Join(b.config.Bin, "buildkitd"),
+		Args: []string{"--config", b.configPath()},
+		Env: append(os.Environ(),
+			"PATH="+b.config.Bin+":"+os.Getenv("PATH"),
+			"GOGC=50", "GOMEMLIMIT=96MiB", // idle most of the time; a build may exceed it, at the price of more collections
+			"BUILDKIT_STEP_LOG_MAX_SIZE="+stepLogBytes, "BUILDKIT_STEP_LOG_MAX_SPEED=-1",
+		),
+		Dir:   filepath.Join(b.config.Data, "run"),
+		Ready: b.ready,
+		Log:   b.config.Log,
+	}
+}
+
+// ready asks for the worker, which exists once containerd answers too.
+func (b *Builder) ready(ctx context.Context) error {
+	conn, err := b.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	workers, err := conn.ListWorkers(ctx)
+	if err != nil {
+		return fmt.Errorf("ask buildkitd for its workers: %w", err)
+	}
+	if len(workers) == 0 {
+		return fmt.Errorf("buildkitd has no worker")
+	}
+	return nil
+}
+
+func (b *Builder) dial(ctx context.Context) (*client.Client, error) {
+	conn, err := client.New(ctx, "unix://"+b.socket())
+	if err != nil {
+		return nil, fmt.Errorf("reach buildkitd: %w", err)
+	}
+	return conn, nil
+}
+
+func (b *Builder) socket() string { return filepath.Join(b.config.Data, "run", "buildkitd.sock") }
+
+func (b *Builder) configPath() string { return filepath.Join(b.config.Data, "buildkit", "buildkitd.toml") }
+
+// daemonConfig is buildkitd's configuration file, as far as it differs from the defaults.
+type daemonConfig struct {
+	Root     string                    `toml:"root"`
+	GRPC     map[string]any            `toml:"grpc"`
+	Worker   map[string]any            `toml:"worker"`
+	History  map[string]any            `toml:"history"`
+	CDI      map[string]any            `toml:"cdi"`
+	Registry map[string]registryConfig `toml:"registry,omitempty"`
+}
+
+type registryConfig struct {
+	Mirrors  []string `toml:"mirrors,omitempty"`
+	HTTP     bool     `toml:"http,omitempty"`
+	Insecure bool     `toml:"insecure,omitempty"`
+}
+
+func (b *Builder) daemonConfig() daemonConfig {
+	config := daemonConfig{
+		Root: filepath.Join(b.config.Data, "buildkit"),
+		GRPC: map[string]any{"address": []string{"unix://" + b.socket()}},
+		Worker: map[string]any{
+			"oci": map[string]any{"enabled": false},
+			"containerd": map[string]any{
+				"enabled": true, "address": b.config.ContainerdSocket, "namespace": containerdNamespace,
+				"snapshotter": "overlayfs", "platforms": []string{"linux/amd64"},
+				"max-parallelism": max(2, runtime.NumCPU()),
+				"networkMode":     "cni", "cniConfigPath": b.config.NetworkConfig, "cniBinaryPath": b.config.NetworkBin,
+				"cniPoolSize": b.config.NetworkPool,
+				"gc":          true, "gcpolicy": []map[string]any{
+					// What a build brought in and can bring in again goes first.
+					{"filters": []string{"type==source.local"}, "keepDuration": "48h", "maxUsedSpace": b.config.CacheBytes / 4},
+					{"all": true, "maxUsedSpace": b.config.CacheBytes},
+				},
+			},
+		},
+		History:  map[string]any{"maxAge": 1, "maxEntries": 1},
+		CDI:      map[string]any{"disabled": true},
+		Registry: map[string]registryConfig{},
+	}
+	for host, registry := range b.config.Registries {
+		config.Registry[host] = registryConfig{Mirrors: registry.Mirrors, HTTP: registry.IsPlainHTTP, Insecure: registry.SkipsVerify}
+	}
+	return config
+}
+
+func (b *Builder) writeDaemonConfig() error {
+	data, err := toml.Marshal(b.daemonConfig())
+	if err != nil {
+		return fmt.Errorf("write buildkitd's configuration: %w", err)
+	}
+	path := b.configPath()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("write buildkitd's configuration: %w", err)
+	}
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+		return fmt.Errorf("write buildkitd's configuration: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write buildkitd's configuration: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// explain says why a build failed. what is the build in words, for failures that belong to no step.
+func (p *progress) explain(ctx context.Context, err error, what string) error {
+	if ctx.Err() != nil {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			explained := platform.Explain(context.Cause(ctx), "the build took longer than it may and was stopped")
+			if s := p.running(); s != nil {
+				explained = platform.Explain(context.Cause(ctx), "the build took longer than it may and was stopped during %s", s.name)
+				explained.WithEvidence(s.last...)
+			}
+			return explained
+		}
+		return context.Cause(ctx)
+	}
+	if platform.AsExplained(err) != nil {
+		return err
+	}
+	s := p.failed
+	if s == nil {
+		return platform.Explain(err, "%s failed: %v", what, err)
+	}
+	how := "failed"
+	var exit *gatewaypb.ExitError
+	if errors.As(err, &exit) {
+		how = exitText(exit.ExitCode)
+	}
+	return platform.Explain(err, "%s %s", p.subject(s), how).WithEvidence(s.last...)
+}
+
+// subject names the failed step as the user knows it.
+func (p *progress) subject(s *step) string {
+	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
+		if s.name == phaseVertexName(phase) {
+			return fmt.Sprintf("the %s commands", phase.key())
+		}
+	}
+	return fmt.Sprintf("the step %q of the Dockerfile", s.name)
+}
+
+func exitText(code uint32) string {
+	switch code {
+	case gatewaypb.UnknownExitStatus:
+		return "failed without an exit code"
+	case 127:
+		return "failed with exit code 127: a command was not found"
+	case 126:
+		return "failed with exit code 126: a file may not be executed"
+	case 137:
+		return "failed with exit code 137: the process was killed, most likely for want of memory"
+	}
+	return fmt.Sprintf("failed with exit code %d", code)
+}
+
+// running returns a step that has not ended, or nil.
+func (p *progress) running() *step {
+	for _, s := range p.steps {
+		if !s.isDone {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package build
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/moby/buildkit/client"
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	// evidenceLines is how many lines of a failed step's output go into the explanation.
+	evidenceLines = 20
+	// maxLogLine bounds one line of the log; the rest of a longer one becomes further lines.
+	maxLogLine = 16 << 10
+)
+
+// progress turns BuildKit's status stream into lines of the log and remembers how each step ended. One goroutine feeds
+// it; its results are read when the stream has ended.
+type progress struct {
+	log io.Writer
+	// prefixOf returns the prefix of a step's lines, or false for a step that nobody needs to see.
+	prefixOf func(name string) (string, bool)
+	// showsSteps says whether a step's name is a line of its own.
+	showsSteps bool
+
+	steps  map[digest.Digest]*step
+	failed *step
+}
+
+// step is one vertex that is shown.
+type step struct {
+	name, prefix string
+	partial      []byte
+	last         []string
+	isDone       bool
+}
+
+func newProgress(log io.Writer, prefixOf func(string) (string, bool)) *progress {
+	return &progress{log: log, prefixOf: prefixOf, steps: map[digest.Digest]*step{}}
+}
+
+// follow reads the stream until it is closed.
+func (p *progress) follow(stream <-chan *client.SolveStatus) {
+	for status := range stream {
+		for _, vertex := range status.Vertexes {
+			p.vertex(vertex)
+		}
+		for _, output := range status.Logs {
+			if s := p.steps[output.Vertex]; s != nil {
+				p.output(s, output.Data)
+			}
+		}
+		for _, vertex := range status.Vertexes {
+			p.finish(vertex)
+		}
+	}
+	for _, s := range p.steps {
+		p.flush(s)
+	}
+}
+
+func (p *progress) vertex(vertex *client.Vertex) {
+	if p.steps[vertex.Digest] != nil {
+		return
+	}
+	prefix, ok := p.prefixOf(vertex.Name)
+	if !ok || vertex.Started == nil {
+		return
+	}
+	s := &step{name: vertex.Name, prefix: prefix}
+	p.steps[vertex.Digest] = s
+	if p.showsSteps {
+		p.line(s, vertex.Name)
+	}
+}
+
+func (p *progress) finish(vertex *client.Vertex) {
+	s := p.steps[vertex.Digest]
+	if s == nil || s.isDone || vertex.Completed == nil {
+		return
+	}
+	s.isDone = true
+	p.flush(s)
+	if vertex.Error != "" && p.failed == nil && !strings.Contains(vertex.Error, "context canceled") {
+		p.failed = s
+	}
+	if vertex.Cached {
+		p.line(s, "nothing changed, the earlier result is used")
+	}
+}
+
+func (p *progress) output(s *step, data []byte) {
+	s.partial = append(s.partial, data...)
+	for {
+		line, rest, found := bytes.Cut(s.partial, []byte{'\n'})
+		if !found && len(s.partial) < maxLogLine {
+			return
+		}
+		if len(line) > maxLogLine {
+			line, rest = line[:maxLogLine], s.partial[maxLogLine:]
+		}
+		p.keep(s, line)
+		s.partial = append([]byte(nil), rest...)
+	}
+}
+
+func (p *progress) flush(s *step) {
+	if len(s.partial) > 0 {
+		p.keep(s, s.partial)
+		s.partial = nil
+	}
+}
+
+// keep writes a line of a step's output and remembers it as evidence. Of a progress bar that draws over itself only the
+// last state is kept.
+func (p *progress) keep(s *step, raw []byte) {
+	raw = bytes.TrimRight(raw, "\r")
+	if i := bytes.LastIndexByte(raw, '\r'); i >= 0 {
+		raw = raw[i+1:]
+	}
+	line := strings.ToValidUTF8(string(raw), "\uFFFD")
+	s.last = append(s.last, line)
+	if len(s.last) > evidenceLines {
+		s.last = s.last[1:]
+	}
+	p.line(s, line)
+}
+
+func (p *progress) line(s *step, text string) { fmt.Fprintf(p.log, "%s %s\n", s.prefix, text) }

@@ -1,0 +1,155 @@
+package recipe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/build/host"
+)
+
+const (
+	// lockPoll is how often a held lock is tried again.
+	lockPoll = 200 * time.Millisecond
+	// fetchTimeout bounds one download; toolchains have 70 MB.
+	fetchTimeout = 10 * time.Minute
+)
+
+// Cache is the folder of layers and images. Its methods may be called at the same time, also by other processes.
+type Cache struct {
+	dir   string
+	host  host.Settings
+	http  *http.Client
+	store content.Store
+}
+
+// Open makes the folder where it is missing.
+func Open(dir string, settings host.Settings) (*Cache, error) {
+	for _, name := range []string{"blobs/sha256", "layers", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return nil, fmt.Errorf("make the cache folder: %w", err)
+		}
+	}
+	store, err := local.NewStore(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the cache folder: %w", err)
+	}
+	return &Cache{dir: dir, host: settings, http: &http.Client{Timeout: fetchTimeout}, store: store}, nil
+}
+
+// Content serves the cache's blobs.
+func (c *Cache) Content() content.Store { return c.store }
+
+// blob is one file of the cache.
+type blob struct {
+	Digest digest.Digest
+	// DiffID is the digest of a layer before compression.
+	DiffID    digest.Digest
+	SizeBytes int64
+}
+
+// lookup returns the blob that a recipe became, or false when it has to be made.
+func (c *Cache) lookup(hash string) (blob, bool) {
+	data, err := os.ReadFile(c.indexPath(hash))
+	if err != nil {
+		return blob{}, false
+	}
+	var found blob
+	if json.Unmarshal(data, &found) != nil || found.Digest.Validate() != nil {
+		return blob{}, false
+	}
+	info, err := os.Stat(c.blobPath(found.Digest))
+	if err != nil || info.Size() != found.SizeBytes {
+		return blob{}, false // removed by hand, or cut short by a full disk
+	}
+	return found, true
+}
+
+// remember notes which blob a recipe became.
+func (c *Cache) remember(hash string, made blob) error {
+	data, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	return c.writeFile(c.indexPath(hash), data)
+}
+
+// putBytes keeps a small blob: an image's configuration or manifest.
+func (c *Cache) putBytes(data []byte) (blob, error) {
+	made := blob{Digest: digest.FromBytes(data), SizeBytes: int64(len(data))}
+	if info, err := os.Stat(c.blobPath(made.Digest)); err == nil && info.Size() == made.SizeBytes {
+		return made, nil
+	}
+	return made, c.writeFile(c.blobPath(made.Digest), data)
+}
+
+// writeFile writes and renames, so that readers see all of it or nothing.
+func (c *Cache) writeFile(path string, data []byte) error {
+	return c.writeStream(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+func (c *Cache) writeStream(path string, write func(io.Writer) error) (err error) {
+	temporary, err := os.CreateTemp(filepath.Join(c.dir, "tmp"), "file-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary.Name()))
+		}
+	}()
+	writeErr := write(temporary)
+	if writeErr == nil {
+		writeErr = errors.Join(temporary.Chmod(0o644), temporary.Sync())
+	}
+	if err := errors.Join(writeErr, temporary.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+// lock holds the recipe's lock until the returned function is called. It waits for another holder until ctx ends;
+// waiting is called once when it has to.
+func (c *Cache) lock(ctx context.Context, hash string, waiting func()) (func(), error) {
+	file, err := os.OpenFile(filepath.Join(c.dir, "layers", hash+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for isFirst := true; ; isFirst = false {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = file.Close() }, nil // closing releases it
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return nil, errors.Join(fmt.Errorf("lock a recipe: %w", err), file.Close())
+		}
+		if isFirst {
+			waiting()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), file.Close())
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+func (c *Cache) indexPath(hash string) string { return filepath.Join(c.dir, "layers", hash+".json") }
+
+func (c *Cache) blobPath(d digest.Digest) string {
+	return filepath.Join(c.dir, "blobs", d.Algorithm().String(), d.Encoded())
+}

@@ -1,0 +1,27 @@
+package build
+
+import (
+	"io"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// Request says what to build.
+type Request struct {
+	ServiceID   platform.ServiceID
+	ServiceName string
+	Code        platform.CodeSource
+	Tags        map[string]string
+	// Dir is the checked-out repository's root.
+	Dir string
+	// ImageName is the name that the backend's image store must hold the result under.
+	ImageName string
+	// Log takes the build's output, a line at a time, each prefixed with its phase. Writes are never concurrent.
+	Log io.Writer
+}
+
+// Result is the image and how to start it.
+type Result struct {
+	ImageDigest string
+	Process     platform.Process
+}
