@@ -22,10 +22,7 @@ import (
 
 // pull fetches everything of the image as containerd does, and returns how many layers it has.
 func pull(ctx context.Context, r *registry.Registry, ref string) (layers int, err error) {
-	resolver, err := r.Resolver()
-	if err != nil {
-		return 0, err
-	}
+	resolver := r.Resolver()
 	name, descriptor, err := resolver.Resolve(ctx, ref)
 	if err != nil {
 		return 0, err
@@ -156,6 +153,13 @@ func TestALayerThatNeverEndsIsGivenUpAndExplained(t *testing.T) {
 	r, _ := newRegistry(t, registry.Limits{Silence: 100 * time.Millisecond, Retries: quick.Retries})
 	_, err := pull(deadline(t), r, stuck+"/app@"+digest)
 	wantCause(t, err, "stopped answering in the middle")
+}
+
+func TestAPullWithBrokenSettingsIsExplained(t *testing.T) {
+	r, data := newRegistry(t, quick)
+	writeFile(t, data, "registries.yaml", "registries: [")
+	_, err := pull(deadline(t), r, "127.0.0.1/app@sha256:"+strings.Repeat("0", 64))
+	wantCause(t, err, "registries.yaml cannot be read")
 }
 
 func TestAPullOfWhatIsMissingIsExplained(t *testing.T) {

@@ -103,13 +103,13 @@ func (r *Registry) ResolveImage(ctx context.Context, identifier string) (string,
 }
 
 // Resolver returns what containerd pulls with: the same registries, mirrors, credentials and deadlines as ResolveImage,
-// and the same explained errors. It is meant for one pull: credentials are looked up once.
-func (r *Registry) Resolver() (remotes.Resolver, error) {
+// and the same explained errors. It is meant for one pull: settings and tokens are looked up once.
+func (r *Registry) Resolver() remotes.Resolver {
 	session, err := r.newSession()
 	if err != nil {
-		return nil, err
+		return brokenResolver{err}
 	}
-	return explainingResolver{session.resolver, session}, nil
+	return explainingResolver{session.resolver, session}
 }
 
 // credentialsFile and settingsFile are what an administrator edits.
