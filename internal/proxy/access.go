@@ -1,0 +1,42 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// AccessLog is told about each request when it is over. Access is called by the request's goroutine, so it must not
+// wait.
+type AccessLog interface {
+	Access(AccessRecord)
+}
+
+// AccessRecord is one request and what became of it.
+type AccessRecord struct {
+	StartedAt time.Time
+	Duration  time.Duration
+	// ServiceID and InstanceID are empty when no service has the host, or no instance got the request.
+	ServiceID  platform.ServiceID
+	InstanceID platform.InstanceID
+	// Client is who sent the request, as far as trusted proxies tell.
+	Client   netip.Addr
+	Method   string
+	Host     string
+	URI      string
+	Protocol string
+	// Status is what the client was sent; StatusClientGone when it had left before there was an answer.
+	Status        int
+	RequestBytes  int64
+	ResponseBytes int64
+	// Attempts counts the instances that the request was offered to.
+	Attempts int
+	// Problem is why the answer is the proxy's own or was cut short; empty when all went well.
+	Problem  string
+	Referrer string
+	Agent    string
+}
+
+// StatusClientGone is recorded for a request whose client left before it was answered; it is never sent.
+const StatusClientGone = 499

@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// answer sends an instance's response to the client as it comes.
+func (x *exchange) answer(ctx context.Context, route *route, response *http.Response) {
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		x.upgrade(ctx, route, response)
+		return
+	}
+	if response.StatusCode < 200 {
+		x.fail(ctx, route, fmt.Errorf("the instance answered with the status %d", response.StatusCode))
+		return
+	}
+	header := x.w.Header()
+	maps.Copy(header, response.Header)
+	removeHopByHop(header)
+	if _, ok := header["Content-Type"]; !ok {
+		header["Content-Type"] = nil // or the server would guess one
+	}
+	announced := slices.Sorted(maps.Keys(response.Trailer))
+	if len(announced) > 0 {
+		header["Trailer"] = []string{strings.Join(announced, ", ")}
+	}
+	if x.body != nil && !x.body.isAtEOF.Load() {
+		// The app has answered before it got the whole body. What is left of it must not be taken for a request.
+		header["Connection"] = []string{"close"}
+	}
+	x.w.WriteHeader(response.StatusCode)
+	if err := x.stream(response); err != nil {
+		x.record.Problem = err.Error()
+		panic(http.ErrAbortHandler) // closes the connection, so that the client sees that the answer is cut short
+	}
+	for name, values := range response.Trailer {
+		if !slices.Contains(announced, name) {
+			name = http.TrailerPrefix + name
+		}
+		header[name] = values
+	}
+}
+
+// inform sends an interim answer (103 Early Hints and the like).
+func (x *exchange) inform(code int, interim http.Header) {
+	header := x.w.Header()
+	maps.Copy(header, interim)
+	removeHopByHop(header)
+	x.w.ResponseWriter.WriteHeader(code)
+	clear(header)
+}
+
+// buffers holds the copy buffers of bodies.
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// stream copies the body. A body of unknown length is sent piece by piece, as an event stream needs it; one of known
+// length too, but its head waits for its first piece.
+func (x *exchange) stream(response *http.Response) error {
+	if response.ContentLength < 0 || len(response.Trailer) > 0 {
+		if err := x.control.Flush(); err != nil {
+			return fmt.Errorf("send the head of the answer: %w", err)
+		}
+	}
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	var copied int64
+	for {
+		n, err := response.Body.Read(buffer[:])
+		copied += int64(n)
+		if n > 0 {
+			if _, err := x.w.Write(buffer[:n]); err != nil {
+				return fmt.Errorf("send the answer: %w", err)
+			}
+			if copied != response.ContentLength {
+				if err := x.control.Flush(); err != nil {
+					return fmt.Errorf("send the answer: %w", err)
+				}
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the instance's answer: %w", err)
+		}
+	}
+}

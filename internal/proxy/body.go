@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lingerFor is how long the rest of a body that nobody wants is awaited, so that the client can read its answer before
+// its connection is closed.
+const lingerFor = 500 * time.Millisecond
+
+var errBodyEnded = errors.New("the request is over")
+
+// requestBody is a request's body on its way to an instance. It is read by the sending goroutine, which may still be at
+// it when the answer is complete; end takes it away from there.
+type requestBody struct {
+	request *http.Request
+	// trailer is filled from the request's when the body has been read to its end.
+	trailer http.Header
+	// setReadDeadline interrupts a read that waits for the client.
+	setReadDeadline func(time.Time) error
+
+	isEnded   atomic.Bool
+	isAtEOF   atomic.Bool
+	bytesRead atomic.Int64
+	problem   atomic.Pointer[error] // why the client's body could not be read
+
+	mu sync.Mutex // held while reading
+}
+
+func newRequestBody(r *http.Request, control *http.ResponseController) *requestBody {
+	body := &requestBody{request: r, setReadDeadline: control.SetReadDeadline}
+	if len(r.Trailer) > 0 {
+		body.trailer = make(http.Header, len(r.Trailer))
+		for name := range r.Trailer {
+			body.trailer[name] = nil
+		}
+	}
+	return body
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.isEnded.Load() {
+		return 0, errBodyEnded
+	}
+	n, err := b.request.Body.Read(p)
+	b.bytesRead.Add(int64(n))
+	switch {
+	case err == io.EOF:
+		for name := range b.trailer {
+			b.trailer[name] = b.request.Trailer[name]
+		}
+		b.isAtEOF.Store(true)
+	case err != nil && !b.isEnded.Load():
+		b.problem.Store(&err)
+	}
+	return n, err
+}
+
+// Close does nothing: the sender closes the body when it could not connect, and then another instance gets it.
+func (b *requestBody) Close() error { return nil }
+
+// end interrupts a read and makes all later ones fail. It may be called twice and at any time.
+func (b *requestBody) end() {
+	b.isEnded.Store(true)
+	if !b.mu.TryLock() {
+		_ = b.setReadDeadline(time.Unix(1, 0)) // fails only when the connection is closed, which ends a read as well
+		b.mu.Lock()
+	}
+	defer b.mu.Unlock()
+	if !b.isAtEOF.Load() {
+		_ = b.setReadDeadline(time.Now().Add(lingerFor))
+	}
+}
+
+// isUntouched says that nothing was read, so that the body can be sent to another instance.
+func (b *requestBody) isUntouched() bool {
+	return b.bytesRead.Load() == 0 && !b.isAtEOF.Load() && b.problem.Load() == nil
+}
+
+// clientProblem is why the client's body could not be read, or nil.
+func (b *requestBody) clientProblem() error {
+	if problem := b.problem.Load(); problem != nil {
+		return *problem
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Config is what a Proxy is made of. Every member may be left out.
+type Config struct {
+	// Listener takes connections; when nil, Run listens on Address.
+	Listener net.Listener
+	// Address is host:port to listen on, by default ":8080".
+	Address string
+
+	// TrustedProxies are peers whose X-Forwarded headers are believed and added to. By default none.
+	TrustedProxies []netip.Prefix
+
+	// MaxConns bounds the client connections; more wait to be accepted. By default 10,000.
+	MaxConns int
+	// MaxHeaderBytes bounds a request's line and headers. By default 64 KiB.
+	MaxHeaderBytes int
+	// ReadHeaderTimeout bounds how long a request's headers may take. By default 10 s.
+	ReadHeaderTimeout time.Duration
+	// RequestTimeout bounds a whole request, from its headers to the last byte of its answer, but not what follows an
+	// upgrade. By default 120 s, as in App Runner.
+	RequestTimeout time.Duration
+	// IdleTimeout bounds how long a client connection waits for its next request. By default 75 s.
+	IdleTimeout time.Duration
+	// TunnelIdleTimeout bounds how long an upgraded connection (a WebSocket) stays without a byte. By default 10 min.
+	TunnelIdleTimeout time.Duration
+	// DialTimeout bounds how long an instance may take to accept a connection. By default 5 s.
+	DialTimeout time.Duration
+	// ShutdownTimeout bounds how long Run waits for requests in flight once its context has ended. By default 30 s.
+	ShutdownTimeout time.Duration
+
+	// AccessLog is told about each request; nil means none.
+	AccessLog AccessLog
+	// Log takes what goes wrong in the proxy itself; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	setDefault(&c.Address, ":8080")
+	setDefault(&c.MaxConns, 10_000)
+	setDefault(&c.MaxHeaderBytes, 64<<10)
+	setDefault(&c.ReadHeaderTimeout, 10*time.Second)
+	setDefault(&c.RequestTimeout, 120*time.Second)
+	setDefault(&c.IdleTimeout, 75*time.Second)
+	setDefault(&c.TunnelIdleTimeout, 10*time.Minute)
+	setDefault(&c.DialTimeout, 5*time.Second)
+	setDefault(&c.ShutdownTimeout, 30*time.Second)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+func setDefault[T comparable](member *T, value T) {
+	var zero T
+	if *member == zero {
+		*member = value
+	}
+}

@@ -1,0 +1,27 @@
+// Package proxy is the data plane: it takes the services' HTTP requests and passes each to a ready instance.
+//
+// It knows only immutable Routes that come in by SetRoute; never the store, operations or the backend. It also asks
+// instances whether they are ready (Prober).
+//
+// # What holds
+//
+//   - A request reads one immutable route table. A change builds a new table and swaps the pointer, so that a request
+//     sees a switch wholly or not at all.
+//   - A request claims its instance before it uses it, and then looks whether the instance has left the table in
+//     between. So once Drain has seen no request in flight, none will come any more.
+//   - A request is sent to another instance only if nothing of it was sent. One without a body whose method is safe is
+//     also sent again to the same instance if a connection that was kept open died before the first byte of the answer:
+//     the app had closed it already. Every other request gets a new connection, because a kept one can die like that
+//     and then nobody knows whether the app has seen the request.
+//   - Bodies and trailers are streamed in both directions, with back-pressure; nothing is buffered whole.
+//   - What says who the client is comes from the proxy, not from the client, unless the peer is a trusted proxy.
+//
+// # What the proxy itself answers
+//
+//	400  the request cannot be read without doubt
+//	404  no service has this host
+//	405  CONNECT
+//	502  an instance got the request and broke off, or answered something that is not HTTP
+//	503  no instance got the request: the service is paused, starting, or has no instance that accepts connections
+//	504  an instance got the request and did not answer in time
+package proxy

@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// Prober asks instances whether they are ready. The zero value is ready to use.
+type Prober struct{}
+
+// Probe asks once, for at most the check's timeout: TCP wants the port to accept a connection, HTTP wants GET of the
+// path to answer with a status from 200 to 399; no redirect is followed. The error says what happened in words.
+func (Prober) Probe(ctx context.Context, address string, check platform.HealthCheck) error {
+	timeout := time.Duration(check.TimeoutSeconds) * time.Second
+	if timeout <= 0 {
+		timeout = 2 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return describeDial(err, address, timeout)
+	}
+	defer conn.Close()
+	if check.Protocol != platform.HealthCheckHTTP {
+		return nil
+	}
+	return get(ctx, conn, address, check.Path, timeout)
+}
+
+// WaitHealthy probes every so often until check.HealthyThreshold answers in a row were good. When ctx ends first it
+// returns the last reason.
+func (p Prober) WaitHealthy(ctx context.Context, address string, check platform.HealthCheck, every time.Duration) error {
+	ticker := time.NewTicker(max(every, time.Millisecond))
+	defer ticker.Stop()
+	var last error
+	for good := 0; ; {
+		err := p.Probe(ctx, address, check)
+		switch {
+		case err == nil:
+			if good++; good >= check.HealthyThreshold {
+				return nil
+			}
+		case ctx.Err() == nil || last == nil:
+			good, last = 0, err // once ctx has ended, a probe's failure says nothing
+		}
+		select {
+		case <-ctx.Done():
+			if last == nil {
+				last = fmt.Errorf("%s answered well %d of %d times in a row before the time was over", address, good, check.HealthyThreshold)
+			}
+			return last
+		case <-ticker.C:
+		}
+	}
+}
+
+// describeDial says why no connection was made.
+func describeDial(err error, address string, timeout time.Duration) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing listens on %s", address)
+	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s did not accept a connection within %s", address, timeout)
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return fmt.Errorf("%s cannot be reached: there is no way to it", address)
+	}
+	return fmt.Errorf("%s cannot be reached: %w", address, err)
+}
+
+// get sends one request over conn and looks at the status of its answer. The head of an answer is all that is read, so
+// a body of any length does no harm.
+func get(ctx context.Context, conn net.Conn, address, path string, timeout time.Duration) error {
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	transport := &http.Transport{
+		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxResponseHeaderBytes,
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return fmt.Errorf("the health check's path %q is no path: %w", path, err)
+	}
+	request.Header.Set("User-Agent", "apron-health-check")
+	response, err := transport.RoundTrip(request)
+	switch {
+	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("GET %s was not answered within %s", path, timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("GET %s got no answer: the connection was closed", path)
+	case err != nil:
+		return fmt.Errorf("GET %s got no answer: %w", path, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode < 200 || response.StatusCode > 399 {
+		return fmt.Errorf("GET %s answered %d", path, response.StatusCode)
+	}
+	return nil
+}

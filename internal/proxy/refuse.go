@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// refusal is an answer of the proxy's own.
+type refusal struct {
+	status int
+	// message is one sentence that says what is the matter, and what to do about it.
+	message string
+	// retryAfter is when another try may do better; 0 when none will.
+	retryAfter time.Duration
+}
+
+// The waits that a 503 asks for.
+const (
+	retryPaused   = time.Minute
+	retryStarting = 5 * time.Second
+	retryNotReady = time.Second
+)
+
+// refuseRoute is why a route has no instance to offer; hasTried says that some did not accept a connection.
+func refuseRoute(host string, route *route, hasTried bool) *refusal {
+	switch {
+	case route == nil && host == "":
+		return &refusal{status: http.StatusNotFound, message: "The request names no host, so no service can answer it. Send a Host header."}
+	case route == nil:
+		return &refusal{status: http.StatusNotFound, message: fmt.Sprintf("No service answers at %s. Check the address; `apron services` lists those that there are.", host)}
+	case route.State == platform.RouteStatePaused:
+		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s is paused. Resume it with `apron resume %s`.", route.ServiceName, route.ServiceName), retryPaused}
+	case route.State == platform.RouteStateStarting:
+		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s is starting. Try again in a moment.", route.ServiceName), retryStarting}
+	case hasTried:
+		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("No instance of the service %s accepts connections. Try again in a moment; `apron logs %s` may tell why.", route.ServiceName, route.ServiceName), retryNotReady}
+	default:
+		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s has no instance that is ready. Try again in a moment; `apron logs %s` may tell why.", route.ServiceName, route.ServiceName), retryNotReady}
+	}
+}
+
+func refuseBroken(route *route) *refusal {
+	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s broke off before it had answered, or its answer was not HTTP. `apron logs %s` may tell why.", route.ServiceName, route.ServiceName)}
+}
+
+func refuseLate(route *route, limit time.Duration) *refusal {
+	return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s did not answer within %s.", route.ServiceName, limit)}
+}
+
+func refuseSlowBody(limit time.Duration) *refusal {
+	return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("The body of the request was not complete within %s.", limit)}
+}
+
+func refuseBadBody() *refusal {
+	return &refusal{status: http.StatusBadRequest, message: "The body of the request is not well formed."}
+}
+
+func refuseConnect() *refusal {
+	return &refusal{status: http.StatusMethodNotAllowed, message: "CONNECT is not allowed here: this server is not a forward proxy."}
+}
+
+var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{.Title}}</title>
+<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:20vh auto;padding:0 1rem}</style></head>
+<body><h1>{{.Title}}</h1><p>{{.Message}}</p></body></html>
+`))
+
+// write answers with the refusal, in the form that the client likes best. hasUnreadBody says that the client may still
+// be sending: its connection is closed after the answer.
+func (f *refusal) write(w http.ResponseWriter, r *http.Request, hasUnreadBody bool) error {
+	header := w.Header()
+	clear(header)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if f.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
+	}
+	if f.status == http.StatusMethodNotAllowed {
+		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	}
+	if hasUnreadBody {
+		header.Set("Connection", "close")
+	}
+	kind, body := f.body(r.Header["Accept"])
+	header.Set("Content-Type", kind)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.status)
+	_, err := w.Write(body)
+	return err
+}
+
+// body renders the refusal as HTML for browsers, as JSON for programs that ask for it, and as plain text otherwise.
+func (f *refusal) body(accept []string) (kind string, body []byte) {
+	title := http.StatusText(f.status)
+	wanted := strings.ToLower(strings.Join(accept, ","))
+	switch {
+	case strings.Contains(wanted, "text/html"):
+		var text strings.Builder
+		if err := page.Execute(&text, struct{ Title, Message string }{title, f.message}); err == nil {
+			return "text/html; charset=utf-8", []byte(text.String())
+		}
+	case strings.Contains(wanted, "json"):
+		if text, err := json.Marshal(map[string]any{"status": f.status, "error": title, "message": f.message}); err == nil {
+			return "application/json", append(text, '\n')
+		}
+	}
+	return "text/plain; charset=utf-8", []byte(f.message + "\n")
+}

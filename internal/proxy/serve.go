@@ -1,0 +1,232 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// errTookTooLong is why a request's context ends when its time is over.
+var errTookTooLong = errors.New("the request took too long")
+
+// deadlineGrace is by how much a connection's own deadlines come after the request's.
+const deadlineGrace = time.Second
+
+// exchange is one request on its way.
+type exchange struct {
+	*Proxy
+	w       *recorder
+	r       *http.Request
+	control *http.ResponseController
+	// body is nil when the request has none.
+	body   *requestBody
+	record AccessRecord
+}
+
+// ServeHTTP passes one request to an instance of the service that has its host.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.handlers.Add(1)
+	defer p.handlers.Done()
+	started, peer := time.Now(), peerOf(r)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), p.config.RequestTimeout, errTookTooLong)
+	defer cancel()
+	x := &exchange{
+		Proxy: p, w: &recorder{ResponseWriter: w}, r: r, control: http.NewResponseController(w),
+		record: AccessRecord{
+			StartedAt: started, Client: p.clientOf(r, peer), Method: r.Method, Host: r.Host, URI: r.RequestURI,
+			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(),
+		},
+	}
+	deadline := started.Add(p.config.RequestTimeout + deadlineGrace)
+	// These fail only under a server that has no deadlines, as in tests of handlers; the context is there all the same.
+	_, _ = x.control.SetReadDeadline(deadline), x.control.SetWriteDeadline(deadline)
+	if r.ContentLength != 0 {
+		// Without this the server would itself read what is left of the body when the answer begins.
+		_ = x.control.EnableFullDuplex()
+		x.body = newRequestBody(r, x.control)
+		defer context.AfterFunc(ctx, x.body.end)()
+		defer x.body.end()
+	}
+	defer x.log()
+	x.serve(ctx, peer)
+}
+
+// serve offers the request to one instance after the other until one has got it.
+func (x *exchange) serve(ctx context.Context, peer netip.Addr) {
+	if x.r.Method == http.MethodConnect {
+		x.refuse(refuseConnect())
+		return
+	}
+	host := canonicalHost(x.r.Host)
+	var header http.Header
+	var tried []*instance
+	for {
+		route, in := x.claim(host, tried)
+		if route != nil {
+			x.record.ServiceID = route.ServiceID
+		}
+		if in == nil {
+			x.refuse(refuseRoute(host, route, len(tried) > 0))
+			return
+		}
+		if header == nil {
+			header = x.requestHeader(x.r, peer)
+		}
+		x.record.Attempts++
+		if x.offer(ctx, route, in, header) {
+			return
+		}
+		in.avoid()
+		tried = append(tried, in)
+	}
+}
+
+// offer sends the request to one instance and its answer to the client. It returns false when nothing of the request
+// was sent, so that another instance can have it. It releases the claim.
+func (x *exchange) offer(ctx context.Context, route *route, in *instance, header http.Header) bool {
+	defer x.release(in)
+	var informing sync.Mutex // held while an interim answer is written; isAnswered is guarded by it
+	isAnswered := false
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		informing.Lock()
+		defer informing.Unlock()
+		// The server itself sends 100 when the body is first read.
+		if !isAnswered && code != http.StatusContinue && x.r.ProtoAtLeast(1, 1) {
+			x.inform(code, http.Header(header))
+		}
+		return nil
+	}}
+	response, err := in.upstream.send(x.outgoing(httptrace.WithClientTrace(ctx, trace), in, header))
+	informing.Lock()
+	isAnswered = true
+	informing.Unlock()
+	if err != nil {
+		if errors.Is(err, errNothingSent) && ctx.Err() == nil && (x.body == nil || x.body.isUntouched()) {
+			return false
+		}
+		x.record.InstanceID = in.InstanceID
+		x.fail(ctx, route, err)
+		return true
+	}
+	x.record.InstanceID = in.InstanceID
+	defer response.Body.Close()
+	x.answer(ctx, route, response)
+	return true
+}
+
+// outgoing is the request as the instance gets it.
+func (x *exchange) outgoing(ctx context.Context, in *instance, header http.Header) *http.Request {
+	request := (&http.Request{
+		Method: x.r.Method, URL: targetURL(x.r), Host: x.r.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	request.URL.Scheme, request.URL.Host = "http", in.Address
+	if x.body != nil {
+		request.Body, request.ContentLength, request.Trailer = x.body, x.r.ContentLength, x.body.trailer
+	}
+	return request
+}
+
+// targetURL makes a URL that is written as the client wrote it: apps tell apart what a cleaned URL would not.
+func targetURL(r *http.Request) *url.URL {
+	target := r.RequestURI
+	if !strings.HasPrefix(target, "/") && r.URL.Host != "" { // http://host/path, as to a forward proxy
+		target = target[strings.Index(target, "://")+3:]
+		if end := strings.IndexAny(target, "/?"); end < 0 {
+			target = "/"
+		} else if target = target[end:]; target[0] == '?' {
+			target = "/" + target
+		}
+	}
+	if strings.HasPrefix(target, "//") { // an Opaque like this would be written with the scheme
+		return &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	}
+	return &url.URL{Opaque: target}
+}
+
+// fail tells the client why there is no answer, if it is still there.
+func (x *exchange) fail(ctx context.Context, route *route, err error) {
+	x.record.Problem = err.Error()
+	var problem error
+	if x.body != nil {
+		x.body.end()
+		problem = x.body.clientProblem()
+	}
+	isLate := errors.Is(context.Cause(ctx), errTookTooLong) || isTimeout(problem)
+	switch {
+	case isLate && x.body != nil && !x.body.isAtEOF.Load():
+		x.refuse(refuseSlowBody(x.config.RequestTimeout))
+	case isLate:
+		x.refuse(refuseLate(route, x.config.RequestTimeout))
+	case ctx.Err() != nil, errors.Is(problem, io.ErrUnexpectedEOF), isNetError(problem):
+		x.record.Status = StatusClientGone
+		panic(http.ErrAbortHandler)
+	case problem != nil:
+		x.refuse(refuseBadBody())
+	default:
+		x.refuse(refuseBroken(route))
+	}
+}
+
+// refuse answers with an answer of the proxy's own.
+func (x *exchange) refuse(f *refusal) {
+	if x.record.Problem == "" {
+		x.record.Problem = f.message
+	}
+	if err := f.write(x.w, x.r, x.body != nil && !x.body.isAtEOF.Load()); err != nil {
+		panic(http.ErrAbortHandler) // the client is gone
+	}
+}
+
+// log tells the access log about the exchange when it is over, panics included.
+func (x *exchange) log() {
+	if x.config.AccessLog == nil {
+		return
+	}
+	x.record.Duration = time.Since(x.record.StartedAt)
+	x.record.ResponseBytes = x.w.written
+	if x.record.Status == 0 {
+		x.record.Status = x.w.status
+	}
+	if x.body != nil {
+		x.record.RequestBytes = x.body.bytesRead.Load()
+	}
+	x.config.AccessLog.Access(x.record)
+}
+
+func isTimeout(err error) bool {
+	var failure net.Error
+	return errors.As(err, &failure) && failure.Timeout()
+}
+
+func isNetError(err error) bool {
+	var failure *net.OpError
+	return errors.As(err, &failure)
+}
+
+// recorder remembers what the client was sent.
+type recorder struct {
+	http.ResponseWriter
+	status  int
+	written int64
+}
+
+func (w *recorder) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.written += int64(n)
+	return n, err
+}
