@@ -1,0 +1,297 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/containerd/api/events"
+	tasks "github.com/containerd/containerd/api/services/tasks/v1"
+	tasktypes "github.com/containerd/containerd/api/types/task"
+	client "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/typeurl/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/compute/network"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+const (
+	// Namespace is containerd's namespace for everything of apron.
+	Namespace = "apron"
+	// snapshotter holds the layers of images.
+	snapshotter = "overlayfs"
+
+	labelService  = "apron/service"
+	labelRevision = "apron/revision"
+	labelAddress  = "apron/address"
+	labelOOM      = "apron/out-of-memory"
+
+	// callTimeout bounds calls that only read.
+	callTimeout = 10 * time.Second
+	// oomNotice is how long after a SIGKILL the notice of an out-of-memory kill may still be on its way.
+	oomNotice = 200 * time.Millisecond
+)
+
+// Config is what a Backend needs.
+type Config struct {
+	Paths   Paths
+	Network *network.Network
+	// Resolver reaches registries with their credentials and mirrors.
+	Resolver func() remotes.Resolver
+	Log      *slog.Logger
+}
+
+// Backend runs instances with containerd. It is safe for concurrent use.
+type Backend struct {
+	config Config
+	client *client.Client
+	cgroup string
+
+	mu   sync.Mutex // guards busy
+	busy map[platform.InstanceID]chan struct{}
+}
+
+// New connects to the containerd of config.Paths, which must be running. The connection comes back by itself when the
+// daemon was restarted.
+func New(config Config) (*Backend, error) {
+	connected, err := dial(config.Paths.Socket())
+	if err != nil {
+		return nil, fmt.Errorf("connect to containerd: %w", err)
+	}
+	return &Backend{config: config, client: connected, cgroup: cgroupParent(config.Paths.DataDir), busy: map[platform.InstanceID]chan struct{}{}}, nil
+}
+
+func dial(socket string) (*client.Client, error) {
+	return client.New(socket, client.WithDefaultNamespace(Namespace), client.WithTimeout(callTimeout),
+		client.WithExtraDialOpts([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}))
+}
+
+// Close ends the connection. Instances go on.
+func (b *Backend) Close() error { return b.client.Close() }
+
+// lock makes calls on one instance follow each other. The release must be called.
+func (b *Backend) lock(ctx context.Context, id platform.InstanceID) (release func(), err error) {
+	for {
+		b.mu.Lock()
+		other, isBusy := b.busy[id]
+		if !isBusy {
+			done := make(chan struct{})
+			b.busy[id] = done
+			b.mu.Unlock()
+			return func() {
+				b.mu.Lock()
+				delete(b.busy, id)
+				b.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		b.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Stop implements compute.Backend.
+func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.Duration) error {
+	release, err := b.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if grace > 0 {
+		b.terminate(ctx, id, grace)
+	}
+	// What has begun is finished, also when the caller goes away: half an instance is of no use to anybody.
+	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return b.remove(finishing, id)
+}
+
+// terminate sends SIGTERM and waits until the app has ended, the grace is over or ctx ends.
+func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace time.Duration) {
+	container, err := b.client.LoadContainer(ctx, string(id))
+	if err != nil {
+		return
+	}
+	task, err := container.Task(ctx, nil)
+	if err != nil {
+		return
+	}
+	waiting, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	ended, err := task.Wait(waiting)
+	if err != nil || task.Kill(ctx, syscall.SIGTERM) != nil {
+		return
+	}
+	select {
+	case <-ended:
+	case <-waiting.Done():
+	}
+}
+
+// List implements compute.Backend.
+func (b *Backend) List(ctx context.Context) ([]platform.Instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	records, err := b.client.ContainerService().List(ctx, fmt.Sprintf("labels.%q", labelService))
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	response, err := b.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	processes := make(map[string]*tasktypes.Process, len(response.Tasks))
+	for _, process := range response.Tasks {
+		processes[process.ID] = process
+	}
+	var instances []platform.Instance
+	for _, record := range records {
+		if b.isStarting(platform.InstanceID(record.ID)) && processes[record.ID] == nil {
+			continue // Start is at work on it
+		}
+		instances = append(instances, instanceFrom(record, processes[record.ID], time.Now()))
+	}
+	return instances, nil
+}
+
+func (b *Backend) isStarting(id platform.InstanceID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, isBusy := b.busy[id]
+	return isBusy
+}
+
+// Inspect implements compute.Backend.
+func (b *Backend) Inspect(ctx context.Context, id platform.InstanceID) (platform.Instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	record, err := b.client.ContainerService().Get(ctx, string(id))
+	if errdefs.IsNotFound(err) {
+		return platform.Instance{}, compute.ErrNotFound
+	}
+	if err != nil {
+		return platform.Instance{}, fmt.Errorf("read container: %w", err)
+	}
+	response, err := b.client.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: string(id)})
+	if err != nil && !errdefs.IsNotFound(errgrpc.ToNative(err)) {
+		return platform.Instance{}, fmt.Errorf("read task: %w", err)
+	}
+	return instanceFrom(record, response.GetProcess(), time.Now()), nil
+}
+
+// instanceFrom is pure: what the container's record and its process say. No process is one that ended without a trace,
+// as after a reboot.
+func instanceFrom(record containers.Container, process *tasktypes.Process, now time.Time) platform.Instance {
+	instance := platform.Instance{
+		ID: platform.InstanceID(record.ID), ServiceID: platform.ServiceID(record.Labels[labelService]),
+		RevisionID: platform.RevisionID(record.Labels[labelRevision]), State: platform.InstanceStateRunning,
+		Address: record.Labels[labelAddress], StartedAt: record.CreatedAt,
+	}
+	isOutOfMemory := record.Labels[labelOOM] != ""
+	switch {
+	case process == nil:
+		instance.Exit = &platform.Exit{Code: 255, At: now, IsOutOfMemory: isOutOfMemory}
+	case process.Status == tasktypes.Status_STOPPED:
+		at := process.ExitedAt.AsTime()
+		wasKilled := process.ExitStatus == 128+uint32(syscall.SIGKILL)
+		if wasKilled && !isOutOfMemory && now.Sub(at) < oomNotice {
+			return instance // why it was killed is told in a moment
+		}
+		instance.Exit = &platform.Exit{Code: int(process.ExitStatus), At: at, IsOutOfMemory: isOutOfMemory && wasKilled}
+	case process.Status == tasktypes.Status_PAUSED:
+		instance.State = platform.InstanceStateFrozen
+	}
+	if instance.Exit != nil {
+		instance.State, instance.Address = platform.InstanceStateExited, ""
+	}
+	return instance
+}
+
+// Exits implements compute.Backend. It subscribes again when containerd was restarted.
+func (b *Backend) Exits(ctx context.Context) (<-chan platform.InstanceID, error) {
+	exits := make(chan platform.InstanceID, 64)
+	go func() {
+		defer close(exits)
+		for ctx.Err() == nil {
+			b.forwardEvents(ctx, exits)
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	return exits, nil
+}
+
+// forwardEvents sends ends of instances to exits until the subscription breaks, and notes out-of-memory kills.
+func (b *Backend) forwardEvents(ctx context.Context, exits chan<- platform.InstanceID) {
+	subscription, cancel := context.WithCancel(ctx)
+	defer cancel()
+	envelopes, errs := b.client.Subscribe(subscription, `topic=="/tasks/exit"`, `topic=="/tasks/oom"`)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-errs:
+			return
+		case envelope := <-envelopes:
+			event, err := typeurl.UnmarshalAny(envelope.Event)
+			if err != nil {
+				continue
+			}
+			switch event := event.(type) {
+			case *events.TaskOOM:
+				b.noteOOM(ctx, event.ContainerID)
+			case *events.TaskExit:
+				if event.ID != event.ContainerID {
+					continue // not the app's own process
+				}
+				select {
+				case exits <- platform.InstanceID(event.ContainerID):
+				default: // the reader lists from time to time as well
+				}
+			}
+		}
+	}
+}
+
+// noteOOM keeps the notice as a label, where a restart of apron does not lose it.
+func (b *Backend) noteOOM(ctx context.Context, id string) {
+	container, err := b.client.LoadContainer(ctx, id)
+	if err == nil {
+		_, err = container.SetLabels(ctx, map[string]string{labelOOM: "true"})
+	}
+	if err != nil && !errdefs.IsNotFound(err) && ctx.Err() == nil {
+		b.config.Log.Error("note an out-of-memory kill", "instance", id, "error", err)
+	}
+}
+
+// Down stops all instances at once and removes what they had.
+func (b *Backend) Down(ctx context.Context) error {
+	instances, err := b.List(ctx)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(instances))
+	var group sync.WaitGroup
+	for i, instance := range instances {
+		group.Go(func() { errs[i] = b.Stop(ctx, instance.ID, 2*time.Second) })
+	}
+	group.Wait()
+	return errors.Join(append(errs, b.Sweep(ctx))...)
+}

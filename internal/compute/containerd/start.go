@@ -1,0 +1,189 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	client "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/image-spec/identity"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// removeTimeout bounds the removal of what a failed start left.
+const removeTimeout = 30 * time.Second
+
+// Start implements compute.Backend.
+func (b *Backend) Start(ctx context.Context, spec compute.InstanceSpec) (platform.Instance, error) {
+	release, err := b.lock(ctx, spec.ID)
+	if err != nil {
+		return platform.Instance{}, err
+	}
+	defer release()
+	existing, err := b.Inspect(ctx, spec.ID)
+	switch {
+	case err == nil && existing.Exit == nil:
+		return existing, nil
+	case err != nil && !errors.Is(err, compute.ErrNotFound):
+		return platform.Instance{}, err
+	}
+	removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	if err := b.remove(removing, spec.ID); err != nil {
+		return platform.Instance{}, fmt.Errorf("remove the remains of a start that was cut short: %w", err)
+	}
+	if err := b.create(ctx, spec); err != nil {
+		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+		defer cancel()
+		return platform.Instance{}, errors.Join(explainStart(err, spec), b.remove(removing, spec.ID))
+	}
+	return b.Inspect(ctx, spec.ID)
+}
+
+// create makes everything that an instance consists of, in the order of the package's documentation.
+func (b *Backend) create(ctx context.Context, spec compute.InstanceSpec) error {
+	image, err := b.client.GetImage(ctx, spec.Image)
+	if err != nil {
+		return fmt.Errorf("find image %s: %w", spec.Image, err)
+	}
+	files, err := b.makeFiles(spec)
+	if err != nil {
+		return fmt.Errorf("write the instance's files: %w", err)
+	}
+	if err := files.makeDisk(spec.StorageBytes); err != nil {
+		return fmt.Errorf("make the writable storage: %w", err)
+	}
+	if err := makeNamespace(b.netns(spec.ID)); err != nil {
+		return fmt.Errorf("make the network namespace: %w", err)
+	}
+	address, err := b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID))
+	if err != nil {
+		return err
+	}
+	container, lower, err := b.createContainer(ctx, spec, image, files, address.String())
+	if err != nil {
+		return err
+	}
+	task, err := container.NewTask(ctx, b.output(spec.LogPath), client.WithRootFS(files.overlay(lower)))
+	if err != nil {
+		return fmt.Errorf("create the process: %w", err)
+	}
+	if err := task.Start(ctx); err != nil {
+		return fmt.Errorf("start the process: %w", err)
+	}
+	return nil
+}
+
+// createContainer records the container with a read-only view of its image, and returns the view's mounts.
+func (b *Backend) createContainer(ctx context.Context, spec compute.InstanceSpec, image client.Image, files files, address string) (client.Container, []mount.Mount, error) {
+	layers, err := image.RootFS(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the image's layers: %w", err)
+	}
+	view := b.client.SnapshotService(snapshotter)
+	lower, err := view.View(ctx, string(spec.ID), identity.ChainID(layers).String(),
+		snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339)}))
+	if errdefs.IsNotFound(err) { // its layers were unpacked once, and collected since
+		if err = image.Unpack(ctx, snapshotter); err == nil {
+			lower, err = view.View(ctx, string(spec.ID), identity.ChainID(layers).String(),
+				snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339)}))
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the image's layers: %w", err)
+	}
+	container, err := b.client.NewContainer(ctx, string(spec.ID),
+		client.WithImage(image), client.WithSnapshotter(snapshotter), client.WithSnapshot(string(spec.ID)),
+		client.WithContainerLabels(map[string]string{
+			labelService: string(spec.ServiceID), labelRevision: string(spec.RevisionID),
+			labelAddress: net.JoinHostPort(address, strconv.Itoa(spec.Port)), "apron/name": spec.ServiceName,
+		}),
+		client.WithRuntime("io.containerd.runc.v2", &runcoptions.Options{BinaryName: filepath.Join(b.config.Paths.BinDir, "runc")}),
+		client.WithNewSpec(b.specOpts(spec, image, files)...))
+	if err != nil {
+		return nil, nil, fmt.Errorf("record the container: %w", err)
+	}
+	return container, lower, nil
+}
+
+// output makes the shim give the app's output to apron-log, which goes on whatever happens to apron and containerd.
+func (b *Backend) output(path string) cio.Creator {
+	arguments := url.Values{path: {""}}
+	return cio.LogURI(&url.URL{Scheme: "binary", Path: filepath.Join(b.config.Paths.BinDir, "apron-log"), RawQuery: arguments.Encode()})
+}
+
+func (b *Backend) netns(id platform.InstanceID) string {
+	return filepath.Join(b.config.Paths.netns(), string(id))
+}
+
+// remove takes away whatever is there of an instance but its log.
+func (b *Backend) remove(ctx context.Context, id platform.InstanceID) error {
+	errs := []error{b.removeContainer(ctx, string(id))}
+	if err := b.client.SnapshotService(snapshotter).Remove(ctx, string(id)); err != nil && !errdefs.IsNotFound(err) {
+		errs = append(errs, fmt.Errorf("remove the view of the image: %w", err))
+	}
+	if _, err := os.Stat(b.netns(id)); err == nil {
+		errs = append(errs, b.config.Network.Detach(ctx, string(id), b.netns(id)), removeNamespace(b.netns(id)))
+	}
+	return errors.Join(append(errs, b.filesOf(id).remove())...)
+}
+
+func (b *Backend) removeContainer(ctx context.Context, id string) error {
+	container, err := b.client.LoadContainer(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load the container: %w", err)
+	}
+	task, err := container.Task(ctx, nil)
+	if err == nil {
+		_, err = task.Delete(ctx, client.WithProcessKill)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("end the process: %w", err)
+	}
+	if err := container.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("delete the container: %w", err)
+	}
+	return nil
+}
+
+// Sweep removes what belongs to no container: remains of instances whose removal was cut short, as by a reboot.
+func (b *Backend) Sweep(ctx context.Context) error {
+	known := map[string]bool{}
+	records, err := b.client.ContainerService().List(ctx)
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	for _, record := range records {
+		known[record.ID] = true
+	}
+	var errs []error
+	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !os.IsNotExist(err) {
+			errs = append(errs, err)
+		}
+		for _, entry := range entries {
+			if id := entry.Name(); len(id) == 32 && !known[id] && !b.isStarting(platform.InstanceID(id)) {
+				errs = append(errs, b.remove(ctx, platform.InstanceID(id)))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+

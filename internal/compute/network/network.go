@@ -1,0 +1,208 @@
+// Package network gives each apron on a machine two networks of its own: a bridge for instances and one for builds.
+//
+// What may pass is decided here, by address of origin. Instances and builds reach the outside through masquerading, and
+// answers come back. They reach neither each other, nor each other's bridge, nor link-local addresses (a cloud's metadata
+// service), nor anything that listens on this host but the ports that services answer on. The host reaches them all;
+// that is how the proxy works. Within a bridge, ports are isolated from each other by the bridge itself.
+package network
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Config says where a Network keeps its files and what instances may reach on this host.
+type Config struct {
+	// DataDir is apron's data directory. Its path names the bridges, so that aprons do not share them.
+	DataDir string
+	// PluginDir holds the CNI plugins.
+	PluginDir string
+	// OpenPorts are the TCP ports of this host that instances may reach: those of the services' traffic.
+	OpenPorts []int
+}
+
+// Network is the pair of bridges of one apron.
+type Network struct {
+	config Config
+	layout layout
+}
+
+// layout is what is chosen once and remembered in DATA/network.json.
+type layout struct {
+	Instances bridge
+	Builds    bridge
+}
+
+// bridge is one bridge and the addresses on it.
+type bridge struct {
+	Name   string
+	Subnet netip.Prefix
+}
+
+const (
+	// subnetBits leaves room for 4,093 instances on a bridge.
+	subnetBits = 20
+	// instancesName and buildsName are the names of the CNI networks.
+	instancesName, buildsName = "instances", "builds"
+)
+
+// New returns the Network of a data directory: the one chosen before, or a new one on addresses that nothing else on this
+// machine uses. Nothing is set up yet.
+func New(config Config) (*Network, error) {
+	n := &Network{config: config}
+	content, err := os.ReadFile(n.path())
+	if err == nil {
+		if err := json.Unmarshal(content, &n.layout); err != nil {
+			return nil, fmt.Errorf("read %s: %w", n.path(), err)
+		}
+		return n, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	used, err := usedPrefixes()
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses in use: %w", err)
+	}
+	tag := n.tag()
+	first, ok := freeSubnet(tag, used)
+	if !ok {
+		return nil, errors.New("no free private subnet is left on this machine: every part of 10.128.0.0/9 is in use")
+	}
+	second, ok := freeSubnet(tag, append(used, first))
+	if !ok {
+		return nil, errors.New("no second free private subnet is left on this machine: every part of 10.128.0.0/9 is in use")
+	}
+	n.layout = layout{bridge{"apr" + tag + "i", first}, bridge{"apr" + tag + "b", second}}
+	if content, err = json.MarshalIndent(n.layout, "", "  "); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	partial := n.path() + ".partial"
+	if err := os.WriteFile(partial, content, 0o600); err != nil {
+		return nil, err
+	}
+	return n, os.Rename(partial, n.path())
+}
+
+// Ensure sets up what all instances share: forwarding, firewall rules and the plugins' configuration. It is idempotent.
+func (n *Network) Ensure(ctx context.Context) error {
+	if err := forward(); err != nil {
+		return fmt.Errorf("switch IPv4 forwarding on: %w", err)
+	}
+	for _, b := range []struct {
+		name   string
+		bridge bridge
+	}{{instancesName, n.layout.Instances}, {buildsName, n.layout.Builds}} {
+		if err := n.writeConflist(b.name, b.bridge); err != nil {
+			return fmt.Errorf("write the configuration of the network %s: %w", b.name, err)
+		}
+	}
+	return n.ensureRules(ctx)
+}
+
+// Remove takes away the rules, the bridges and what is remembered of addresses. Instances must be gone.
+func (n *Network) Remove(ctx context.Context) error {
+	errs := []error{n.removeRules(ctx)}
+	for _, b := range []bridge{n.layout.Instances, n.layout.Builds} {
+		link, err := netlink.LinkByName(b.Name)
+		if errors.As(err, &netlink.LinkNotFoundError{}) {
+			continue
+		}
+		if err == nil {
+			err = netlink.LinkDel(link)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, os.RemoveAll(n.dir()))...)
+}
+
+// InstanceBridge is the name of the instances' bridge.
+func (n *Network) InstanceBridge() string { return n.layout.Instances.Name }
+
+// Gateway is the host's own address on the instances' bridge.
+func (n *Network) Gateway() netip.Addr { return n.layout.Instances.Subnet.Addr().Next() }
+
+// tag is short, and tells data directories apart.
+func (n *Network) tag() string {
+	sum := sha256.Sum256([]byte(filepath.Clean(n.config.DataDir)))
+	return hex.EncodeToString(sum[:4])
+}
+
+func (n *Network) path() string { return filepath.Join(n.config.DataDir, "network.json") }
+
+func (n *Network) dir() string { return filepath.Join(n.config.DataDir, "network") }
+
+// usedPrefixes lists what this machine has addresses on or routes to.
+func usedPrefixes() ([]netip.Prefix, error) {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, err
+	}
+	var used []netip.Prefix
+	for _, route := range routes {
+		if route.Dst == nil {
+			continue
+		}
+		if prefix, err := netip.ParsePrefix(route.Dst.String()); err == nil && prefix.Bits() > 0 {
+			used = append(used, prefix)
+		}
+	}
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range addresses {
+		if prefix, err := netip.ParsePrefix(address.IPNet.String()); err == nil {
+			used = append(used, prefix.Masked())
+		}
+	}
+	return used, nil
+}
+
+// freeSubnet returns the first subnet of 10.128.0.0/9 that overlaps nothing used, beginning at a place that tag chooses.
+func freeSubnet(tag string, used []netip.Prefix) (netip.Prefix, bool) {
+	const count = 1 << (subnetBits - 9)
+	raw, _ := hex.DecodeString(tag)
+	first := (int(raw[0])<<8 | int(raw[1])) % count
+	for i := range count {
+		index := uint32((first+i)%count) << (32 - subnetBits)
+		value := uint32(10)<<24 | 128<<16 | index
+		address := netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)})
+		subnet := netip.PrefixFrom(address, subnetBits)
+		if !overlapsAny(subnet, used) {
+			return subnet, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+func overlapsAny(prefix netip.Prefix, others []netip.Prefix) bool {
+	for _, other := range others {
+		if prefix.Overlaps(other) {
+			return true
+		}
+	}
+	return false
+}
+
+// forward switches IPv4 forwarding on where it is off.
+func forward() error {
+	const path = "/proc/sys/net/ipv4/ip_forward"
+	if content, err := os.ReadFile(path); err == nil && len(content) > 0 && content[0] == '1' {
+		return nil
+	}
+	return os.WriteFile(path, []byte("1"), 0o644)
+}
