@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,6 +25,9 @@ type Operation struct {
 	EndedAt   *Time    `json:"EndedAt,omitempty"`
 	Steps     []Step   `json:"Steps"`
 	Failure   *Failure `json:"Failure,omitempty"`
+	// Commit is the Git commit that a deployment is of, ImageReference the resolved image; empty until they are known.
+	Commit         string `json:"Commit,omitempty"`
+	ImageReference string `json:"ImageReference,omitempty"`
 }
 
 // IsOver says whether the operation will not change any more.
@@ -39,17 +41,6 @@ func (o Operation) IsOver() bool {
 
 // HasSucceeded says whether the operation did what it was for.
 func (o Operation) HasSucceeded() bool { return o.Status == "SUCCEEDED" }
-
-// Commit returns the beginning of the commit that the operation deployed, or "".
-func (o Operation) Commit() string {
-	for _, step := range o.Steps {
-		if rest, isCommit := strings.CutPrefix(step.Detail, "commit "); isCommit && step.Name == "resolve" {
-			commit, _, _ := strings.Cut(rest, " ")
-			return commit
-		}
-	}
-	return ""
-}
 
 // Step is a unit of an operation.
 type Step struct {
@@ -76,7 +67,7 @@ type LogLine struct {
 
 // Instance is one running copy of a service.
 type Instance struct {
-	ID         string `json:"InstanceId"`
+	ID         string `json:"Id"`
 	RevisionID string `json:"RevisionId"`
 	State      string `json:"State"`
 	Address    string `json:"Address"`

@@ -131,3 +131,12 @@ func Ago(at, now time.Time) string {
 	}
 	return text + " ago"
 }
+
+// CleanLines cleans a text of several lines.
+func CleanLines(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, Clean(strings.TrimSuffix(line, "\n")))
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/apron-run/apron/cmd/apron/internal/view"
+	"github.com/apron-run/apron/internal/app"
+)
+
+const (
+	// readyTimeout is how long a detached apron may take until it answers: its daemons start with it.
+	readyTimeout = 2 * time.Minute
+	readyEvery   = 50 * time.Millisecond
+	// lastLogBytes is how much of the log is shown when apron ends before it is ready.
+	lastLogBytes = 2000
+)
+
+// detach starts this program in the background with the same configuration, and waits until it is ready. An apron that
+// runs already is well.
+func (s *shell) detach(ctx context.Context, config app.Config) error {
+	running, isRunning, err := app.FindRunning(config.DataDir)
+	if err != nil {
+		return fmt.Errorf("look for a running apron: %w", err)
+	}
+	if isRunning {
+		if err := s.awaitReady(ctx, config, running.PID, nil); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(s.out, "apron runs already (process %d): API at %s, services at %s\n", running.PID, running.Endpoint, running.HTTPAddr)
+		return err
+	}
+	logFile := filepath.Join(config.DataDir, "serve.log")
+	process, err := startInBackground(config, logFile)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	if err := s.awaitReady(ctx, config, process.Process.Pid, ended); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "apron runs (process %d): API at %s, services at %s, log in %s\n",
+		process.Process.Pid, config.Endpoint(), config.HTTPAddr, logFile)
+	return err
+}
+
+// startInBackground starts `apron serve` in a session of its own, so that it outlives the terminal.
+func startInBackground(config app.Config, logFile string) (*exec.Cmd, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	arguments := []string{"serve", "--log-file", logFile}
+	for _, each := range allSettings {
+		if value := *each.of(&config); value != "" {
+			arguments = append(arguments, "--"+each.name+"="+value)
+		}
+	}
+	// What Go prints when it crashes comes here too; the program's own lines come by --log-file, which keeps it bounded.
+	output, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close()
+	command := exec.Command(program, arguments...)
+	command.Stdout, command.Stderr, command.Dir = output, output, "/"
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start apron: %w", err)
+	}
+	return command, nil
+}
+
+// awaitReady waits until the process holds the data directory and its API answers. ended, which may be nil, tells that
+// the process has ended.
+func (s *shell) awaitReady(ctx context.Context, config app.Config, pid int, ended <-chan error) error {
+	steps, begun := view.NewSteps(s.err), time.Now()
+	defer steps.Done()
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		running, isRunning, err := app.FindRunning(config.DataDir)
+		if err == nil && isRunning && running.PID == pid && isHealthy(ctx, running.Endpoint) {
+			return nil
+		}
+		steps.Waiting("starting", begun, time.Now())
+		select {
+		case <-ended:
+			return advise(lastLog(config), "apron ended before it was ready")
+		case <-ctx.Done():
+			return advise(lastLog(config), "apron was not ready within %s", view.Duration(readyTimeout))
+		case <-time.After(readyEvery):
+		}
+	}
+}
+
+func isHealthy(ctx context.Context, endpoint string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// lastLog returns the end of the background apron's log, and what else would help.
+func lastLog(config app.Config) string {
+	path := filepath.Join(config.DataDir, "serve.log")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "See `apron doctor`."
+	}
+	if len(content) > lastLogBytes {
+		content = content[len(content)-lastLogBytes:]
+		if _, rest, found := bytes.Cut(content, []byte("\n")); found {
+			content = rest
+		}
+	}
+	return fmt.Sprintf("The end of %s:\n%s\nSee also `apron doctor`.", path, strings.TrimSpace(view.CleanLines(string(content))))
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// shell is what the verbs share: where to print, and the flags that all of them have.
+type shell struct {
+	in       io.Reader
+	out, err io.Writer
+	settings settings
+	// output is "text" or "json".
+	output string
+}
+
+// isJSON says whether a program reads the output.
+func (s *shell) isJSON() bool { return s.output == "json" }
+
+func newRoot(s *shell) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "apron",
+		Short: "App Runner on your own machines",
+		Long: "apron builds a source repository or takes an image, runs it on this machine and answers at a URL.\n" +
+			"It speaks the App Runner API, so every AWS tool works with it: eval \"$(apron env)\".",
+		Example: "  apron serve --detach        start apron in the background\n" +
+			"  apron deploy .              bring this folder live\n" +
+			"  apron logs my-app -f        follow what it prints",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return command.Help()
+			}
+			advice := "See `apron --help`."
+			if close := command.SuggestionsFor(args[0]); len(close) > 0 {
+				advice = "Did you mean `apron " + strings.Join(close, "` or `apron ") + "`?"
+			}
+			return &usageError{fmt.Errorf("there is no command %q", args[0]), advice}
+		},
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return &usageError{err, "See `" + command.CommandPath() + " --help`."}
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().StringVarP(&s.output, "output", "o", "text", "how to print: text or json")
+	root.PersistentPreRunE = func(command *cobra.Command, _ []string) error {
+		if s.output != "text" && s.output != "json" {
+			return &usageError{fmt.Errorf("--output %q: want text or json", s.output), ""}
+		}
+		return nil
+	}
+	root.AddGroup(&cobra.Group{ID: groupServices, Title: "Services:"}, &cobra.Group{ID: groupMachine, Title: "This machine:"})
+	for _, command := range []*cobra.Command{
+		newDeploy(s), newServices(s), newService(s), newOperations(s), newLogs(s), newOpen(s),
+		newPause(s), newResume(s), newDelete(s),
+	} {
+		command.GroupID = groupServices
+		s.settings.bindData(command.Flags())
+		root.AddCommand(command)
+	}
+	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newDoctor(s), newVersion(s)} {
+		command.GroupID = groupMachine
+		root.AddCommand(command)
+	}
+	return root
+}
+
+const (
+	groupServices = "services"
+	groupMachine  = "machine"
+)
+
+// args makes cobra's complaint about arguments a usageError.
+func args(check cobra.PositionalArgs, what string) cobra.PositionalArgs {
+	return func(command *cobra.Command, given []string) error {
+		if check(command, given) == nil {
+			return nil
+		}
+		return &usageError{fmt.Errorf("%s: want %s, got %d arguments", command.CommandPath(), what, len(given)),
+			"See `" + command.CommandPath() + " --help`."}
+	}
+}
+
+// version is set by the build.
+var version = "devel"
+
+func newVersion(s *shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: args(cobra.NoArgs, "no arguments"),
+		Example: "  apron version",
+		RunE: func(*cobra.Command, []string) error {
+			text := version
+			if info, found := debug.ReadBuildInfo(); found {
+				text += " " + info.GoVersion
+			}
+			_, err := fmt.Fprintln(s.out, "apron", text)
+			return err
+		},
+	}
+}

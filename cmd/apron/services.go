@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+	"github.com/spf13/cobra"
+
+	"github.com/apron-run/apron/cmd/apron/internal/client"
+	"github.com/apron-run/apron/cmd/apron/internal/view"
+)
+
+func newServices(s *shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "services", Aliases: []string{"ls"}, Short: "List the services",
+		Example: "  apron services\n  apron services --output json",
+		Args:    args(cobra.NoArgs, "no arguments"),
+		RunE: func(command *cobra.Command, _ []string) error {
+			connected, err := s.connect()
+			if err != nil {
+				return err
+			}
+			services, err := connected.Services(command.Context())
+			if err != nil {
+				return err
+			}
+			if s.isJSON() {
+				return view.JSON(s.out, append([]types.ServiceSummary{}, services...))
+			}
+			if len(services) == 0 {
+				_, err := fmt.Fprintln(s.out, "There is no service yet. Bring a folder live with `apron deploy DIR`.")
+				return err
+			}
+			var rows [][]string
+			for _, service := range services {
+				rows = append(rows, []string{
+					aws.ToString(service.ServiceName), string(service.Status), serviceURL(aws.ToString(service.ServiceUrl)),
+					view.Ago(aws.ToTime(service.UpdatedAt), time.Now()),
+				})
+			}
+			return view.Table(s.out, []string{"NAME", "STATUS", "URL", "CHANGED"}, rows)
+		},
+	}
+}
+
+// serviceURL adds the scheme that ServiceUrl leaves out: a port other than 443 is plain HTTP.
+func serviceURL(host string) string {
+	switch {
+	case host == "":
+		return ""
+	case strings.Contains(host, ":") && !strings.HasSuffix(host, ":443"):
+		return "http://" + host
+	}
+	return "https://" + host
+}
+
+func newService(s *shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "service NAME", Short: "Show one service, its instances and its last operation",
+		Example: "  apron service my-app\n  apron service arn:aws:apprunner:… --output json",
+		Args:    args(cobra.ExactArgs(1), "the name or ARN of a service"),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			connected, err := s.connect()
+			if err != nil {
+				return err
+			}
+			service, err := connected.Service(ctx, given[0])
+			if err != nil {
+				return err
+			}
+			instances, err := connected.Instances(ctx, *service.ServiceArn)
+			if err != nil {
+				return err
+			}
+			operations, err := connected.Operations(ctx, *service.ServiceArn, 1)
+			if err != nil {
+				return err
+			}
+			if s.isJSON() {
+				return view.JSON(s.out, map[string]any{
+					"Service": service, "Instances": append([]client.Instance{}, instances...), "LastOperation": first(operations),
+				})
+			}
+			if err := view.Fields(s.out, serviceFields(service, first(operations))); err != nil {
+				return err
+			}
+			if len(instances) == 0 {
+				return nil
+			}
+			var rows [][]string
+			for _, each := range instances {
+				rows = append(rows, []string{each.ID, each.State, each.Address, view.Ago(each.StartedAt.Time, time.Now())})
+			}
+			fmt.Fprintln(s.out)
+			return view.Table(s.out, []string{"INSTANCE", "STATE", "ADDRESS", "STARTED"}, rows)
+		},
+	}
+}
+
+func serviceFields(service types.Service, last *types.OperationSummary) [][2]string {
+	fields := [][2]string{
+		{"Name", aws.ToString(service.ServiceName)},
+		{"Status", string(service.Status)},
+		{"URL", serviceURL(aws.ToString(service.ServiceUrl))},
+		{"ARN", aws.ToString(service.ServiceArn)},
+	}
+	if source := service.SourceConfiguration; source != nil && source.CodeRepository != nil {
+		code := source.CodeRepository
+		branch := ""
+		if code.SourceCodeVersion != nil {
+			branch = " (branch " + aws.ToString(code.SourceCodeVersion.Value) + ")"
+		}
+		fields = append(fields, [2]string{"Source", aws.ToString(code.RepositoryUrl) + branch})
+	} else if source != nil && source.ImageRepository != nil {
+		fields = append(fields, [2]string{"Source", aws.ToString(source.ImageRepository.ImageIdentifier)})
+	}
+	if size := service.InstanceConfiguration; size != nil {
+		fields = append(fields, [2]string{"Size", fmt.Sprintf("%s CPU units, %s MB", aws.ToString(size.Cpu), aws.ToString(size.Memory))})
+	}
+	fields = append(fields, [2]string{"Created", view.Ago(aws.ToTime(service.CreatedAt), time.Now())})
+	if last != nil {
+		fields = append(fields, [2]string{"Last operation", fmt.Sprintf("%s %s %s (%s)",
+			last.Type, last.Status, view.Ago(aws.ToTime(last.StartedAt), time.Now()), aws.ToString(last.Id))})
+	}
+	return fields
+}
+
+func first[T any](values []T) *T {
+	if len(values) == 0 {
+		return nil
+	}
+	return &values[0]
+}

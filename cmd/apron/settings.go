@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/apron-run/apron/internal/app"
+)
+
+// settings are where apron's configuration comes from: a flag wins over its APRON_ variable, that over the file, that
+// over the default.
+type settings struct {
+	values map[string]*string
+	file   string
+	flags  *pflag.FlagSet
+}
+
+// setting is one member of the configuration.
+type setting struct {
+	name, usage string
+	of          func(*app.Config) *string
+}
+
+var allSettings = []setting{
+	{"data", "folder of all that apron keeps", func(c *app.Config) *string { return &c.DataDir }},
+	{"api", "address of the API, the Git server and the registry", func(c *app.Config) *string { return &c.APIAddr }},
+	{"http", "address of the services' HTTP traffic", func(c *app.Config) *string { return &c.HTTPAddr }},
+	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }},
+	{"domain", "what the services' host names end with", func(c *app.Config) *string { return &c.Domain }},
+	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }},
+	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }},
+	{"database", "URL of the database (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }},
+	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }},
+	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }},
+	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }},
+}
+
+// variable is the environment's twin of a flag.
+func variable(name string) string { return "APRON_" + strings.ToUpper(name) }
+
+// bind adds a flag for each setting, and --config.
+func (s *settings) bind(flags *pflag.FlagSet) {
+	for _, each := range allSettings {
+		s.bindOne(flags, each)
+	}
+	flags.StringVar(&s.file, "config", "", "YAML file with these settings, by the flags' names (APRON_CONFIG)")
+	s.flags = flags
+}
+
+// bindData adds --data only, for the verbs that talk to a running apron.
+func (s *settings) bindData(flags *pflag.FlagSet) { s.bindOne(flags, allSettings[0]) }
+
+func (s *settings) bindOne(flags *pflag.FlagSet, each setting) {
+	if s.values == nil {
+		s.values = map[string]*string{}
+	}
+	defaults := app.Default()
+	if s.values[each.name] == nil {
+		s.values[each.name] = new(string)
+	}
+	flags.StringVar(s.values[each.name], each.name, "", each.usage+" ("+variable(each.name)+")"+defaultText(*each.of(&defaults)))
+}
+
+func defaultText(value string) string {
+	if value == "" {
+		return ""
+	}
+	return " (default " + value + ")"
+}
+
+// resolve returns the configuration. A setting that makes no sense is a usageError.
+func (s *settings) resolve() (app.Config, error) {
+	config := app.Default()
+	path := s.file
+	if path == "" {
+		path = os.Getenv("APRON_CONFIG")
+	}
+	if path != "" {
+		if err := readFile(&config, path); err != nil {
+			return config, &usageError{fmt.Errorf("%s: %w", path, err), "Its keys are the long flags of `apron serve --help`, without the dashes."}
+		}
+	}
+	for _, each := range allSettings {
+		if value := os.Getenv(variable(each.name)); value != "" {
+			*each.of(&config) = value
+		}
+		if value := s.values[each.name]; value != nil && *value != "" {
+			*each.of(&config) = *value
+		}
+	}
+	for _, path := range []*string{&config.DataDir, &config.CacheDir, &config.BinDir} {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return config, err
+		}
+		*path = absolute
+	}
+	if err := config.Validate(); err != nil {
+		return config, &usageError{err, "See `apron serve --help`."}
+	}
+	return config, nil
+}
+
+// namesData says whether the user said which apron is meant by its data directory.
+func (s *settings) namesData() bool {
+	value := s.values["data"]
+	return value != nil && *value != "" || os.Getenv(variable("data")) != ""
+}
+
+// readFile lays the settings of a YAML file over config. A key that is no setting is an error: it is a typing mistake.
+func readFile(config *app.Config, path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var values map[string]string
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	if err := decoder.Decode(&values); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, each := range allSettings {
+		if value, found := values[each.name]; found {
+			*each.of(config) = value
+			delete(values, each.name)
+		}
+	}
+	for name := range values {
+		return fmt.Errorf("there is no setting %q", name)
+	}
+	return nil
+}

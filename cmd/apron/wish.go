@@ -1,0 +1,277 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+)
+
+// wish is what the user wants to run, before it meets what runs.
+type wish struct {
+	dir string
+	// image is the reference to deploy; "" for a folder.
+	image string
+	// hasFile says that apprunner.yaml says how the folder is built.
+	hasFile bool
+	// dockerfile is the path to build with; "" where no Dockerfile counts.
+	dockerfile            string
+	runtime, build, start string
+	port                  int
+	environment           map[string]string
+	cpu, memory           string
+}
+
+// Tags that say to apron what App Runner's model has no member for.
+const (
+	tagBuild      = "apron:build"
+	tagDockerfile = "apron:dockerfile"
+)
+
+// readWish looks at the flags and at the folder. What contradicts each other is a usageError.
+func readWish(dir string, flags deployFlags) (wish, error) {
+	w := wish{
+		dir: dir, image: flags.image, build: flags.build, start: flags.start, port: flags.port,
+		cpu: withUnit(flags.cpu, " vCPU", cpuSizes), memory: withUnit(flags.memory, " GB", memorySizes),
+	}
+	if flags.port < 0 || flags.port > 65535 {
+		return w, &usageError{fmt.Errorf("--port %d: want 1 to 65535", flags.port), ""}
+	}
+	var err error
+	if w.environment, err = readVariables(flags.environment); err != nil {
+		return w, err
+	}
+	if flags.image != "" {
+		if flags.build != "" {
+			return w, &usageError{fmt.Errorf("--build is for folders; an image is built already"), ""}
+		}
+		return w, nil
+	}
+	if flags.runtime != "" {
+		w.runtime = runtimeName(flags.runtime)
+		if flags.start == "" {
+			return w, &usageError{fmt.Errorf("--runtime needs the command that starts the app"), "Give it with --start."}
+		}
+		return w, nil
+	}
+	return w, w.readFolder(flags)
+}
+
+// readFolder finds out how the folder says that it is built.
+func (w *wish) readFolder(flags deployFlags) error {
+	if flags.build != "" || flags.start != "" && flags.dockerfile == "" {
+		return &usageError{fmt.Errorf("--build and --start need --runtime"), "Say which: --runtime python311, nodejs22 or go1."}
+	}
+	switch {
+	case flags.dockerfile != "":
+		w.dockerfile = path.Clean(filepath.ToSlash(flags.dockerfile))
+		if !exists(w.dir, w.dockerfile) {
+			return &usageError{fmt.Errorf("there is no %s in %s", w.dockerfile, w.dir), "Name it from the folder's root."}
+		}
+	case exists(w.dir, "apprunner.yaml"):
+		w.hasFile = true
+	case exists(w.dir, "Dockerfile"):
+		w.dockerfile = "Dockerfile"
+	default:
+		return advise(suggestRuntime(w.dir), "%s has neither an apprunner.yaml nor a Dockerfile, so apron cannot tell how it is built", w.dir)
+	}
+	if w.hasFile && (len(w.environment) > 0 || w.port != 0) {
+		return &usageError{fmt.Errorf("apprunner.yaml decides the port and the variables of this folder"),
+			"Write them there, under run.network.port and run.env; or leave the file out with --runtime."}
+	}
+	return nil
+}
+
+func exists(dir, name string) bool {
+	info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// suggestRuntime says how a folder of a known kind could be deployed.
+func suggestRuntime(dir string) string {
+	for _, known := range []struct{ file, command string }{
+		{"requirements.txt", "apron deploy --runtime python311 --build 'pip3 install -r requirements.txt' --start 'python3 app.py'"},
+		{"package.json", "apron deploy --runtime nodejs22 --build 'npm install' --start 'npm start'"},
+		{"go.mod", "apron deploy --runtime go1 --build 'go build -o app .' --start './app'"},
+	} {
+		if exists(dir, known.file) {
+			return "It has a " + known.file + ", so perhaps:\n  " + known.command
+		}
+	}
+	return "Name the folder of your app, add one of the two, or use --runtime, --build and --start."
+}
+
+var variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+func readVariables(given []string) (map[string]string, error) {
+	variables := map[string]string{}
+	for _, each := range given {
+		name, value, found := strings.Cut(each, "=")
+		if !found || !variablePattern.MatchString(name) {
+			// The value may be a secret; only the name is repeated.
+			return nil, &usageError{fmt.Errorf("--env %s…: want KEY=VALUE", name), ""}
+		}
+		variables[name] = value
+	}
+	return variables, nil
+}
+
+// runtimeName turns a name of apprunner.yaml into the API's: python311 into PYTHON_311.
+func runtimeName(name string) string {
+	upper := strings.ToUpper(name)
+	if strings.Contains(upper, "_") {
+		return upper
+	}
+	split := strings.IndexFunc(upper, func(r rune) bool { return r >= '0' && r <= '9' })
+	if split <= 0 {
+		return upper
+	}
+	return upper[:split] + "_" + upper[split:]
+}
+
+var (
+	cpuSizes    = []string{"0.25", "0.5", "1", "2", "4"}
+	memorySizes = []string{"0.5", "1", "2", "3", "4", "6", "8", "10", "12"}
+)
+
+// withUnit adds the unit to a number that the API takes only with it; anything else is for the API to judge.
+func withUnit(given, unit string, sizes []string) string {
+	number := strings.TrimSpace(strings.TrimSuffix(given, strings.TrimSpace(unit)))
+	for _, size := range sizes {
+		if number == size {
+			return size + unit
+		}
+	}
+	return given
+}
+
+// repositoryName is where apron's own Git server keeps the folder.
+func repositoryURL(endpoint, name string) string { return endpoint + "/git/" + name + ".git" }
+
+// branch is the one that deploy sends folders to.
+const branch = "main"
+
+// source is the SourceConfiguration of the wish. before is the service's own, or nil: variables are added to those it
+// has, and what the wish leaves open stays.
+func (w wish) source(endpoint, name string, before *types.SourceConfiguration) *types.SourceConfiguration {
+	if w.image != "" {
+		return w.imageSource(before)
+	}
+	code := &types.CodeRepository{
+		RepositoryUrl:     aws.String(repositoryURL(endpoint, name)),
+		SourceCodeVersion: &types.SourceCodeVersion{Type: types.SourceCodeVersionTypeBranch, Value: aws.String(branch)},
+		CodeConfiguration: &types.CodeConfiguration{ConfigurationSource: types.ConfigurationSourceRepository},
+	}
+	var values *types.CodeConfigurationValues
+	if before != nil && before.CodeRepository != nil {
+		code.RepositoryUrl, code.SourceDirectory = before.CodeRepository.RepositoryUrl, before.CodeRepository.SourceDirectory
+		if configuration := before.CodeRepository.CodeConfiguration; configuration != nil {
+			values = configuration.CodeConfigurationValues
+		}
+	}
+	if w.needsValues(values) {
+		code.CodeConfiguration = &types.CodeConfiguration{
+			ConfigurationSource: types.ConfigurationSourceApi, CodeConfigurationValues: w.values(values),
+		}
+	}
+	return &types.SourceConfiguration{CodeRepository: code, AutoDeploymentsEnabled: aws.Bool(true)}
+}
+
+// needsValues says whether the API, and not the folder, must carry how the code is built and started.
+func (w wish) needsValues(before *types.CodeConfigurationValues) bool {
+	return w.runtime != "" || w.dockerfile != "" && (w.port != 0 || len(w.environment) > 0 || w.start != "" || before != nil)
+}
+
+func (w wish) values(before *types.CodeConfigurationValues) *types.CodeConfigurationValues {
+	values := types.CodeConfigurationValues{}
+	if before != nil {
+		values = *before
+	}
+	values.Runtime = types.Runtime(w.runtime)
+	if w.runtime == "" {
+		values.Runtime = types.RuntimePython311 // the API wants one; a Dockerfile does not use it
+	}
+	if w.build != "" || w.runtime != "" {
+		values.BuildCommand = optional(w.build)
+	}
+	if w.start != "" {
+		values.StartCommand = &w.start
+	}
+	if w.port != 0 {
+		values.Port = aws.String(strconv.Itoa(w.port))
+	}
+	values.RuntimeEnvironmentVariables = merged(values.RuntimeEnvironmentVariables, w.environment)
+	return &values
+}
+
+func (w wish) imageSource(before *types.SourceConfiguration) *types.SourceConfiguration {
+	repository := types.ImageRepository{}
+	source := &types.SourceConfiguration{ImageRepository: &repository}
+	configuration := types.ImageConfiguration{}
+	if before != nil && before.ImageRepository != nil {
+		repository = *before.ImageRepository
+		source.AuthenticationConfiguration, source.AutoDeploymentsEnabled = before.AuthenticationConfiguration, before.AutoDeploymentsEnabled
+		if repository.ImageConfiguration != nil {
+			configuration = *repository.ImageConfiguration
+		}
+	}
+	repository.ImageIdentifier, repository.ImageRepositoryType = &w.image, types.ImageRepositoryTypeEcrPublic
+	if strings.Contains(w.image, ".dkr.ecr.") {
+		repository.ImageRepositoryType = types.ImageRepositoryTypeEcr
+	}
+	if w.port != 0 {
+		configuration.Port = aws.String(strconv.Itoa(w.port))
+	}
+	if w.start != "" {
+		configuration.StartCommand = &w.start
+	}
+	configuration.RuntimeEnvironmentVariables = merged(configuration.RuntimeEnvironmentVariables, w.environment)
+	repository.ImageConfiguration = &configuration
+	return source
+}
+
+// instance is the InstanceConfiguration of the wish, or nil when it leaves the size open.
+func (w wish) instance() *types.InstanceConfiguration {
+	if w.cpu == "" && w.memory == "" {
+		return nil
+	}
+	return &types.InstanceConfiguration{Cpu: optional(w.cpu), Memory: optional(w.memory)}
+}
+
+// tags are those of a new service.
+func (w wish) tags() []types.Tag {
+	if w.dockerfile == "" {
+		return nil
+	}
+	tags := []types.Tag{{Key: aws.String(tagBuild), Value: aws.String("dockerfile")}}
+	if w.dockerfile != "Dockerfile" {
+		tags = append(tags, types.Tag{Key: aws.String(tagDockerfile), Value: aws.String(w.dockerfile)})
+	}
+	return tags
+}
+
+func merged(before, added map[string]string) map[string]string {
+	if len(added) == 0 {
+		return before
+	}
+	all := maps.Clone(before)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, added)
+	return all
+}
+
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
