@@ -1,0 +1,87 @@
+# The commands of this repository. `make up` and `make test` are the only two that set anything up; both can be run again
+# at any time and then do only what is missing.
+
+export GOTOOLCHAIN := local
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Programs are static and carry no paths of the machine that built them. A checkout of another user has no VCS stamp.
+BUILD := go build -trimpath -buildvcs=false
+STRIP := -s -w
+
+# The daemons that apron runs as its children, at the versions that engine/go.mod pins.
+DAEMONS := bin/containerd bin/containerd-shim-runc-v2 bin/buildkitd
+PLUGINS := bin/cni/bridge bin/cni/loopback bin/cni/host-local bin/cni/firewall
+PINS    := engine/go.mod engine/go.sum
+DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
+
+TEST_TIMEOUT ?= 40m
+
+.DEFAULT_GOAL := help
+.PHONY: help up down build packages test check bench lint
+
+help: ## say what the commands are
+	@echo "apron: App Runner on your own machines"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+up: ## install what is missing, build, start apron and deploy the example
+	@scripts/install-packages build run
+	@$(MAKE) --no-print-directory build
+	@bin/apron doctor
+	@bin/apron serve --detach
+	@bin/apron deploy examples/hello-python --name hello-python --if-changed --ask
+
+down: ## stop everything that `make up` started; the data stay
+	@if [ -x bin/apron ]; then bin/apron down; else echo "There is no bin/apron, so nothing runs."; fi
+
+build: $(DAEMONS) $(PLUGINS) bin/runc ## build bin/
+	@CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP) -X main.version=$(VERSION)" -o bin/apron ./cmd/apron
+	@CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP)" -o bin/apron-log ./cmd/apron-log
+
+$(DAEMONS) &: $(PINS)
+	@echo "build containerd, its shim and buildkitd (a few minutes the first time)"
+	@cd engine && CGO_ENABLED=0 $(BUILD) -tags $(DAEMON_TAGS) -ldflags "$(STRIP)" -o ../bin/ \
+		github.com/containerd/containerd/v2/cmd/containerd \
+		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 \
+		github.com/moby/buildkit/cmd/buildkitd
+	@touch $(DAEMONS)
+
+$(PLUGINS) &: $(PINS)
+	@echo "build the network plugins"
+	@cd engine && CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP)" -o ../bin/cni/ \
+		github.com/containernetworking/plugins/plugins/main/bridge \
+		github.com/containernetworking/plugins/plugins/main/loopback \
+		github.com/containernetworking/plugins/plugins/ipam/host-local \
+		github.com/containernetworking/plugins/plugins/meta/firewall
+	@touch $(PLUGINS)
+
+bin/runc: $(PINS)
+	@scripts/install-packages build
+	@echo "build runc"
+	@cd engine && CGO_ENABLED=1 $(BUILD) -tags seccomp -ldflags "$(STRIP)" -o ../bin/runc github.com/opencontainers/runc
+	@touch bin/runc
+
+packages: ## install the packages of the distribution that building, running and testing need
+	@scripts/install-packages build run test
+
+test: packages build check ## run the whole test suite; needs root, because it runs real containers
+	@go test -race -timeout $(TEST_TIMEOUT) ./...
+
+check: # what must be true of every commit, apart from the tests
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "not in gofmt's form:"; echo "$$unformatted"; exit 1; fi
+	@go vet ./...
+	@go mod tidy -diff
+	@cd engine && go mod tidy -diff
+
+bench: packages build ## measure apron beside its peers and print ratios
+	@go test -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./test/...
+
+lint: bin/golangci-lint ## run the linters
+	@bin/golangci-lint run ./...
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	@echo "build golangci-lint (a few minutes)"
+	@cd tools && CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP)" -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch bin/golangci-lint
