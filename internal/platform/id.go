@@ -37,6 +37,9 @@ func NewSubdomain() Subdomain {
 	return Subdomain(string(rune('a'+raw[7]%26)) + label)
 }
 
+// Host is the host name at which a service answers, without a port.
+func (s Subdomain) Host(region, domain string) string { return string(s) + "." + region + "." + domain }
+
 // RevisionIDFor derives the one revision an operation makes, so that a repeated step makes no twin.
 func RevisionIDFor(operation OperationID) RevisionID {
 	return RevisionID(derivedHex("revision", string(operation)))

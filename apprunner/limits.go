@@ -1,0 +1,109 @@
+package apprunner
+
+import (
+	"reflect"
+	"regexp"
+)
+
+// limits says what a scalar allows. A zero min or max is no limit, which is enough because no limit of the model is 0
+// in itself.
+type limits struct {
+	// shape is the scalar's name in the service model; empty for an extension's.
+	shape string
+	// min and max bound a string's length in characters, or an integer's value.
+	min, max int64
+	// pattern must match the whole string; its letters are RE2.
+	pattern string
+	// says is the pattern in words, after "must".
+	says string
+	enum []string
+	// isSensitive keeps the value out of errors.
+	isSensitive bool
+
+	compiled *regexp.Regexp
+}
+
+// table is what each scalar allows (facts: service model 2020-05-15). Where a limit is not the model's, a comment says
+// why. The pattern ".*" is left out: there it stands for any text, line breaks included.
+var table = map[reflect.Type]*limits{
+	// The model's pattern repeats 1011 times, which RE2 refuses; the length says the same.
+	of[AppRunnerResourceARN]():         {shape: "AppRunnerResourceArn", min: 1, max: 1011, pattern: `arn:aws(-\w+)*:[a-z0-9\\.-]{0,63}:[a-z0-9\\.-]{0,63}:[0-9]{12}:[\w/-]+`, says: "be an ARN, such as arn:aws:apprunner:us-east-1:000000000000:service/NAME/ID"},
+	of[AutoScalingConfigurationName](): {shape: "AutoScalingConfigurationName", min: 4, max: 32, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,31}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
+	of[BuildCommand]():                 {shape: "BuildCommand", pattern: `[^\x0a\x0d]+`, says: "be one line", isSensitive: true},
+	of[CPU]():                          {shape: "Cpu", min: 3, max: 9, pattern: `256|512|1024|2048|4096|(0\.25|0\.5|1|2|4) vCPU`, says: "be one of 256, 512, 1024, 2048, 4096 or 0.25, 0.5, 1, 2, 4 followed by \" vCPU\""},
+	of[ErrorMessage]():                 {shape: "ErrorMessage", max: maxErrorMessage},
+
+	of[HealthCheckHealthyThreshold]():   {shape: "HealthCheckHealthyThreshold", min: 1, max: 20},
+	of[HealthCheckInterval]():           {shape: "HealthCheckInterval", min: 1, max: 20},
+	of[HealthCheckPath]():               {shape: "HealthCheckPath", min: 1},
+	of[HealthCheckTimeout]():            {shape: "HealthCheckTimeout", min: 1, max: 20},
+	of[HealthCheckUnhealthyThreshold](): {shape: "HealthCheckUnhealthyThreshold", min: 1, max: 20},
+
+	// The model allows ECR alone; here any registry is a source. The server parses the reference.
+	of[ImageIdentifier]():          {shape: "ImageIdentifier", min: 1, max: 1024},
+	of[Integer]():                  {shape: "Integer"},
+	of[KMSKeyARN]():                {shape: "KmsKeyArn", max: 256, pattern: `arn:aws(-\w+)*:kms:[a-z]+(-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:key/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, says: "be the ARN of a KMS key"},
+	of[ListOperationsMaxResults](): {shape: "ListOperationsMaxResults", min: 1, max: 20},
+	of[Memory]():                   {shape: "Memory", min: 3, max: 6, pattern: `512|1024|2048|3072|4096|6144|8192|10240|12288|(0\.5|1|2|3|4|6|8|10|12) GB`, says: "be one of 512, 1024, 2048, 3072, 4096, 6144, 8192, 10240, 12288 or 0.5, 1, 2, 3, 4, 6, 8, 10, 12 followed by \" GB\""},
+	of[RoleARN]():                  {shape: "RoleArn", min: 29, max: 1024, pattern: `arn:(aws|aws-us-gov|aws-cn|aws-iso|aws-iso-b):iam::[0-9]{12}:(role|role/service-role)/[\w+=,.@/-]{1,1000}`, says: "be the ARN of an IAM role"},
+
+	of[RuntimeEnvironmentSecretsName]():    {shape: "RuntimeEnvironmentSecretsName", min: 1, max: 2048, isSensitive: true},
+	of[RuntimeEnvironmentSecretsValue]():   {shape: "RuntimeEnvironmentSecretsValue", min: 1, max: 2048, isSensitive: true},
+	of[RuntimeEnvironmentVariablesKey]():   {shape: "RuntimeEnvironmentVariablesKey", min: 1, max: 51200, isSensitive: true},
+	of[RuntimeEnvironmentVariablesValue](): {shape: "RuntimeEnvironmentVariablesValue", max: 51200, isSensitive: true},
+
+	// Ids are 32 hex digits without dashes in every answer the service ever gave; the model's patterns have dashes.
+	of[ServiceID]():         {shape: "ServiceId", min: 32, max: 32, pattern: `[0-9a-f]{32}`, says: "be 32 hex digits in lower case"},
+	of[ServiceMaxResults](): {shape: "ServiceMaxResults", min: 1, max: 20},
+	of[ServiceName]():       {shape: "ServiceName", min: 4, max: 40, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,39}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
+	of[SourceDirectory]():   {shape: "SourceDirectory", min: 1, max: 4096, pattern: `[^\x00]+`, says: "not hold a NUL"},
+	of[StartCommand]():      {shape: "StartCommand", pattern: `[^\x0a\x0d]+`, says: "be one line", isSensitive: true},
+	// A String may be a URL with a password in it.
+	of[String](): {shape: "String", max: 51200, isSensitive: true},
+	// RE2 has no look-ahead for the model's "not aws:"; this is the same set of strings.
+	of[TagKey]():   {shape: "TagKey", min: 1, max: 128, pattern: `(?s)([^a].*|a|a[^w].*|aw|aw[^s].*|aws|aws[^:].*)`, says: "not begin with aws:"},
+	of[TagValue](): {shape: "TagValue", max: 256},
+	of[UUID]():     {shape: "UUID", min: 32, max: 32, pattern: `[0-9a-f]{32}`, says: "be 32 hex digits in lower case"},
+
+	of[AutoScalingConfigurationStatus](): {shape: "AutoScalingConfigurationStatus", enum: names(
+		AutoScalingConfigurationStatusActive, AutoScalingConfigurationStatusInactive)},
+	of[ConfigurationSource](): {shape: "ConfigurationSource", enum: names(ConfigurationSourceRepository, ConfigurationSourceAPI)},
+	of[EgressType]():          {shape: "EgressType", enum: names(EgressTypeDefault, EgressTypeVPC)},
+	of[HealthCheckProtocol](): {shape: "HealthCheckProtocol", enum: names(HealthCheckProtocolTCP, HealthCheckProtocolHTTP)},
+	of[ImageRepositoryType](): {shape: "ImageRepositoryType", enum: names(ImageRepositoryTypeECR, ImageRepositoryTypeECRPublic)},
+	of[IPAddressType]():       {shape: "IpAddressType", enum: names(IPAddressTypeIPv4, IPAddressTypeDualStack)},
+	of[OperationStatus](): {shape: "OperationStatus", enum: names(OperationStatusPending, OperationStatusInProgress,
+		OperationStatusFailed, OperationStatusSucceeded, OperationStatusRollbackInProgress, OperationStatusRollbackFailed,
+		OperationStatusRollbackSucceeded)},
+	of[OperationType](): {shape: "OperationType", enum: names(OperationTypeStartDeployment, OperationTypeCreateService,
+		OperationTypePauseService, OperationTypeResumeService, OperationTypeDeleteService, OperationTypeUpdateService)},
+	of[Runtime](): {shape: "Runtime", enum: names(RuntimePython3, RuntimeNodeJS12, RuntimeNodeJS14, RuntimeCorretto8,
+		RuntimeCorretto11, RuntimeNodeJS16, RuntimeGo1, RuntimeDotNet6, RuntimePHP81, RuntimeRuby31, RuntimePython311,
+		RuntimeNodeJS18, RuntimeNodeJS22)},
+	of[ServiceStatus](): {shape: "ServiceStatus", enum: names(ServiceStatusCreateFailed, ServiceStatusRunning,
+		ServiceStatusDeleted, ServiceStatusDeleteFailed, ServiceStatusPaused, ServiceStatusOperationInProgress)},
+	of[SourceCodeVersionType](): {shape: "SourceCodeVersionType", enum: names(SourceCodeVersionTypeBranch)},
+
+	// Extensions.
+	of[Limit]():      {min: 1, max: 10_000},
+	of[StreamName](): {min: 1, max: 64, pattern: `events|application|(deployment|instance)/[0-9a-f]{32}`, says: "be events, application, deployment/OPERATION_ID or instance/INSTANCE_ID"},
+}
+
+// Patterns are compiled once; one that does not compile is a mistake in this file.
+func init() {
+	for _, scalar := range table {
+		if scalar.pattern != "" {
+			scalar.compiled = regexp.MustCompile(`\A(?:` + scalar.pattern + `)\z`)
+		}
+	}
+}
+
+func of[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+func names[E ~string](values ...E) []string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = string(value)
+	}
+	return texts
+}

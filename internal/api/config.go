@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/store"
+	"github.com/apron-run/apron/internal/telemetry"
+)
+
+// Store is what the API reads by itself, and the tags, which it writes. Implemented by store.Store.
+type Store interface {
+	ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error)
+	ListServices(ctx context.Context, page store.ServicePage) ([]platform.Service, error)
+	UpdateTags(ctx context.Context, id platform.ServiceID, tags map[string]string) error
+	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
+	ListOperations(ctx context.Context, service platform.ServiceID, page store.OperationPage) ([]platform.Operation, error)
+}
+
+// Operations accepts asynchronous work. Implemented by operation.Starter.
+type Operations interface {
+	// Create records a new service with its CREATE_SERVICE operation. store.ErrConflict when the name is taken.
+	Create(ctx context.Context, service platform.Service) (platform.Service, platform.Operation, error)
+	// Start records an operation on an existing service. change, when not nil, edits the service in the same
+	// transaction, and its error comes back unchanged. store.ErrNotFound without such a service; a *store.StatusError
+	// when its status does not allow the operation.
+	Start(ctx context.Context, id platform.ServiceID, kind platform.OperationType,
+		change func(*platform.Service) error) (platform.Service, platform.Operation, error)
+}
+
+// Logs reads what services wrote. Implemented by telemetry.Logs.
+type Logs interface {
+	// Read returns lines, oldest first, and the token to go on with. telemetry.ErrInvalidStream, ErrInvalidToken.
+	Read(ctx context.Context, service platform.ServiceID, stream, token string, limit int) (lines []telemetry.Line, next string, err error)
+}
+
+// Instances says what runs. Implemented by compute.Backend.
+type Instances interface {
+	List(ctx context.Context) ([]platform.Instance, error)
+}
+
+// Config is all that a Handler needs. Every member is required but where a comment says otherwise.
+type Config struct {
+	Store      Store
+	Operations Operations
+	Logs       Logs
+	Instances  Instances
+
+	// Keys is the key pair that requests are signed with.
+	Keys source.KeyPair
+	// Region and Account are part of every ARN, and requests must be signed for Region.
+	Region, Account string
+	// Domain is what the host names of services end with.
+	Domain string
+	// PublicPort is where services answer; a ServiceUrl carries it unless it is 443.
+	PublicPort int
+
+	// TokenKey authenticates pagination tokens, so that a token outlives a restart.
+	TokenKey []byte
+	// Runtimes returns the runtimes (PYTHON_311, …) that can be built here.
+	Runtimes func() []string
+	// MaxServices is the quota of services; 0 means none.
+	MaxServices int
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log takes the causes of internal errors; nil means slog.Default().
+	Log *slog.Logger
+}
+
+// serviceURL is a service's address without a scheme, as App Runner gives it. A private service has none.
+func (c *Config) serviceURL(service platform.Service) string {
+	if !service.Configuration.Network.IsPubliclyAccessible {
+		return ""
+	}
+	host := service.Subdomain.Host(c.Region, c.Domain)
+	if c.PublicPort != 443 {
+		host += ":" + strconv.Itoa(c.PublicPort)
+	}
+	return host
+}

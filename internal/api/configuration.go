@@ -1,0 +1,187 @@
+package api
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/apron-run/apron/apprunner"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// changes are the members that CreateService and UpdateService share. A creation applies them to the defaults, an update
+// to what is there: a member that is left out stays as it was, at every depth. Maps are one member each.
+type changes struct {
+	source        *apprunner.SourceConfiguration
+	instance      *apprunner.InstanceConfiguration
+	health        *apprunner.HealthCheckConfiguration
+	autoScaling   *apprunner.AppRunnerResourceARN
+	network       *apprunner.NetworkConfiguration
+	observability *apprunner.ServiceObservabilityConfiguration
+}
+
+// newConfiguration is the configuration that a creation asks for.
+func (h *Handler) newConfiguration(input *apprunner.CreateServiceRequest, tags map[string]string) (platform.Configuration, error) {
+	configuration := platform.DefaultConfiguration()
+	configuration.AutoScaling = h.defaultAutoScaling()
+	source := input.SourceConfiguration
+	if source.CodeRepository == nil && source.ImageRepository == nil {
+		return configuration, invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has neither.")
+	}
+	if input.EncryptionConfiguration != nil {
+		configuration.KMSKey = string(*input.EncryptionConfiguration.KMSKey)
+	}
+	err := h.apply(&configuration, tags, changes{
+		source, input.InstanceConfiguration, input.HealthCheckConfiguration,
+		input.AutoScalingConfigurationARN, input.NetworkConfiguration, input.ObservabilityConfiguration,
+	})
+	if source.AutoDeploymentsEnabled == nil {
+		configuration.Source.IsAutoDeployed = h.isAutoDeployedByDefault(configuration.Source)
+	}
+	return configuration, err
+}
+
+// updateConfiguration merges an update into a service. It runs inside the transaction that starts the operation.
+func (h *Handler) updateConfiguration(service *platform.Service, input *apprunner.UpdateServiceRequest) error {
+	if source := input.SourceConfiguration; source != nil {
+		switch {
+		case source.ImageRepository != nil && source.CodeRepository == nil && service.Configuration.Source.Image == nil:
+			return invalidRequest("SourceConfiguration.ImageRepository: the service is made from a code repository, and an update cannot change that.")
+		case source.CodeRepository != nil && source.ImageRepository == nil && service.Configuration.Source.Code == nil:
+			return invalidRequest("SourceConfiguration.CodeRepository: the service is made from an image, and an update cannot change that.")
+		}
+	}
+	return h.apply(&service.Configuration, service.Tags, changes{
+		input.SourceConfiguration, input.InstanceConfiguration, input.HealthCheckConfiguration,
+		input.AutoScalingConfigurationARN, input.NetworkConfiguration, input.ObservabilityConfiguration,
+	})
+}
+
+func (h *Handler) apply(configuration *platform.Configuration, tags map[string]string, changes changes) error {
+	if changes.source != nil {
+		if err := h.applySource(&configuration.Source, tags, changes.source); err != nil {
+			return err
+		}
+	}
+	if changes.instance != nil {
+		if err := applyInstance(&configuration.Instance, changes.instance); err != nil {
+			return err
+		}
+	}
+	if changes.health != nil {
+		if err := applyHealthCheck(&configuration.HealthCheck, changes.health); err != nil {
+			return err
+		}
+	}
+	if changes.autoScaling != nil {
+		scaling, err := h.autoScaling(*changes.autoScaling)
+		if err != nil {
+			return err
+		}
+		configuration.AutoScaling = scaling
+	}
+	if changes.network != nil {
+		if err := applyNetwork(&configuration.Network, changes.network); err != nil {
+			return err
+		}
+	}
+	return checkObservability(changes.observability)
+}
+
+func applyInstance(into *platform.InstanceConfiguration, change *apprunner.InstanceConfiguration) error {
+	if change.CPU != nil {
+		into.CPUUnits = units(string(*change.CPU), " vCPU")
+	}
+	if change.Memory != nil {
+		into.MemoryMiB = units(string(*change.Memory), " GB")
+	}
+	set(&into.RoleARN, change.InstanceRoleARN)
+	sizes := platform.MemorySizes(into.CPUUnits)
+	offered := make([]string, len(sizes))
+	for i, size := range sizes {
+		if size == into.MemoryMiB {
+			return nil
+		}
+		offered[i] = inUnits(size, "GB")
+	}
+	return invalidRequest("InstanceConfiguration: %s is not offered with %s of memory, but with %s.",
+		inUnits(into.CPUUnits, "vCPU"), inUnits(into.MemoryMiB, "GB"), strings.Join(offered, ", "))
+}
+
+// units reads "1024" or "1 vCPU" as 1024. The form was validated.
+func units(text, unit string) int {
+	number, hasUnit := strings.CutSuffix(text, unit)
+	value, _ := strconv.ParseFloat(number, 64)
+	if hasUnit {
+		value *= 1024
+	}
+	return int(value)
+}
+
+func inUnits(value int, unit string) string {
+	return fmt.Sprintf("%s %s", strconv.FormatFloat(float64(value)/1024, 'f', -1, 64), unit)
+}
+
+func applyHealthCheck(into *platform.HealthCheck, change *apprunner.HealthCheckConfiguration) error {
+	set(&into.Protocol, change.Protocol)
+	setInt(&into.IntervalSeconds, change.Interval)
+	setInt(&into.TimeoutSeconds, change.Timeout)
+	setInt(&into.HealthyThreshold, change.HealthyThreshold)
+	setInt(&into.UnhealthyThreshold, change.UnhealthyThreshold)
+	if change.Path == nil {
+		return nil
+	}
+	path := string(*change.Path)
+	if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, isSpaceOrControl) || strings.Contains(path, "#") {
+		return invalidRequest("HealthCheckConfiguration.Path must begin with / and hold neither spaces nor #.")
+	}
+	into.Path = path
+	return nil
+}
+
+func applyNetwork(into *platform.Network, change *apprunner.NetworkConfiguration) error {
+	if egress := change.EgressConfiguration; egress != nil {
+		if egress.VPCConnectorARN != nil {
+			return invalidRequest("NetworkConfiguration.EgressConfiguration.VpcConnectorArn names no VPC connector of this account and region.")
+		}
+		if egress.EgressType != nil && *egress.EgressType == apprunner.EgressTypeVPC {
+			return invalidRequest("NetworkConfiguration.EgressConfiguration.VpcConnectorArn is required when EgressType is VPC.")
+		}
+		set(&into.EgressType, egress.EgressType)
+	}
+	if ingress := change.IngressConfiguration; ingress != nil {
+		// Most SDKs leave out a false, so that an empty structure means private.
+		into.IsPubliclyAccessible = ingress.IsPubliclyAccessible != nil && *ingress.IsPubliclyAccessible
+	}
+	set(&into.IPAddressType, change.IPAddressType)
+	return nil
+}
+
+// checkObservability refuses tracing, because no observability configuration can be made yet.
+func checkObservability(change *apprunner.ServiceObservabilityConfiguration) error {
+	const arn = "ObservabilityConfiguration.ObservabilityConfigurationArn"
+	switch {
+	case change == nil:
+		return nil
+	case change.ObservabilityConfigurationARN != nil && !*change.ObservabilityEnabled:
+		return invalidRequest("%s may be given only when ObservabilityEnabled is true.", arn)
+	case change.ObservabilityConfigurationARN != nil:
+		return invalidRequest("%s names no observability configuration of this account and region.", arn)
+	case *change.ObservabilityEnabled:
+		return invalidRequest("%s is required when ObservabilityEnabled is true.", arn)
+	}
+	return nil
+}
+
+// set copies a member that is given.
+func set[T, F ~string](into *T, from *F) {
+	if from != nil {
+		*into = T(*from)
+	}
+}
+
+func setInt[F ~int32](into *int, from *F) {
+	if from != nil {
+		*into = int(*from)
+	}
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/apron-run/apron/apprunner"
+	"github.com/apron-run/apron/internal/api/sigv4"
+)
+
+// Error refuses a request. Its message is for the caller; its code decides the status.
+type Error struct {
+	Code    apprunner.ErrorCode
+	Message string
+}
+
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// Codes common to all actions, beside the service's own five.
+const (
+	codeIncompleteSignature  apprunner.ErrorCode = "IncompleteSignature"
+	codeInvalidSignature     apprunner.ErrorCode = "InvalidSignatureException"
+	codeMissingToken         apprunner.ErrorCode = "MissingAuthenticationTokenException"
+	codeRequestTooLarge      apprunner.ErrorCode = "RequestEntityTooLargeException"
+	codeRequestTimeout       apprunner.ErrorCode = "RequestTimeoutException"
+	codeSerialization        apprunner.ErrorCode = "SerializationException"
+	codeUnknownOperation     apprunner.ErrorCode = "UnknownOperationException"
+	codeUnrecognizedClient   apprunner.ErrorCode = "UnrecognizedClientException"
+	codeUnsupportedMediaType apprunner.ErrorCode = "UnsupportedMediaTypeException"
+	codeUnsupportedOperation apprunner.ErrorCode = "UnsupportedOperationException"
+)
+
+// statuses is the one table of what an error's code means to HTTP.
+var statuses = map[apprunner.ErrorCode]int{
+	apprunner.CodeInvalidRequest:       http.StatusBadRequest,
+	apprunner.CodeInvalidState:         http.StatusBadRequest,
+	apprunner.CodeResourceNotFound:     http.StatusBadRequest,
+	apprunner.CodeServiceQuotaExceeded: http.StatusPaymentRequired,
+	apprunner.CodeInternalServiceError: http.StatusInternalServerError,
+
+	codeIncompleteSignature:  http.StatusBadRequest,
+	codeInvalidSignature:     http.StatusForbidden,
+	codeMissingToken:         http.StatusForbidden,
+	codeRequestTooLarge:      http.StatusRequestEntityTooLarge,
+	codeRequestTimeout:       http.StatusRequestTimeout,
+	codeSerialization:        http.StatusBadRequest,
+	codeUnknownOperation:     http.StatusBadRequest,
+	codeUnrecognizedClient:   http.StatusForbidden,
+	codeUnsupportedMediaType: http.StatusUnsupportedMediaType,
+	codeUnsupportedOperation: http.StatusNotImplemented,
+}
+
+func invalidRequest(format string, args ...any) *Error {
+	return &Error{apprunner.CodeInvalidRequest, fmt.Sprintf(format, args...)}
+}
+
+// invalidState is for a status that does not allow action. Where the model does not let the action say so, the request
+// is invalid.
+func invalidState(action apprunner.Action, format string, args ...any) *Error {
+	if !action.Declares(apprunner.CodeInvalidState) {
+		return invalidRequest(format, args...)
+	}
+	return &Error{apprunner.CodeInvalidState, fmt.Sprintf(format, args...)}
+}
+
+func notFound(format string, args ...any) *Error {
+	return &Error{apprunner.CodeResourceNotFound, fmt.Sprintf(format, args...)}
+}
+
+func quotaExceeded(format string, args ...any) *Error {
+	return &Error{apprunner.CodeServiceQuotaExceeded, fmt.Sprintf(format, args...)}
+}
+
+func internalError(requestID string) *Error {
+	return &Error{apprunner.CodeInternalServiceError,
+		"The request failed for a reason inside apron; its log has the cause under the request id " + requestID + "."}
+}
+
+func requestTooLarge() *Error {
+	return &Error{codeRequestTooLarge, fmt.Sprintf("The request's body is larger than %d bytes, the most that is accepted.", maxBody)}
+}
+
+func requestTimeout() *Error {
+	return &Error{codeRequestTimeout, fmt.Sprintf("The request's body did not arrive whole within %s.", bodyTimeout)}
+}
+
+func serialization(format string, args ...any) *Error {
+	return &Error{codeSerialization, fmt.Sprintf(format, args...)}
+}
+
+func unknownOperation(format string, args ...any) *Error {
+	return &Error{codeUnknownOperation, fmt.Sprintf(format, args...)}
+}
+
+func unsupportedMediaType(format string, args ...any) *Error {
+	return &Error{codeUnsupportedMediaType, fmt.Sprintf(format, args...)}
+}
+
+func unsupportedOperation(action apprunner.Action) *Error {
+	return &Error{codeUnsupportedOperation, "apron does not have the action " + action.Name + " yet."}
+}
+
+// signatureCodes says what each refusal of a signature is to App Runner.
+var signatureCodes = map[sigv4.Problem]apprunner.ErrorCode{
+	sigv4.ProblemMissing:    codeMissingToken,
+	sigv4.ProblemIncomplete: codeIncompleteSignature,
+	sigv4.ProblemUnknownKey: codeUnrecognizedClient,
+	sigv4.ProblemInvalid:    codeInvalidSignature,
+}
+
+func badSignature(err *sigv4.Error) *Error { return &Error{signatureCodes[err.Problem], err.Text} }
+
+// violated names every broken member that fits into a message, and how many do not.
+func violated(err *apprunner.ValidationError) *Error {
+	const room = 540 // of 600 characters, for the members
+	total := len(err.Violations)
+	var text strings.Builder
+	if total > 1 {
+		fmt.Fprintf(&text, "%d members are not valid: ", total)
+	}
+	for i, violation := range err.Violations {
+		one := violation.String()
+		if i > 0 && text.Len()+len(one) > room {
+			fmt.Fprintf(&text, "; and %d more", total-i)
+			break
+		}
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		text.WriteString(one)
+	}
+	return invalidRequest("%s.", text.String())
+}

@@ -1,0 +1,232 @@
+package api
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/apron-run/apron/apprunner"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+const (
+	defaultPort = "8080"
+
+	imagePath = "SourceConfiguration.ImageRepository"
+	codePath  = "SourceConfiguration.CodeRepository"
+)
+
+func (h *Handler) applySource(into *platform.Source, tags map[string]string, change *apprunner.SourceConfiguration) error {
+	if change.CodeRepository != nil && change.ImageRepository != nil {
+		return invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has both.")
+	}
+	if change.ImageRepository != nil {
+		if into.Image == nil {
+			into.Image = &platform.ImageSource{Port: defaultPort}
+		}
+		if err := applyImage(into.Image, change.ImageRepository); err != nil {
+			return err
+		}
+	}
+	if change.CodeRepository != nil {
+		if into.Code == nil {
+			into.Code = &platform.CodeSource{Directory: "/"}
+			if change.CodeRepository.CodeConfiguration == nil && tags[platform.TagBuild] != buildDockerfile {
+				return invalidRequest("%s.CodeConfiguration is required.", codePath)
+			}
+		}
+		if err := applyCode(into.Code, change.CodeRepository); err != nil {
+			return err
+		}
+	}
+	if into.Code != nil && tags[platform.TagBuild] != buildDockerfile {
+		if err := h.checkBuildable(into.Code); err != nil {
+			return err
+		}
+	}
+	if change.AutoDeploymentsEnabled != nil {
+		into.IsAutoDeployed = *change.AutoDeploymentsEnabled
+	}
+	if authentication := change.AuthenticationConfiguration; authentication != nil {
+		set(&into.ConnectionARN, authentication.ConnectionARN)
+		set(&into.AccessRoleARN, authentication.AccessRoleARN)
+	}
+	return nil
+}
+
+var ecrPattern = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.`)
+
+// isAutoDeployedByDefault is false where App Runner cannot know of a push: ECR Public and another account's ECR.
+func (h *Handler) isAutoDeployedByDefault(source platform.Source) bool {
+	if source.Image == nil {
+		return true
+	}
+	owner := ecrPattern.FindStringSubmatch(source.Image.Identifier)
+	isForeign := owner != nil && owner[1] != h.Account
+	return source.Image.RepositoryType != string(apprunner.ImageRepositoryTypeECRPublic) && !isForeign
+}
+
+func applyImage(into *platform.ImageSource, change *apprunner.ImageRepository) error {
+	identifier := string(*change.ImageIdentifier)
+	if _, err := name.ParseReference(identifier); err != nil {
+		return invalidRequest("%s.ImageIdentifier must be an image reference, such as registry.example.com/name:tag or name@sha256:DIGEST.", imagePath)
+	}
+	into.Identifier, into.RepositoryType = identifier, string(*change.ImageRepositoryType)
+	if change.ImageConfiguration == nil {
+		return nil
+	}
+	at := imagePath + ".ImageConfiguration"
+	configuration := change.ImageConfiguration
+	set(&into.StartCommand, configuration.StartCommand)
+	return firstError(
+		applyPort(&into.Port, at, configuration.Port),
+		applyEnvironment(&into.Environment, at, configuration.RuntimeEnvironmentVariables),
+		applySecrets(&into.Secrets, at, configuration.RuntimeEnvironmentSecrets),
+	)
+}
+
+func applyCode(into *platform.CodeSource, change *apprunner.CodeRepository) error {
+	if err := checkRepositoryURL(string(*change.RepositoryURL)); err != nil {
+		return err
+	}
+	branch := string(*change.SourceCodeVersion.Value)
+	if !isBranch(branch) {
+		return invalidRequest("%s.SourceCodeVersion.Value must be the name of a branch.", codePath)
+	}
+	into.RepositoryURL, into.Branch = string(*change.RepositoryURL), branch
+	if change.SourceDirectory != nil {
+		if !isInside(string(*change.SourceDirectory)) {
+			return invalidRequest("%s.SourceDirectory must be a folder inside the repository, without .. in it.", codePath)
+		}
+		into.Directory = directoryOf(string(*change.SourceDirectory))
+	}
+	configuration := change.CodeConfiguration
+	if configuration == nil {
+		return nil
+	}
+	into.UsesConfigurationFile = *configuration.ConfigurationSource == apprunner.ConfigurationSourceRepository
+	if configuration.CodeConfigurationValues == nil {
+		return nil
+	}
+	if into.Values == nil {
+		into.Values = &platform.CodeValues{Port: defaultPort}
+	}
+	return applyValues(into.Values, configuration.CodeConfigurationValues)
+}
+
+func applyValues(into *platform.CodeValues, change *apprunner.CodeConfigurationValues) error {
+	const at = codePath + ".CodeConfiguration.CodeConfigurationValues"
+	set(&into.Runtime, change.Runtime)
+	set(&into.BuildCommand, change.BuildCommand)
+	set(&into.StartCommand, change.StartCommand)
+	return firstError(
+		applyPort(&into.Port, at, change.Port),
+		applyEnvironment(&into.Environment, at, change.RuntimeEnvironmentVariables),
+		applySecrets(&into.Secrets, at, change.RuntimeEnvironmentSecrets),
+	)
+}
+
+// checkBuildable refuses code that could not be built, as far as the request alone tells. What the repository's own
+// file says is found out by the deployment.
+func (h *Handler) checkBuildable(code *platform.CodeSource) error {
+	const at = codePath + ".CodeConfiguration.CodeConfigurationValues"
+	available := h.Runtimes()
+	switch {
+	case code.UsesConfigurationFile:
+		return nil
+	case code.Values == nil:
+		return invalidRequest("%s is required when ConfigurationSource is API.", at)
+	case !slices.Contains(available, code.Values.Runtime):
+		return invalidRequest("%s.Runtime: there is no recipe for %s here; there are recipes for %s.",
+			at, code.Values.Runtime, strings.Join(available, ", "))
+	case code.Values.StartCommand == "":
+		return invalidRequest("%s.StartCommand is required when ConfigurationSource is API.", at)
+	}
+	return nil
+}
+
+func applyPort(into *string, at string, port *apprunner.String) error {
+	if port == nil {
+		return nil
+	}
+	number, err := strconv.ParseUint(string(*port), 10, 16)
+	if err != nil || number == 0 || strconv.FormatUint(number, 10) != string(*port) {
+		return invalidRequest("%s.Port must be a number from 1 to 65535, as a string.", at)
+	}
+	*into = string(*port)
+	return nil
+}
+
+// applyEnvironment replaces all variables when any are given: an empty map removes them. A process cannot have a name
+// with = in it.
+func applyEnvironment(into *map[string]string, at string, change apprunner.RuntimeEnvironmentVariables) error {
+	if change == nil {
+		return nil
+	}
+	environment := make(map[string]string, len(change))
+	for _, key := range slices.Sorted(maps.Keys(change)) {
+		if strings.ContainsAny(string(key), "=\x00") || strings.Contains(string(change[key]), "\x00") {
+			return invalidRequest("%s.RuntimeEnvironmentVariables must have no name with = or NUL, and no value with NUL.", at)
+		}
+		environment[string(key)] = string(change[key])
+	}
+	*into = environment
+	return nil
+}
+
+// applySecrets refuses references, because nothing resolves them yet.
+func applySecrets(into *map[string]string, at string, change apprunner.RuntimeEnvironmentSecrets) error {
+	if len(change) > 0 {
+		return invalidRequest("%s.RuntimeEnvironmentSecrets is not supported yet: use RuntimeEnvironmentVariables.", at)
+	}
+	if change != nil {
+		*into = nil
+	}
+	return nil
+}
+
+// scpPattern is Git's short form of an ssh URL: git@host:path.
+var scpPattern = regexp.MustCompile(`^([A-Za-z0-9._][A-Za-z0-9._-]*@)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):[^:].*$`)
+
+var urlPattern = regexp.MustCompile(`^(?:(?:https?|ssh)://(?:[^/@]*@)?(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/.+|file://(?:localhost)?/.+)$`)
+
+// checkRepositoryURL accepts what Git fetches from. It never repeats the URL, which may carry a password.
+func checkRepositoryURL(url string) error {
+	isForm := strings.HasPrefix(url, "/") || urlPattern.MatchString(url) || !strings.Contains(url, "://") && scpPattern.MatchString(url)
+	if !isForm || strings.ContainsFunc(url, isSpaceOrControl) {
+		return invalidRequest("%s.RepositoryUrl must be the URL of a Git repository: https://, http://, ssh:// or file://, USER@HOST:PATH, or an absolute path.", codePath)
+	}
+	return nil
+}
+
+// isBranch follows git-check-ref-format, so that no name is anything but a branch to Git.
+func isBranch(branch string) bool {
+	switch {
+	case branch == "", branch == "@", len(branch) > 1024,
+		strings.HasPrefix(branch, "-"), strings.HasPrefix(branch, "/"), strings.HasSuffix(branch, "/"), strings.HasSuffix(branch, "."),
+		strings.Contains(branch, ".."), strings.Contains(branch, "//"), strings.Contains(branch, "@{"),
+		strings.ContainsAny(branch, `~^:?*[\`), strings.ContainsFunc(branch, isSpaceOrControl):
+		return false
+	}
+	for part := range strings.SplitSeq(branch, "/") {
+		if strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") {
+			return false
+		}
+	}
+	return true
+}
+
+func isSpaceOrControl(c rune) bool { return c <= ' ' || c == 0x7f }
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
