@@ -1,0 +1,302 @@
+// Package apron runs a real apron for a test: the program from bin/, on addresses and a data directory of its own, with
+// real containers below it. When the test ends, everything that it started is stopped, and the package looks whether
+// anything stayed behind on the machine.
+//
+// It starts nothing but `apron serve`, and speaks to it as users do: by the AWS CLI, the AWS SDK, HTTP and the verbs of
+// the command line. It needs root and what `make build` builds.
+package apron
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Apron is one `apron serve` with its data directory.
+type Apron struct {
+	// Data is the data directory, API and HTTP are the addresses, Region is part of every ARN.
+	Data, API, HTTP, HTTPS, Region string
+
+	program string
+	flags   []string
+	log     string
+	guard   *guard
+
+	mu      sync.Mutex // guards process and ended
+	process *exec.Cmd
+	ended   chan struct{}
+}
+
+const (
+	// readyTimeout is how long apron may take until it answers: its daemons start with it.
+	readyTimeout = 90 * time.Second
+	// stopTimeout is how long SIGTERM may take: there may be requests to drain.
+	stopTimeout = 60 * time.Second
+	// downTimeout is how long `apron down` may take.
+	downTimeout = 2 * time.Minute
+)
+
+// Start runs an apron on a clean data directory until the test ends. flags are added to the command line.
+func Start(t testing.TB, flags ...string) *Apron {
+	t.Helper()
+	a, err := Open(flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of apron's log:\n%s", a.LogTail(100))
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// Open is Start without a test. Close must be called, also after an error of another part.
+func Open(flags ...string) (*Apron, error) {
+	program, err := Program()
+	if err != nil {
+		return nil, err
+	}
+	// Paths of Unix sockets are limited to 107 bytes, so the data directory's must be short.
+	data, err := os.MkdirTemp("/tmp", "ap")
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := freeAddresses(3)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(data))
+	}
+	a := &Apron{
+		Data: data, API: addresses[0], HTTP: addresses[1], HTTPS: addresses[2], Region: "us-east-1",
+		program: program, log: data + ".log",
+	}
+	a.flags = append([]string{"--data=" + data, "--api=" + a.API, "--http=" + a.HTTP, "--https=" + a.HTTPS,
+		"--cache=" + cacheDir, "--bin=" + filepath.Dir(program)}, flags...)
+	if a.guard, err = startGuard(program, a.settings(), data); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(data))
+	}
+	if err := a.start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, a.LogTail(100)), a.Close())
+	}
+	return a, nil
+}
+
+// cacheDir is where assembled base images are kept on a machine, so that not every run assembles them anew.
+const cacheDir = "/var/cache/apron"
+
+// settings are the flags that every verb about this machine takes.
+func (a *Apron) settings() []string { return a.flags }
+
+// Endpoint is the API's URL.
+func (a *Apron) Endpoint() string { return "http://" + a.API }
+
+// Restart starts `apron serve` again on the same data directory, after Kill9 or Stop.
+func (a *Apron) Restart(t testing.TB) {
+	t.Helper()
+	if err := a.start(); err != nil {
+		t.Fatalf("%v\n%s", err, a.LogTail(100))
+	}
+}
+
+func (a *Apron) start() error {
+	log, err := os.OpenFile(a.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	process := exec.Command(a.program, append([]string{"serve"}, a.flags...)...)
+	process.Stdout, process.Stderr, process.Dir = log, log, "/"
+	// A group of its own: Ctrl-C on a test ends the test, and the guard ends apron in order.
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("start apron: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		process.Wait()
+	}()
+	a.mu.Lock()
+	a.process, a.ended = process, ended
+	a.mu.Unlock()
+	return a.awaitReady(ended)
+}
+
+func (a *Apron) awaitReady(ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	for {
+		if a.isHealthy(ctx) {
+			return nil
+		}
+		select {
+		case <-ended:
+			return errors.New("apron ended before it was ready")
+		case <-ctx.Done():
+			return fmt.Errorf("apron was not ready within %s", readyTimeout)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (a *Apron) isHealthy(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Endpoint()+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// PID is the process id of `apron serve`.
+func (a *Apron) PID() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.process.Process.Pid
+}
+
+// Kill9 ends `apron serve` without a warning. What it had started goes on.
+func (a *Apron) Kill9(t testing.TB) {
+	t.Helper()
+	if err := a.end(syscall.SIGKILL, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Stop asks `apron serve` to end and waits until it has. What it had started goes on.
+func (a *Apron) Stop(t testing.TB) {
+	t.Helper()
+	if err := a.end(syscall.SIGTERM, stopTimeout); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *Apron) end(signal syscall.Signal, within time.Duration) error {
+	a.mu.Lock()
+	process, ended := a.process, a.ended
+	a.mu.Unlock()
+	if process == nil {
+		return nil
+	}
+	if err := process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send apron %v: %w", signal, err)
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(within):
+		return fmt.Errorf("apron did not end within %s of %v", within, signal)
+	}
+}
+
+// Down runs `apron down`: serve, instances and daemons end, the data stay.
+func (a *Apron) Down(t testing.TB) {
+	t.Helper()
+	if err := a.down(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *Apron) down() error {
+	ctx, cancel := context.WithTimeout(context.Background(), downTimeout)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, a.program, append([]string{"down"}, a.settings()...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("apron down: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// Close ends everything, looks for what stayed behind, and removes the data directory.
+func (a *Apron) Close() error {
+	had := a.belongings()
+	err := a.down()
+	if err == nil {
+		err = a.end(0, time.Second) // down waits for serve
+	}
+	if err != nil {
+		err = errors.Join(err, a.end(syscall.SIGKILL, 10*time.Second))
+	}
+	if left := a.leftovers(had); len(left) > 0 {
+		err = errors.Join(err, fmt.Errorf("apron down left behind:\n  %s", strings.Join(left, "\n  ")))
+	}
+	a.guard.dismiss()
+	return errors.Join(err, os.RemoveAll(a.Data), os.RemoveAll(a.log))
+}
+
+// LogTail returns the last lines of what `apron serve` has printed.
+func (a *Apron) LogTail(lines int) string {
+	content, err := os.ReadFile(a.log)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(content)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// freeAddresses returns addresses on loopback that nothing listens on.
+func freeAddresses(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // all at once, so that they differ
+		addresses = append(addresses, listener.Addr().String())
+	}
+	return addresses, nil
+}
+
+// Program is the apron that is tested: in the folder APRON_BIN, else in bin/ of the repository.
+func Program() (string, error) {
+	dir := os.Getenv("APRON_BIN")
+	if dir == "" {
+		root, err := repository()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(root, "bin")
+	}
+	program := filepath.Join(dir, "apron")
+	if _, err := os.Stat(program); err != nil {
+		return "", fmt.Errorf("%w: run make build", err)
+	}
+	return program, nil
+}
+
+// repository is the folder of the module that the test is part of.
+func repository() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == "/" {
+			return "", errors.New("no go.mod above the working directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
