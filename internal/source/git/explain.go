@@ -65,6 +65,11 @@ var symptoms = []symptom{
 		}
 		return fmt.Sprintf("there is no Git repository at %s, or apron's credentials may not see it", from.shown)
 	}},
+	{[]string{"Out of memory", "out of memory"},
+		sentencef("HOST sends more about ADDRESS than apron reads: remove old branches and tags, or use a smaller repository")},
+	{[]string{"File size limit exceeded", "died of signal 25", "File too large"}, func(r *Repositories, _ address) string {
+		return tooLarge(r.config.Limits.Bytes).Cause
+	}},
 	{[]string{"No space left on device", "Disk quota exceeded"}, func(r *Repositories, _ address) string {
 		return fmt.Sprintf("the disk of %s is full: make room and deploy again", r.config.Data)
 	}},

@@ -40,6 +40,8 @@ type Limits struct {
 	Bytes int64
 	// Files bounds the number of files. Default 200,000.
 	Files int
+	// MemoryBytes bounds the memory of each git process. Default 2 GiB.
+	MemoryBytes int64
 	// Silence is how long a server may send nothing. Default a minute.
 	Silence time.Duration
 }
@@ -58,6 +60,9 @@ func New(config Config) *Repositories {
 	}
 	if config.Limits.Files == 0 {
 		config.Limits.Files = 200_000
+	}
+	if config.Limits.MemoryBytes == 0 {
+		config.Limits.MemoryBytes = 2 << 30
 	}
 	if config.Limits.Silence == 0 {
 		config.Limits.Silence = time.Minute

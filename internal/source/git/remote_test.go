@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -248,6 +249,24 @@ func TestHostsThatAreNotThereAreExplained(t *testing.T) {
 	wantCause(t, err, "no-such-host.invalid does not exist or cannot be looked up")
 	_, err = repositories.ResolveCommit(deadline(t), code("git@no-such-host.invalid:app.git"))
 	wantCause(t, err, "no-such-host.invalid does not exist or cannot be looked up")
+}
+
+func TestAServerThatListsWithoutEndIsGivenUp(t *testing.T) {
+	line := strings.Repeat("1", 40) + " refs/heads/branch\n"
+	refs := strings.Repeat(fmt.Sprintf("%04x%s", len(line)+4, line), 1000)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		io.WriteString(w, "001e# service=git-upload-pack\n0000")
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, refs); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	repositories, _ := newRepositories(t, git.Limits{MemoryBytes: 64 << 20})
+	_, err := repositories.ResolveCommit(deadline(t), code(server.URL+"/app.git"))
+	wantCause(t, err, "127.0.0.1 sends more about", "than apron reads")
 }
 
 // hang answers nothing until the client or the test ends.

@@ -77,7 +77,10 @@ func (r *Repositories) run(parent context.Context, s *scratch, c command) error 
 		options.Grace = time.Second
 	}
 	cmd := gitexec.Command(ctx, options, c.args...)
-	cmd.Dir, cmd.Stdin, cmd.Stderr = c.dir, c.stdin, tail
+	cmd.Stdin, cmd.Stderr = c.stdin, tail
+	if c.dir != "" {
+		cmd.Dir = c.dir
+	}
 	if c.stdout != nil {
 		cmd.Stdout = writerFunc(func(p []byte) (int, error) {
 			touched.Add(1)

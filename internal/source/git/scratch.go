@@ -39,7 +39,12 @@ func (r *Repositories) newScratch(from address) (_ *scratch, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make scratch folder: %w", err)
 	}
-	s := &scratch{from: from, dir: dir, options: gitexec.Options{GlobalConfig: filepath.Join(dir, "config"), Home: dir}}
+	s := &scratch{from: from, dir: dir, options: gitexec.Options{
+		GlobalConfig: filepath.Join(dir, "config"), Home: dir,
+		MaxMemoryBytes: r.config.Limits.MemoryBytes,
+		// The watch over the folder ends a fetch at the limit; this holds where the watch is too slow, or gone.
+		MaxFileBytes: r.config.Limits.Bytes + r.config.Limits.Bytes/8 + 1<<20,
+	}}
 	defer func() {
 		if err != nil {
 			s.remove()
@@ -84,7 +89,8 @@ func (r *Repositories) settings(s *scratch) string {
 		"[protocol]\n\tallow = never\n" +
 		"[protocol \"http\"]\n\tallow = always\n[protocol \"https\"]\n\tallow = always\n" +
 		"[protocol \"ssh\"]\n\tallow = always\n[protocol \"file\"]\n\tallow = always\n" +
-		"[core]\n\thooksPath = /dev/null\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n\tautocrlf = false\n\tsymlinks = true\n" +
+		"[core]\n\thooksPath = /dev/null\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n" +
+		"\tpackedGitWindowSize = 32m\n\tpackedGitLimit = 256m\n\tautocrlf = false\n\tsymlinks = true\n" +
 		"[pack]\n\twindowMemory = 64m\n\tthreads = 2\n" +
 		"[fetch]\n\twriteCommitGraph = false\n\trecurseSubmodules = false\n" +
 		"[submodule]\n\trecurse = false\n" +

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +29,8 @@ var settings = []string{
 	// What bounds the memory of packing and unpacking, whatever the size of the files.
 	"core.bigFileThreshold=16m",
 	"core.deltaBaseCacheLimit=32m",
+	"core.packedGitWindowSize=32m",
+	"core.packedGitLimit=256m",
 	"pack.windowMemory=64m",
 	"pack.threads=2",
 	"index.threads=1",
@@ -49,6 +52,11 @@ type Options struct {
 	Settings []string
 	// Environment are further NAME=value pairs.
 	Environment []string
+	// MaxMemoryBytes bounds the memory of each git process; 0 means no bound. Some of what git reads, such as the list
+	// of a server's refs, it keeps whole.
+	MaxMemoryBytes int64
+	// MaxFileBytes bounds each file that git writes; 0 means no bound.
+	MaxFileBytes int64
 	// Grace is how long git may clean up after the context ended before it is killed. 0 kills at once.
 	Grace time.Duration
 }
@@ -60,8 +68,10 @@ func Command(ctx context.Context, options Options, args ...string) *exec.Cmd {
 	for _, setting := range slices.Concat(settings, options.Settings) {
 		all = append(all, "-c", setting)
 	}
-	cmd := exec.CommandContext(ctx, "git", append(all, args...)...)
+	program, all := limited(options, append(all, args...))
+	cmd := exec.CommandContext(ctx, program, all...)
 	cmd.Env = environment(options)
+	cmd.Dir = "/" // where no repository is found by looking around
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	signal := syscall.SIGKILL
 	cmd.WaitDelay = 5 * time.Second
@@ -78,6 +88,22 @@ func Command(ctx context.Context, options Options, args ...string) *exec.Cmd {
 		return nil
 	}
 	return cmd
+}
+
+// limited puts prlimit (util-linux, on every Debian and Ubuntu) before git where there is something to limit: a limit
+// set after git's start would miss the processes it has started by then.
+func limited(options Options, args []string) (program string, all []string) {
+	var limits []string
+	if options.MaxMemoryBytes > 0 {
+		limits = append(limits, "--data="+strconv.FormatInt(options.MaxMemoryBytes, 10))
+	}
+	if options.MaxFileBytes > 0 {
+		limits = append(limits, "--fsize="+strconv.FormatInt(options.MaxFileBytes, 10))
+	}
+	if len(limits) == 0 {
+		return "git", args
+	}
+	return "prlimit", slices.Concat(limits, []string{"git"}, args)
 }
 
 func environment(options Options) []string {

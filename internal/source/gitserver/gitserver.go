@@ -58,6 +58,9 @@ type Server struct {
 	pushing map[string]chan struct{}
 }
 
+// maxMemoryBytes bounds each git process.
+const maxMemoryBytes = 2 << 30
+
 // New returns the Server of the repositories in config.Dir, which is made when the first one is.
 func New(config Config) *Server {
 	if config.MaxPushBytes == 0 {
@@ -237,7 +240,7 @@ var protocolPattern = regexp.MustCompile(`^[a-z0-9=:.-]{1,100}$`)
 
 // command returns git with the settings of this server.
 func (s *Server) command(r *http.Request, args ...string) (*exec.Cmd, *gitexec.Tail) {
-	options := gitexec.Options{Settings: serverSettings(s.config.MaxPushBytes), Grace: s.config.IdleTimeout}
+	options := gitexec.Options{Settings: serverSettings(s.config.MaxPushBytes), Grace: s.config.IdleTimeout, MaxMemoryBytes: maxMemoryBytes}
 	if protocol := r.Header.Get("Git-Protocol"); protocolPattern.MatchString(protocol) {
 		options.Environment = []string{"GIT_PROTOCOL=" + protocol}
 	}

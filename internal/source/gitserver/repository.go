@@ -24,6 +24,8 @@ func serverSettings(maxPushBytes int64) []string {
 	return []string{
 		"receive.maxInputSize=" + strconv.FormatInt(maxPushBytes, 10),
 		"receive.fsckObjects=true",
+		// Packs are kept as they come, checked as a stream: taken apart, large files would be.
+		"receive.unpackLimit=1",
 		// Old, harmless flaws that many public histories carry; every other finding refuses the push.
 		"receive.fsck.badTimezone=warn",
 		"receive.fsck.zeroPaddedFilemode=warn",
