@@ -1,0 +1,171 @@
+// Package app is the only wiring: from the settings to the store, the backend and the loops, and those to one group that
+// runs and ends together. Everything else gets what it needs from here.
+//
+// # Order
+//
+// Start: store, network, containerd, routes from what runs, then the listeners, then the loops. A service that ran
+// answers before the API does. BuildKit comes up beside all that.
+//
+// Stop: the listeners stop taking requests and finish those in flight; the loops end, operations stay as they are and go
+// on at the next start; the store closes. Instances, containerd and BuildKit go on running. Down ends those too.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/apron-run/apron/internal/build"
+	"github.com/apron-run/apron/internal/compute/containerd"
+	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/operation"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/git"
+	"github.com/apron-run/apron/internal/source/registry"
+	"github.com/apron-run/apron/internal/source/registryserver"
+	"github.com/apron-run/apron/internal/store/sqlite"
+	"github.com/apron-run/apron/internal/telemetry"
+)
+
+const (
+	// healthTimeout is how long new instances have to become ready.
+	healthTimeout = 60 * time.Second
+	// maxBuilds is how many builds run at a time; more wait.
+	maxBuilds = 2
+	// leaseOwner names this process in leases. The claim on the data directory keeps it the only one.
+	leaseOwner = "local"
+)
+
+// Run serves until ctx ends. The caller holds the claim on the data directory.
+func Run(ctx context.Context, config Config) error {
+	log := slog.Default()
+	keys, err := ensureCredentials(config.DataDir)
+	if err != nil {
+		return err
+	}
+	db, err := sqlite.Open(ctx, filepath.Join(config.DataDir, "apron.db"))
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			log.Error("close the database", "error", err)
+		}
+	}()
+	endpoint := source.NewEndpoint(config.APIAddr)
+	pushed := registryserver.New(registryserver.Config{Dir: filepath.Join(config.DataDir, "registry"), Keys: keys, Log: log})
+	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: endpoint, Keys: keys, Embedded: pushed})
+	machine, err := newMachine(ctx, config, images, log)
+	if err != nil {
+		return err
+	}
+	if err := machine.ensure(ctx); err != nil {
+		return err
+	}
+	backend, err := containerd.New(machine.backend)
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	if err := backend.Sweep(ctx); err != nil {
+		log.Error("remove what was left of instances", "error", err)
+	}
+	repositories := git.New(git.Config{Data: config.DataDir, Endpoint: endpoint})
+	if err := repositories.CleanUp(); err != nil {
+		log.Error("remove what was left of fetches", "error", err)
+	}
+
+	logs := telemetry.NewLogs(filepath.Join(config.DataDir, "logs"))
+	dataPlane := proxy.New(proxy.Config{Address: config.HTTPAddr, Log: log})
+	executor := &deploy.Executor{
+		Store: db, Backend: backend, Images: backend, Code: repositories, Image: images, Builder: builder{machine.builder, backend},
+		Prober: proxy.Prober{}, Router: dataPlane, Routes: deploy.NewRoutes(dataPlane, config.host), Logs: logs, Log: log,
+		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: healthTimeout, Builds: make(chan struct{}, maxBuilds),
+	}
+	supervisor := deploy.NewSupervisor(executor, db, log)
+	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner)
+	if err := supervisor.Restore(ctx); err != nil {
+		return fmt.Errorf("restore the routes: %w", err)
+	}
+	server, err := newServer(config, serverParts{
+		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend,
+		keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
+	})
+	if err != nil {
+		return err
+	}
+	return runAll(ctx,
+		dataPlane.Run, server.run, pushed.Run,
+		worker.Run, supervisor.Run,
+		machine.containerd.Run, machine.runBuilder,
+	)
+}
+
+// Down ends what outlives Run: instances, daemons and the network. The caller holds the claim on the data directory.
+func Down(ctx context.Context, config Config) error {
+	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: source.NewEndpoint(config.APIAddr)})
+	machine, err := newMachine(ctx, config, images, slog.Default())
+	if err != nil {
+		return err
+	}
+	return machine.down(ctx)
+}
+
+// runAll runs all parts until ctx ends or one of them fails, and returns after all have ended.
+func runAll(ctx context.Context, parts ...func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		group.Go(func() error {
+			if err := part(ctx); err != nil {
+				return err
+			}
+			if ctx.Err() == nil {
+				return errors.New("a part ended by itself")
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// host is the host name of a service, without a port.
+func (c Config) host(service platform.Service) string {
+	return service.Subdomain.Host(c.Region, c.Domain)
+}
+
+// builder makes build.Builder a deploy.Builder.
+type builder struct {
+	*build.Builder
+	images *containerd.Backend
+}
+
+func (b builder) Build(ctx context.Context, request deploy.BuildRequest) (deploy.BuildResult, error) {
+	result, err := b.Builder.Build(ctx, build.Request(request))
+	return deploy.BuildResult(result), err
+}
+
+// runBuilder brings BuildKit up and watches over it. A machine on which it does not come up still serves.
+func (m *machine) runBuilder(ctx context.Context) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := m.builder.Ensure(ctx)
+		if err == nil {
+			return m.builder.Run(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		slog.Error("start BuildKit", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+
+	"github.com/apron-run/apron/internal/build"
+	"github.com/apron-run/apron/internal/compute/containerd"
+	"github.com/apron-run/apron/internal/compute/network"
+	"github.com/apron-run/apron/internal/daemon"
+	"github.com/apron-run/apron/internal/source/registry"
+)
+
+// machine is what outlives apron: the network, containerd with the instances, and BuildKit.
+type machine struct {
+	network    *network.Network
+	containerd *daemon.Daemon
+	builder    *build.Builder
+	backend    containerd.Config
+}
+
+// newMachine describes the machine's parts. It starts none of them.
+func newMachine(ctx context.Context, config Config, images *registry.Registry, log *slog.Logger) (*machine, error) {
+	plugins := filepath.Join(config.BinDir, "cni")
+	networks, err := network.New(network.Config{DataDir: config.DataDir, PluginDir: plugins, OpenPorts: openPorts(config)})
+	if err != nil {
+		return nil, fmt.Errorf("choose a network: %w", err)
+	}
+	paths := containerd.Paths{DataDir: config.DataDir, BinDir: config.BinDir}
+	runtime, err := containerd.NewDaemon(paths, log)
+	if err != nil {
+		return nil, err
+	}
+	builder, err := build.New(ctx, build.Config{
+		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
+		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &machine{
+		network: networks, containerd: runtime, builder: builder,
+		backend: containerd.Config{Paths: paths, Network: networks, Resolver: images.Resolver, Log: log},
+	}, nil
+}
+
+// ensure adopts or starts the machine's parts, in the order in which they need each other. BuildKit is started apart,
+// because services can answer without it.
+func (m *machine) ensure(ctx context.Context) error {
+	if err := m.network.Ensure(ctx); err != nil {
+		return fmt.Errorf("set the network up: %w", err)
+	}
+	return m.containerd.Ensure(ctx)
+}
+
+// down stops the instances and the daemons and removes the network. What was built and pulled stays.
+func (m *machine) down(ctx context.Context) error {
+	errs := []error{m.builder.Stop(ctx)}
+	// Stopping needs containerd; one that died is started once more for that.
+	if err := m.containerd.Ensure(ctx); err != nil {
+		errs = append(errs, err)
+	} else if backend, err := containerd.New(m.backend); err != nil {
+		errs = append(errs, err)
+	} else {
+		errs = append(errs, backend.Down(ctx), backend.Close())
+	}
+	return errors.Join(append(errs, m.containerd.Stop(ctx), m.network.Remove(ctx))...)
+}
+
+// openPorts are the ports of this host that instances may reach: those where services answer.
+func openPorts(config Config) []int {
+	var ports []int
+	for _, address := range []string{config.HTTPAddr, config.HTTPSAddr} {
+		if _, port, err := net.SplitHostPort(address); err == nil {
+			if number, err := strconv.Atoi(port); err == nil && number > 0 {
+				ports = append(ports, number)
+			}
+		}
+	}
+	return ports
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/apron-run/apron/internal/api"
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/operation"
+	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/gitserver"
+	"github.com/apron-run/apron/internal/source/registryserver"
+	"github.com/apron-run/apron/internal/store"
+	"github.com/apron-run/apron/internal/telemetry"
+)
+
+// stopTimeout is how long requests to the API, pushes and pulls may take to finish when apron stops.
+const stopTimeout = 10 * time.Second
+
+// server answers on --api: the API, the Git server, the registry and the health check.
+type server struct {
+	listener net.Listener
+	http     *http.Server
+}
+
+// serverParts are what the server hands requests to.
+type serverParts struct {
+	store      store.Store
+	operations *operation.Starter
+	logs       *telemetry.Logs
+	instances  compute.Backend
+	keys       source.KeyPair
+	images     *registryserver.Server
+	runtimes   []string
+	log        *slog.Logger
+}
+
+// newServer listens, so that an address in use is told at once, and answers once run runs.
+func newServer(config Config, parts serverParts) (*server, error) {
+	tokenKey, err := ensureKey(filepath.Join(config.DataDir, "token.key"))
+	if err != nil {
+		return nil, fmt.Errorf("read the key of pagination tokens: %w", err)
+	}
+	publicPort, err := portOf(config.HTTPAddr)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/git/", gitserver.New(gitserver.Config{Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, Log: parts.log}))
+	mux.Handle("/v2/", parts.images)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.Handle("/", api.New(api.Config{
+		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Keys: parts.keys,
+		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
+		Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
+	}))
+	listener, err := net.Listen("tcp", config.APIAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API: %w", err)
+	}
+	return &server{listener, &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(parts.log.Handler(), slog.LevelWarn),
+	}}, nil
+}
+
+// run answers until ctx ends, and then finishes what is in flight.
+func (s *server) run(ctx context.Context) error {
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if err := s.http.Shutdown(stopping); err != nil {
+			stopped <- s.http.Close()
+			return
+		}
+		stopped <- nil
+	})
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	return <-stopped
+}
+
+// portOf is the number after an address's last colon.
+func portOf(address string) (int, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}
