@@ -99,6 +99,8 @@ func (f *follower) showLogs(ctx context.Context) error {
 // pollInterval asks often at first, when the end of a quick operation is near, and less often in a long one.
 func pollInterval(elapsed time.Duration) time.Duration {
 	switch {
+	case elapsed < time.Second:
+		return 25 * time.Millisecond
 	case elapsed < 10*time.Second:
 		return 100 * time.Millisecond
 	case elapsed < time.Minute:

@@ -76,9 +76,12 @@ const (
 	groupMachine  = "machine"
 )
 
-// args makes cobra's complaint about arguments a usageError.
+// args makes cobra's complaint about arguments, or about flags that exclude each other, a usageError.
 func args(check cobra.PositionalArgs, what string) cobra.PositionalArgs {
 	return func(command *cobra.Command, given []string) error {
+		if err := command.ValidateFlagGroups(); err != nil {
+			return &usageError{err, "See `" + command.CommandPath() + " --help`."}
+		}
 		if check(command, given) == nil {
 			return nil
 		}

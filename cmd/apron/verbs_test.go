@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apron-run/apron/cmd/apron/internal/client"
+	"github.com/apron-run/apron/internal/app"
+)
+
+func TestWrongUsageExitsWith2AndSaysWhereToLook(t *testing.T) {
+	newFakeAPI(t)
+	for _, arguments := range [][]string{
+		{"nothing"}, {"services", "--nope"}, {"service"}, {"service", "a", "b"}, {"logs", "x", "--build", "--events"},
+		{"logs", "x", "--number", "-1"}, {"services", "--output", "xml"}, {"serve", "x"}, {"serve", "--region", "here"},
+		{"operations"}, {"doctor", "--data", "/" + strings.Repeat("d", 100)}, {"serve", "--config", "/nowhere.yaml"},
+	} {
+		apron(t, arguments...).expect(t, 2, "apron: ")
+	}
+	apron(t, "service").expect(t, 2, "See `apron service --help`.")
+	apron(t, "pauze", "x").expect(t, 2, "`apron pause`")
+}
+
+func TestEveryVerbHasHelpWithExamples(t *testing.T) {
+	root := newRoot(&shell{})
+	for _, command := range root.Commands() {
+		if command.Name() == "help" || command.Name() == "completion" {
+			continue
+		}
+		if command.Short == "" || !strings.Contains(command.Example, "apron "+command.Name()) {
+			t.Errorf("apron %s has no help with an example", command.Name())
+		}
+	}
+	apron(t).expect(t, 0, "apron deploy .")
+	apron(t, "deploy", "--help").expect(t, 0, "Examples:")
+}
+
+func TestEnvPrintsWhatAShellCanEvaluate(t *testing.T) {
+	newFakeAPI(t)
+	dir := filepath.Join(t.TempDir(), "it's data")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	content := "[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = a/b+c$(touch x)\n"
+	if err := os.WriteFile(filepath.Join(dir, app.CredentialsFile), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	printed := apron(t, "env", "--data", dir)
+	printed.expect(t, 0)
+	shell := exec.Command("sh", "-euc", printed.out+`printf '%s|' "$AWS_ENDPOINT_URL" "$AWS_REGION" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"`)
+	got, err := shell.Output()
+	if want := "http://127.0.0.1:8700|us-east-1|AKIATEST|a/b+c$(touch x)|"; err != nil || string(got) != want {
+		t.Errorf("a shell sees %q (%v), want %q", got, err, want)
+	}
+	var values map[string]string
+	if err := json.Unmarshal([]byte(apron(t, "env", "--data", dir, "--output", "json").out), &values); err != nil || values["AWS_ACCESS_KEY_ID"] != "AKIATEST" {
+		t.Errorf("the JSON is %v (%v)", values, err)
+	}
+	config := app.Default()
+	config.DataDir, config.APIAddr, config.Region = dir, "127.0.0.1:9999", "eu-west-1"
+	release, err := app.Claim(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	apron(t, "env", "--data", dir).expect(t, 0, "'http://127.0.0.1:9999'", "'eu-west-1'")
+	apron(t, "env", "--data", filepath.Join(dir, "none")).expect(t, 1, "no apron was ever started", "apron serve --detach")
+}
+
+func TestTheNamedApronIsAsked(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := t.TempDir()
+	content := "[default]\naws_access_key_id = " + fake.keys.ID + "\naws_secret_access_key = x\n"
+	if err := os.WriteFile(filepath.Join(dir, app.CredentialsFile), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	connected := func() client.Client {
+		t.Helper()
+		found, err := (&shell{}).connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *found
+	}
+	named := connected()
+	if named.Endpoint() != fake.url {
+		t.Errorf("the variables name %s, and %s is asked", fake.url, named.Endpoint())
+	}
+	t.Setenv("APRON_DATA", dir)
+	named = connected()
+	if named.Endpoint() != "http://127.0.0.1:8700" {
+		t.Errorf("APRON_DATA must win over the AWS variables, but %s is asked", named.Endpoint())
+	}
+	t.Setenv("AWS_ENDPOINT_URL", "")
+	named = connected()
+	if _, password := named.Credentials(); password != "x" {
+		t.Error("keys of AWS are taken without an endpoint of ours")
+	}
+	t.Setenv("APRON_DATA", "")
+	t.Setenv("AWS_ENDPOINT_URL", "nonsense")
+	apron(t, "services").expect(t, 2, "no http URL")
+}
+
+func TestServicesAndOneService(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "services").expect(t, 0, "There is no service yet", "apron deploy DIR")
+	apron(t, "services", "-o", "json").expect(t, 0, "[]")
+	apron(t, "deploy", python(t)).expect(t, 0)
+	apron(t, "services").expect(t, 0, "NAME", "shop", "RUNNING", fake.url)
+	arn := fake.services[0]["ServiceArn"].(string)
+	for _, name := range []string{"shop", arn} {
+		apron(t, "service", name).expect(t, 0, "1024 CPU units, 2048 MB", fake.url+"/git/shop.git (branch main)", "10.1.2.3:8080",
+			"CREATE_SERVICE SUCCEEDED", arn)
+	}
+	var all map[string]any
+	if err := json.Unmarshal([]byte(apron(t, "service", "shop", "-o", "json").out), &all); err != nil || all["Instances"] == nil {
+		t.Errorf("the JSON is %v (%v)", all, err)
+	}
+	apron(t, "service", "other").expect(t, 1, "no such service: other", "apron services")
+	apron(t, "open", "shop").expect(t, 0, fake.url)
+}
+
+func TestOperationsAndOneOperation(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := python(t)
+	apron(t, "deploy", dir).expect(t, 0)
+	fake.failNext = "It broke."
+	apron(t, "deploy", dir).expect(t, 1)
+	apron(t, "operations", "shop").expect(t, 0, "START_DEPLOYMENT", "ROLLBACK_SUCCEEDED", "CREATE_SERVICE", "2.2 s")
+	apron(t, "operations", "shop", "-n", "1").expect(t, 0, "START_DEPLOYMENT")
+	apron(t, "operations", "shop", "00000000000000000000000000000002").expect(t, 0, "ROLLBACK_SUCCEEDED", "✓ build", "It broke.", "│ line one")
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(apron(t, "operations", "shop", "-o", "json").out), &list); err != nil || len(list) != 2 {
+		t.Errorf("the JSON has %d operations (%v)", len(list), err)
+	}
+}
+
+func TestPauseResumeAndDelete(t *testing.T) {
+	newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	apron(t, "pause", "shop").expect(t, 0, "shop is paused.")
+	apron(t, "resume", "shop").expect(t, 0, "shop runs already.")
+	apron(t, "delete", "shop", "--no-wait").expect(t, 0, "shop is in operation")
+}
+
+func TestARefusalOfTheAPICarriesANextStep(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	fake.refuse["PauseService"] = "InvalidStateException: Service cannot be paused in the current state: OPERATION_IN_PROGRESS."
+	apron(t, "pause", "shop").expect(t, 1, "apron: Service cannot be paused", "apron operations NAME")
+	fake.refuse["DescribeOperation"] = "ResourceNotFoundException: There is none."
+	apron(t, "operations", "shop", "x").expect(t, 1, "apron: There is none.", "apron services")
+	fake.refuse["ReadLogs"] = "UnknownOperationException: "
+	apron(t, "logs", "shop").expect(t, 1, "UnknownOperationException", "older")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+	apron(t, "services").expect(t, 1, "security token", "apron env")
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	apron(t, "services").expect(t, 1, "no apron answers at 127.0.0.1:1", "apron serve --detach")
+}
+
+func TestLogsShowLinesAndJSON(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	apron(t, "logs", "shop").expect(t, 0, "  Collecting flask\n", "  Built red\n")
+	apron(t, "logs", "shop", "--build").expect(t, 0, "Collecting flask")
+	asked := fake.did("ReadLogs")
+	if last := asked[len(asked)-1]; last["Stream"] != "deployment/00000000000000000000000000000001" || last["NextToken"] != "start" {
+		t.Errorf("--build asks for %v", last)
+	}
+	lines := strings.Split(strings.TrimSpace(apron(t, "logs", "shop", "-o", "json").out), "\n")
+	var line map[string]any
+	if err := json.Unmarshal([]byte(lines[1]), &line); err != nil || line["Message"] != "Built \x1b[31mred\x1b[0m" {
+		t.Errorf("the second line is %v (%v)", line, err)
+	}
+	fake.lines = nil
+	apron(t, "logs", "shop").expect(t, 0, "nothing in this log")
+}
+
+func TestLogsFollowUntilTheDeploymentIsOver(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t), "--no-wait").expect(t, 0)
+	apron(t, "logs", "shop", "--build", "-f").expect(t, 0, "Collecting flask")
+	if operation := fake.operations[0]; !operation.ended {
+		t.Error("logs -f ended before the deployment")
+	}
+}
+
+func TestLogsFollowUntilInterrupted(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out, problems lockedBuffer
+	ended := make(chan int)
+	go func() { ended <- run(ctx, []string{"logs", "shop", "-f"}, strings.NewReader(""), &out, &problems) }()
+	await(t, func() bool { return strings.Contains(out.String(), "Built red") })
+	fake.mu.Lock()
+	fake.lines = append(fake.lines, "a new line")
+	fake.mu.Unlock()
+	await(t, func() bool { return strings.Contains(out.String(), "a new line") })
+	interrupt()
+	if code := <-ended; code != 0 || strings.Count(out.String(), "Collecting") != 1 {
+		t.Errorf("the exit code is %d, the output\n%s%s", code, out.String(), problems.String())
+	}
+}
+
+// await waits until a condition holds.
+func await(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
