@@ -69,7 +69,7 @@ func New(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd: %w", err)
 	}
-	return &Backend{config: config, client: connected, cgroup: cgroupParent(config.Paths.DataDir), busy: map[platform.InstanceID]chan struct{}{}}, nil
+	return &Backend{config: config, client: connected, cgroup: CgroupParent(config.Paths.DataDir), busy: map[platform.InstanceID]chan struct{}{}}, nil
 }
 
 func dial(socket string) (*client.Client, error) {
@@ -293,5 +293,5 @@ func (b *Backend) Down(ctx context.Context) error {
 		group.Go(func() { errs[i] = b.Stop(ctx, instance.ID, 2*time.Second) })
 	}
 	group.Wait()
-	return errors.Join(append(errs, b.Sweep(ctx))...)
+	return errors.Join(append(errs, b.Sweep(ctx), removeCgroups(b.cgroup))...)
 }

@@ -315,6 +315,9 @@ func TestInstances(t *testing.T) {
 				}
 			}
 		}
+		if groups, err := filepath.Glob("/sys/fs/cgroup/*/" + containerd.CgroupParent(b.DataDir)); err != nil || len(groups) > 0 {
+			t.Errorf("control groups are left: %v, %v", groups, err)
+		}
 		mounts, err := os.ReadFile("/proc/self/mountinfo")
 		if err != nil || strings.Contains(string(mounts), b.DataDir) {
 			t.Errorf("mounts are left, or %v:\n%s", err, mounts)

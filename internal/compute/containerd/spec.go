@@ -2,9 +2,6 @@ package containerd
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -103,15 +100,3 @@ func withCgroupNamespace(_ context.Context, _ oci.Client, _ *containers.Containe
 	}
 	return nil
 }
-
-func isUnifiedCgroup() bool {
-	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
-	return err == nil
-}
-
-// cgroupParent is the group that holds all instances of one apron.
-func cgroupParent(dataDir string) string {
-	sum := sha256.Sum256([]byte(filepath.Clean(dataDir)))
-	return "/apron-" + hex.EncodeToString(sum[:4])
-}
-

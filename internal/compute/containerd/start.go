@@ -186,4 +186,3 @@ func (b *Backend) Sweep(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-

@@ -1,0 +1,53 @@
+package containerd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// cgroupRoot is where the kernel's control groups are mounted: one tree (v2), or a folder for each controller (v1).
+const cgroupRoot = "/sys/fs/cgroup"
+
+// CgroupParent is the group that holds all instances of one apron.
+func CgroupParent(dataDir string) string {
+	sum := sha256.Sum256([]byte(filepath.Clean(dataDir)))
+	return "/apron-" + hex.EncodeToString(sum[:4])
+}
+
+func isUnifiedCgroup() bool {
+	_, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers"))
+	return err == nil
+}
+
+// removeCgroups removes the groups of an apron without instances. One that still holds a process stays, and is told.
+func removeCgroups(parent string) error {
+	groups, err := filepath.Glob(filepath.Join(cgroupRoot, "*", parent))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, group := range append(groups, filepath.Join(cgroupRoot, parent)) {
+		children, err := filepath.Glob(filepath.Join(group, "*", "cgroup.procs"))
+		if err != nil {
+			return err
+		}
+		for _, child := range children {
+			errs = append(errs, removeGroup(filepath.Dir(child)))
+		}
+		errs = append(errs, removeGroup(group))
+	}
+	return errors.Join(errs...)
+}
+
+// removeGroup removes one empty group. Only rmdir works on a group: its files are the kernel's.
+func removeGroup(path string) error {
+	if err := syscall.Rmdir(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	return nil
+}
