@@ -73,7 +73,7 @@ func (d *decoder) fail(problem DecodeProblem) *DecodeError {
 
 // below puts a step in front of an error's path.
 func (e *DecodeError) below(step string) *DecodeError {
-	e.Path = joinPath(step, e.Path)
+	e.Path = step + e.Path
 	return e
 }
 
@@ -141,8 +141,11 @@ func (d *decoder) structure(s *shape, value reflect.Value) *DecodeError {
 
 // memberOrKey shows a name that a client made up.
 func memberOrKey(key []byte) string {
+	if len(key) == 0 || len(key) > maxShown {
+		return keyStep(string(key))
+	}
 	for _, c := range key {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') || len(key) > maxShown {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
 			return keyStep(string(key))
 		}
 	}

@@ -10,7 +10,10 @@ import (
 
 // EncodeJSON returns the JSON of the structure that v points to: compact, members in the order of their definition,
 // absent ones left out, required lists always there, keys of maps in order. It does not validate.
-func EncodeJSON(v any) []byte { return AppendJSON(nil, v) }
+func EncodeJSON(v any) []byte { return AppendJSON(make([]byte, 0, usualSize), v) }
+
+// usualSize holds the answer of most actions, a full service among them.
+const usualSize = 2048
 
 // AppendJSON is EncodeJSON onto dst.
 func AppendJSON(dst []byte, v any) []byte {

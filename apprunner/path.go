@@ -16,9 +16,6 @@ func indexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
 // keyStep keeps a key that a client made up short.
 func keyStep(key string) string { return "[" + quoteShort(key) + "]" }
 
-// joinPath puts a step in front of what is below it.
-func joinPath(step, below string) string { return step + below }
-
 // trimPath makes a path of joined steps.
 func trimPath(steps string) string {
 	if steps != "" && steps[0] == '.' {

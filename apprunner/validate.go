@@ -48,111 +48,121 @@ func (e *ValidationError) Error() string {
 func Validate(v any) error {
 	value, s := structureOf(v)
 	var found validator
-	found.check(s, value, nil)
+	found.check(s, value)
 	if len(found.violations) == 0 {
 		return nil
 	}
 	return &ValidationError{found.violations}
 }
 
-// place is where the validator is; its path is made only when something is wrong there.
-type place struct {
-	above *place
-	// step is made from one of these.
-	member string
-	index  int
-	key    *string
+// validator walks a value. steps is the way to where it is; they become a path only when something is wrong there.
+type validator struct {
+	violations []Violation
+	steps      []step
 }
 
-func (p *place) path() string {
-	steps := ""
-	for ; p != nil; p = p.above {
-		switch {
-		case p.key != nil:
-			steps = joinPath(keyStep(*p.key), steps)
-		case p.member != "":
-			steps = joinPath(memberStep(p.member), steps)
+// step is a member, an index or a key of a map.
+type step struct {
+	kind  kind
+	name  string
+	index int
+}
+
+func (v *validator) path() string {
+	var path string
+	for _, step := range v.steps {
+		switch step.kind {
+		case kindStructure:
+			path += memberStep(step.name)
+		case kindMap:
+			path += keyStep(step.name)
 		default:
-			steps = joinPath(indexStep(p.index), steps)
+			path += indexStep(step.index)
 		}
 	}
-	return trimPath(steps)
+	return trimPath(path)
 }
 
-type validator struct{ violations []Violation }
-
-func (v *validator) add(at *place, rule Rule, format string, args ...any) {
-	v.violations = append(v.violations, Violation{at.path(), rule, fmt.Sprintf(format, args...)})
+func (v *validator) add(rule Rule, format string, args ...any) {
+	v.violations = append(v.violations, Violation{v.path(), rule, fmt.Sprintf(format, args...)})
 }
 
-func (v *validator) check(s *shape, value reflect.Value, at *place) {
+func (v *validator) check(s *shape, value reflect.Value) {
 	switch s.kind {
 	case kindStructure:
-		v.checkMembers(s, value, at)
+		v.checkMembers(s, value)
 	case kindList:
 		for i := range value.Len() {
-			v.check(s.element, value.Index(i), &place{above: at, index: i})
+			v.steps = append(v.steps, step{kind: kindList, index: i})
+			v.check(s.element, value.Index(i))
+			v.leave()
 		}
 	case kindMap:
 		for _, key := range sortedKeys(value) {
-			below := &place{above: at, key: new(key.String())}
-			v.check(s.key, key, below)
-			v.check(s.element, value.MapIndex(key), below)
+			v.steps = append(v.steps, step{kind: kindMap, name: key.String()})
+			v.check(s.key, key)
+			v.check(s.element, value.MapIndex(key))
+			v.leave()
 		}
 	case kindString:
 		if s.limits != nil {
-			v.checkString(s.limits, value.String(), at)
+			v.checkString(s.limits, value.String())
 		}
 	case kindInteger:
 		if s.limits != nil {
-			v.checkInteger(s.limits, value.Int(), at)
+			v.checkInteger(s.limits, value.Int())
 		}
 	}
 }
 
-func (v *validator) checkMembers(s *shape, value reflect.Value, at *place) {
+func (v *validator) leave() { v.steps = v.steps[:len(v.steps)-1] }
+
+func (v *validator) checkMembers(s *shape, value reflect.Value) {
 	for i := range s.members {
 		m := &s.members[i]
 		field := value.Field(m.index)
-		if field.IsNil() {
-			if m.isRequired {
-				v.add(&place{above: at, member: m.name}, RuleRequired, "is required")
-			}
+		if field.IsNil() && !m.isRequired {
 			continue
 		}
-		if m.isPointer {
-			field = field.Elem()
+		v.steps = append(v.steps, step{kind: kindStructure, name: m.name})
+		switch {
+		case field.IsNil():
+			v.add(RuleRequired, "is required")
+		case m.isPointer:
+			v.check(m.shape, field.Elem())
+		default:
+			v.check(m.shape, field)
 		}
-		v.check(m.shape, field, &place{above: at, member: m.name})
+		v.leave()
 	}
 }
 
-func (v *validator) checkString(l *limits, text string, at *place) {
+func (v *validator) checkString(l *limits, text string) {
 	if l.enum != nil {
 		if !slices.Contains(l.enum, text) {
-			v.add(at, RuleEnum, "is %s, and must be one of %s", quoteShort(text), strings.Join(l.enum, ", "))
+			v.add(RuleEnum, "is %s, and must be one of %s", quoteShort(text), strings.Join(l.enum, ", "))
 		}
 		return
 	}
 	length := int64(utf8.RuneCountInString(text))
 	switch {
 	case length < l.min:
-		v.add(at, RuleMinLength, "has %d characters, and must have at least %d", length, l.min)
+		v.add(RuleMinLength, "has %d characters, and must have at least %d", length, l.min)
 	case l.max > 0 && length > l.max:
-		v.add(at, RuleMaxLength, "has %d characters, and must have at most %d", length, l.max)
+		v.add(RuleMaxLength, "has %d characters, and must have at most %d", length, l.max)
 	case l.compiled == nil || l.compiled.MatchString(text):
 	case l.isSensitive:
-		v.add(at, RulePattern, "must %s", l.says)
+		v.add(RulePattern, "must %s", l.says)
 	default:
-		v.add(at, RulePattern, "is %s, and must %s", quoteShort(text), l.says)
+		v.add(RulePattern, "is %s, and must %s", quoteShort(text), l.says)
 	}
 }
 
-func (v *validator) checkInteger(l *limits, number int64, at *place) {
+func (v *validator) checkInteger(l *limits, number int64) {
 	switch {
 	case l.min != 0 && number < l.min:
-		v.add(at, RuleMin, "is %d, and must be at least %d", number, l.min)
+		v.add(RuleMin, "is %d, and must be at least %d", number, l.min)
 	case l.max != 0 && number > l.max:
-		v.add(at, RuleMax, "is %d, and must be at most %d", number, l.max)
+		v.add(RuleMax, "is %d, and must be at most %d", number, l.max)
 	}
 }
