@@ -1,0 +1,150 @@
+// Package e2e tests the whole of apron: the real program on a clean data directory, with real containers, asked by real
+// clients.
+//
+// An apron takes seconds to start, so most tests share one and tell their services apart by name. Those that stop or kill
+// apron, or whose story begins on a clean data directory, have one of their own. Every apron is searched for leftovers
+// when it is closed.
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/apprunner"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/apron-run/apron/test/apron"
+	"github.com/apron-run/apron/test/sample"
+)
+
+// parallel is how many tests run at a time. They wait more than they work: a health check that fails takes 60 seconds.
+const parallel = "8"
+
+var (
+	sharing    sync.Mutex // guards theShared
+	theShared  *apron.Apron
+	sharedFail error
+)
+
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", parallel)
+	code := m.Run()
+	if theShared != nil {
+		if err := theShared.Close(); err != nil {
+			fmt.Println("close the shared apron:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// shared returns the apron that tests share, and starts it for the first of them.
+func shared(t *testing.T) *apron.Apron {
+	t.Helper()
+	sharing.Lock()
+	defer sharing.Unlock()
+	if theShared == nil && sharedFail == nil {
+		theShared, sharedFail = apron.Open()
+	}
+	if sharedFail != nil {
+		t.Fatal(sharedFail)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the shared apron's log:\n%s", theShared.LogTail(60))
+		}
+	})
+	return theShared
+}
+
+// push pushes a variant of the sample application to the embedded registry, as `crane push` does.
+func push(t *testing.T, a *apron.Apron, tag string, variant sample.Variant) v1.Image {
+	t.Helper()
+	image := sample.Image(t, variant)
+	pushImage(t, a, tag, image)
+	return image
+}
+
+func pushImage(t *testing.T, a *apron.Apron, tag string, image v1.Image) {
+	t.Helper()
+	keys, err := a.Keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference, err := name.ParseReference(a.API + "/" + tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := remote.WithAuth(&authn.Basic{Username: keys.AccessKeyID, Password: keys.SecretAccessKey})
+	if err := remote.Write(reference, image, auth); err != nil {
+		t.Fatalf("push %s: %v", tag, err)
+	}
+}
+
+// small is the smallest instance that is offered.
+var small = &types.InstanceConfiguration{Cpu: ptr("0.25 vCPU"), Memory: ptr("0.5 GB")}
+
+// fromImage is a service of an image, by the settings that a test cares for.
+func fromImage(service, image string, environment map[string]string) *apprunner.CreateServiceInput {
+	return &apprunner.CreateServiceInput{
+		ServiceName: &service, InstanceConfiguration: small,
+		SourceConfiguration: imageSource(image, environment),
+	}
+}
+
+func imageSource(image string, environment map[string]string) *types.SourceConfiguration {
+	return &types.SourceConfiguration{
+		AutoDeploymentsEnabled: ptr(false),
+		ImageRepository: &types.ImageRepository{
+			ImageIdentifier: &image, ImageRepositoryType: types.ImageRepositoryTypeEcr,
+			ImageConfiguration: &types.ImageConfiguration{Port: ptr("8080"), RuntimeEnvironmentVariables: environment},
+		},
+	}
+}
+
+// fromCode is a service of a repository's branch main, built as its apprunner.yaml says.
+func fromCode(service, repository string) *apprunner.CreateServiceInput {
+	return &apprunner.CreateServiceInput{
+		ServiceName: &service, InstanceConfiguration: small,
+		SourceConfiguration: &types.SourceConfiguration{
+			AutoDeploymentsEnabled: ptr(false),
+			CodeRepository: &types.CodeRepository{
+				RepositoryUrl:     &repository,
+				SourceCodeVersion: &types.SourceCodeVersion{Type: types.SourceCodeVersionTypeBranch, Value: ptr("main")},
+				CodeConfiguration: &types.CodeConfiguration{ConfigurationSource: types.ConfigurationSourceRepository},
+			},
+		},
+	}
+}
+
+// built makes the service's code configuration the given values instead of apprunner.yaml.
+func built(input *apprunner.CreateServiceInput, values types.CodeConfigurationValues) *apprunner.CreateServiceInput {
+	input.SourceConfiguration.CodeRepository.CodeConfiguration = &types.CodeConfiguration{
+		ConfigurationSource: types.ConfigurationSourceApi, CodeConfigurationValues: &values,
+	}
+	return input
+}
+
+// wantFailure fails the test unless the operation has failed with a cause, or with evidence, that holds every text.
+func wantFailure(t *testing.T, operation apron.Operation, texts ...string) {
+	t.Helper()
+	if operation.Failure == nil {
+		t.Fatalf("the operation has no failure: %s", operation)
+	}
+	told := strings.ToLower(operation.Failure.Cause + "\n" + strings.Join(operation.Failure.Evidence, "\n"))
+	for _, text := range texts {
+		if !strings.Contains(told, strings.ToLower(text)) {
+			t.Errorf("the failure does not tell %q: %s", text, operation)
+		}
+	}
+}
+
+func ptr[T any](value T) *T { return &value }

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apron-run/apron/test/apron"
+	"github.com/apron-run/apron/test/load"
+	"github.com/apron-run/apron/test/sample"
+)
+
+func TestInstancesSurviveARestartOfApron(t *testing.T) {
+	t.Parallel()
+	a := apron.Start(t)
+	push(t, a, "stay:live", sample.Variant{Version: "one"})
+	service := a.MustCreate(t, fromImage("stay", "stay:live", nil))
+	before, process := service.WantOneInstance(t), a.Get(t, service.URL, "/id").Body
+	for name, end := range map[string]func(testing.TB){"SIGTERM": a.Stop, "SIGKILL": a.Kill9} {
+		end(t)
+		a.Restart(t)
+		// At once: what ran answers before the API does.
+		a.WantBody(t, service.URL, "/id", process)
+		if after := service.WantOneInstance(t); after != before {
+			t.Errorf("after %s the instance is %+v, before it was %+v", name, after, before)
+		}
+	}
+	push(t, a, "stay:live", sample.Variant{Version: "two"})
+	service.MustDeploy(t)
+	a.WantBody(t, service.URL, "/", "two")
+	service.WantOneInstance(t) // what was adopted is also stopped
+}
+
+func TestAServiceAnswersAfterApronWentDownAndCameBack(t *testing.T) {
+	t.Parallel()
+	a := apron.Start(t)
+	push(t, a, "back:live", sample.Variant{Version: "one"})
+	service := a.MustCreate(t, fromImage("back", "back:live", nil))
+	a.Down(t)
+	if _, err := a.TryGet(t.Context(), service.URL, "/"); err == nil {
+		t.Error("something answers although apron is down")
+	}
+	a.Restart(t)
+	apron.Until(t, 30*time.Second, "an answer after apron came back", func() (bool, error) {
+		answer, err := a.TryGet(t.Context(), service.URL, "/")
+		return answer.Body == "one", err
+	})
+}
+
+func TestAnInstanceThatEndsIsReplaced(t *testing.T) {
+	t.Parallel()
+	a := shared(t)
+	push(t, a, "mortal:live", sample.Variant{Version: "one"})
+	service := a.MustCreate(t, fromImage("mortal", "mortal:live", nil))
+	before, process := service.WantOneInstance(t), a.Get(t, service.URL, "/id").Body
+	a.WantBody(t, service.URL, "/exit?code=7", "")
+	apron.Until(t, 30*time.Second, "a new instance that answers", func() (bool, error) {
+		answer, err := a.TryGet(t.Context(), service.URL, "/id")
+		return answer.Status == 200 && answer.Body != process, err
+	})
+	if after := service.WantOneInstance(t); after.ID == before.ID || after.RevisionID != before.RevisionID {
+		t.Errorf("after the end of %+v there is %+v", before, after)
+	}
+	events := service.Lines(t, "events")
+	if !slices.ContainsFunc(events, func(line string) bool { return strings.Contains(line, "exit code: 7") }) {
+		t.Errorf("the events do not tell of the exit: %q", events)
+	}
+}
+
+// containerd and BuildKit are killed: instances go on, requests are answered, and both come back for the next deployment.
+func TestDaemonsThatDieComeBack(t *testing.T) {
+	t.Parallel()
+	a := apron.Start(t)
+	repository := sample.NewRepository(t, sample.PythonApp("one"))
+	coded := a.MustCreate(t, fromCode("coded", repository.Dir))
+	push(t, a, "steady:live", sample.Variant{Version: "one"})
+	service := a.MustCreate(t, fromImage("steady", "steady:live", nil))
+	process := a.Get(t, service.URL, "/id").Body
+	requests := load.Start(t, a.Client, service.URL, "one", crashRate)
+	for _, daemon := range []string{"containerd", "buildkitd"} {
+		old := killDaemon(t, a, daemon)
+		apron.Until(t, 30*time.Second, "a new "+daemon, func() (bool, error) {
+			pid, err := daemonPID(a, daemon)
+			return err == nil && pid != old && syscall.Kill(pid, 0) == nil, err
+		})
+		awaitRequests(t, requests, 50)
+	}
+	a.WantBody(t, service.URL, "/id", process)
+	push(t, a, "steady:live", sample.Variant{Version: "two"})
+	requests.Expect("two")
+	service.MustDeploy(t)
+	requests.Settled()
+	awaitRequests(t, requests, 20)
+	if report := requests.Stop(); len(report.Faults()) > 0 {
+		t.Error(report)
+	}
+	repository.Commit("Say two", sample.PythonApp("two"))
+	coded.MustDeploy(t)
+	a.WantBody(t, coded.URL, "/", "two")
+}
+
+func killDaemon(t *testing.T, a *apron.Apron, name string) (pid int) {
+	t.Helper()
+	pid, err := daemonPID(a, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill %s: %v", name, err)
+	}
+	return pid
+}
+
+// daemonPID reads the process id of one of apron's daemons from its pid file.
+func daemonPID(a *apron.Apron, name string) (int, error) {
+	content, err := os.ReadFile(filepath.Join(a.Data, "run", name+".pid"))
+	if err != nil {
+		return 0, err
+	}
+	var file struct{ Pid int }
+	if err := json.Unmarshal(content, &file); err != nil || file.Pid <= 0 {
+		return 0, fmt.Errorf("the pid file of %s holds %q", name, content)
+	}
+	return file.Pid, nil
+}
