@@ -61,6 +61,8 @@ func (b *Backend) specOpts(spec compute.InstanceSpec, image client.Image, files 
 		oci.WithDevShmSize(shmKiB),
 		oci.WithoutMounts("/run"),
 		oci.WithMounts([]specs.Mount{
+			// Read only, so that a language's runtime sees its limits (GOMAXPROCS, the JVM's heap) and can change none.
+			{Type: "cgroup", Source: "cgroup", Destination: cgroupRoot, Options: []string{"ro", "nosuid", "noexec", "nodev", "relatime"}},
 			bindReadOnly("/etc/resolv.conf", files.resolvConf()),
 			bindReadOnly("/etc/hosts", files.hosts()),
 			bindReadOnly("/etc/hostname", files.hostname()),
