@@ -209,6 +209,21 @@ func TestConcurrentPushesToOneRepositoryAllArrive(t *testing.T) {
 	}
 }
 
+func TestManyPushesAreTidiedUp(t *testing.T) {
+	base, config, _ := serve(t, nil)
+	work := gittest.New(t)
+	for range 25 {
+		work.Commit("One of many")
+		work.Git("push", "--quiet", base+"app.git", "main")
+	}
+	packs, err := filepath.Glob(filepath.Join(config.Dir, "app.git/objects/pack/*.pack"))
+	if err != nil || len(packs) == 0 || len(packs) > 21 {
+		t.Errorf("%d packs, %v", len(packs), err)
+	}
+	clone := filepath.Join(t.TempDir(), "clone")
+	work.Git("clone", "--quiet", base+"app.git", clone)
+}
+
 func TestWithoutTheKeyPairNothingIsAnsweredOrMade(t *testing.T) {
 	base, config, _ := serve(t, nil)
 	work := gittest.New(t)

@@ -37,7 +37,10 @@ func serverSettings(maxPushBytes int64) []string {
 		// Continuous integration pushes from shallow clones.
 		"receive.shallowUpdate=true",
 		"receive.advertisePushOptions=false",
+		// Housekeeping runs at the end of a push, in its turn, every so many packs.
 		"receive.autogc=true",
+		"maintenance.auto=true",
+		"gc.autoPackLimit=20",
 		"uploadpack.allowAnySHA1InWant=true",
 		"uploadpack.allowFilter=true",
 		"transfer.advertiseSID=false",
