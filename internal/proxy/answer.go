@@ -13,13 +13,10 @@ import (
 )
 
 // answer sends an instance's response to the client as it comes.
-func (x *exchange) answer(ctx context.Context, route *route, response *http.Response) {
+func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
+	response := answer.response
 	if response.StatusCode == http.StatusSwitchingProtocols {
-		x.upgrade(ctx, route, response)
-		return
-	}
-	if response.StatusCode < 200 {
-		x.fail(ctx, route, fmt.Errorf("the instance answered with the status %d", response.StatusCode))
+		x.upgrade(ctx, route, answer)
 		return
 	}
 	header := x.w.Header()
@@ -41,6 +38,7 @@ func (x *exchange) answer(ctx context.Context, route *route, response *http.Resp
 		x.record.Problem = err.Error()
 		panic(http.ErrAbortHandler) // closes the connection, so that the client sees that the answer is cut short
 	}
+	answer.isRead = true
 	for name, values := range response.Trailer {
 		if !slices.Contains(announced, name) {
 			name = http.TrailerPrefix + name
@@ -49,8 +47,12 @@ func (x *exchange) answer(ctx context.Context, route *route, response *http.Resp
 	}
 }
 
-// inform sends an interim answer (103 Early Hints and the like).
+// inform sends an interim answer (103 Early Hints and the like), which HTTP/1.0 does not have. The server itself sends
+// 100 when the body is first read.
 func (x *exchange) inform(code int, interim http.Header) {
+	if !x.r.ProtoAtLeast(1, 1) {
+		return
+	}
 	header := x.w.Header()
 	maps.Copy(header, interim)
 	removeHopByHop(header)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +20,8 @@ var errBodyEnded = errors.New("the request is over")
 // it when the answer is complete; end takes it away from there.
 type requestBody struct {
 	request *http.Request
-	// trailer is filled from the request's when the body has been read to its end.
-	trailer http.Header
+	// announced are the names of the trailers that may pass.
+	announced []string
 	// setReadDeadline interrupts a read that waits for the client.
 	setReadDeadline func(time.Time) error
 
@@ -34,12 +35,12 @@ type requestBody struct {
 
 func newRequestBody(r *http.Request, control *http.ResponseController) *requestBody {
 	body := &requestBody{request: r, setReadDeadline: control.SetReadDeadline}
-	if len(r.Trailer) > 0 {
-		body.trailer = make(http.Header, len(r.Trailer))
-		for name := range r.Trailer {
-			body.trailer[name] = nil
+	for name := range r.Trailer {
+		if !tellsClient(name) && !slices.Contains(hopByHop, name) {
+			body.announced = append(body.announced, name)
 		}
 	}
+	slices.Sort(body.announced)
 	return body
 }
 
@@ -53,9 +54,6 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.bytesRead.Add(int64(n))
 	switch {
 	case err == io.EOF:
-		for name := range b.trailer {
-			b.trailer[name] = b.request.Trailer[name]
-		}
 		b.isAtEOF.Store(true)
 	case err != nil && !b.isEnded.Load():
 		b.problem.Store(&err)
@@ -63,8 +61,16 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close does nothing: the sender closes the body when it could not connect, and then another instance gets it.
-func (b *requestBody) Close() error { return nil }
+// trailer is what followed the body, as far as it was announced. It is called by the reader at the body's end.
+func (b *requestBody) trailer() http.Header {
+	trailer := http.Header{}
+	for _, name := range b.announced {
+		if values := b.request.Trailer[name]; len(values) > 0 {
+			trailer[name] = values
+		}
+	}
+	return trailer
+}
 
 // end interrupts a read and makes all later ones fail. It may be called twice and at any time.
 func (b *requestBody) end() {

@@ -69,9 +69,7 @@ func (p *Proxy) requestHeader(r *http.Request, peer netip.Addr) http.Header {
 	if wantsTrailers {
 		header["Te"] = []string{"trailers"}
 	}
-	if _, ok := header["User-Agent"]; !ok {
-		header["User-Agent"] = nil // or http.Transport would add its own
-	}
+	delete(header, "Content-Length") // written with the body
 	p.setForwarded(header, r, peer)
 	return header
 }

@@ -77,7 +77,7 @@ func (p *Proxy) forgetIfIdle(in *instance) {
 		return
 	}
 	delete(p.instances, in.Endpoint)
-	in.upstream.closeIdle()
+	in.upstream.close()
 	close(in.gone)
 }
 

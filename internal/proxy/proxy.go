@@ -83,7 +83,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, in := range p.instances {
-		in.upstream.closeIdle()
+		in.upstream.close()
 	}
 	return err
 }

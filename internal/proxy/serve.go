@@ -6,12 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
-	"net/textproto"
-	"net/url"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -94,63 +89,18 @@ func (x *exchange) serve(ctx context.Context, peer netip.Addr) {
 // was sent, so that another instance can have it. It releases the claim.
 func (x *exchange) offer(ctx context.Context, route *route, in *instance, header http.Header) bool {
 	defer x.release(in)
-	var informing sync.Mutex // held while an interim answer is written; isAnswered is guarded by it
-	isAnswered := false
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-		informing.Lock()
-		defer informing.Unlock()
-		// The server itself sends 100 when the body is first read.
-		if !isAnswered && code != http.StatusContinue && x.r.ProtoAtLeast(1, 1) {
-			x.inform(code, http.Header(header))
-		}
-		return nil
-	}}
-	response, err := in.upstream.send(x.outgoing(httptrace.WithClientTrace(ctx, trace), in, header))
-	informing.Lock()
-	isAnswered = true
-	informing.Unlock()
+	answer, err := in.upstream.send(ctx, x.outgoing(header))
+	if err != nil && errors.Is(err, errNothingSent) && ctx.Err() == nil && (x.body == nil || x.body.isUntouched()) {
+		return false
+	}
+	x.record.InstanceID = in.InstanceID
 	if err != nil {
-		if errors.Is(err, errNothingSent) && ctx.Err() == nil && (x.body == nil || x.body.isUntouched()) {
-			return false
-		}
-		x.record.InstanceID = in.InstanceID
 		x.fail(ctx, route, err)
 		return true
 	}
-	x.record.InstanceID = in.InstanceID
-	defer response.Body.Close()
-	x.answer(ctx, route, response)
+	defer answer.close()
+	x.answer(ctx, route, answer)
 	return true
-}
-
-// outgoing is the request as the instance gets it.
-func (x *exchange) outgoing(ctx context.Context, in *instance, header http.Header) *http.Request {
-	request := (&http.Request{
-		Method: x.r.Method, URL: targetURL(x.r), Host: x.r.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	request.URL.Scheme, request.URL.Host = "http", in.Address
-	if x.body != nil {
-		request.Body, request.ContentLength, request.Trailer = x.body, x.r.ContentLength, x.body.trailer
-	}
-	return request
-}
-
-// targetURL makes a URL that is written as the client wrote it: apps tell apart what a cleaned URL would not.
-func targetURL(r *http.Request) *url.URL {
-	target := r.RequestURI
-	if !strings.HasPrefix(target, "/") && r.URL.Host != "" { // http://host/path, as to a forward proxy
-		target = target[strings.Index(target, "://")+3:]
-		if end := strings.IndexAny(target, "/?"); end < 0 {
-			target = "/"
-		} else if target = target[end:]; target[0] == '?' {
-			target = "/" + target
-		}
-	}
-	if strings.HasPrefix(target, "//") { // an Opaque like this would be written with the scheme
-		return &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
-	}
-	return &url.URL{Opaque: target}
 }
 
 // fail tells the client why there is no answer, if it is still there.

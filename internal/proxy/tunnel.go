@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 )
 
 // upgrade answers 101 and passes bytes in both directions until both sides have ended, or nothing passed for long.
-func (x *exchange) upgrade(ctx context.Context, route *route, response *http.Response) {
-	instance, ok := response.Body.(io.ReadWriteCloser)
+func (x *exchange) upgrade(ctx context.Context, route *route, answer *reply) {
+	response := answer.response
 	asked, agreed := requestedUpgrade(x.r), upgradeOf(response.Header)
-	if !ok || asked == "" || !strings.EqualFold(asked, agreed) {
+	if asked == "" || !strings.EqualFold(asked, agreed) {
 		x.fail(ctx, route, fmt.Errorf("the instance switched to %q when %q was asked for", agreed, asked))
+		return
+	}
+	if !answer.takeOver() {
+		x.fail(ctx, route, context.Cause(ctx))
 		return
 	}
 	conn, buffered, err := x.control.Hijack()
@@ -26,7 +29,7 @@ func (x *exchange) upgrade(ctx context.Context, route *route, response *http.Res
 		return
 	}
 	x.w.status = response.StatusCode
-	t := &tunnel{client: conn, instance: instance, idleFor: x.config.TunnelIdleTimeout}
+	t := &tunnel{client: conn, instance: &bufferedConn{answer.conn}, idleFor: x.config.TunnelIdleTimeout}
 	defer t.close()
 	if !x.tunnels.add(t) {
 		return // the proxy is stopping
@@ -35,7 +38,7 @@ func (x *exchange) upgrade(ctx context.Context, route *route, response *http.Res
 
 	removeHopByHop(response.Header)
 	response.Header["Connection"], response.Header["Upgrade"] = []string{"Upgrade"}, []string{agreed}
-	response.Body = nil
+	response.Body = nil // Write writes the head only
 	if err := errors.Join(conn.SetDeadline(time.Time{}), response.Write(buffered), buffered.Flush()); err != nil {
 		x.record.Problem = err.Error()
 		return
@@ -93,6 +96,18 @@ func (t *tunnel) pass(to io.Writer, from io.Reader) (copied int64) {
 // close ends both sides; twice is safe.
 func (t *tunnel) close() {
 	_, _ = t.client.Close(), t.instance.Close()
+}
+
+// bufferedConn reads what was buffered behind the answer's head first.
+type bufferedConn struct{ *instConn }
+
+func (c *bufferedConn) Read(p []byte) (int, error) { return c.instConn.reader.Read(p) }
+
+func (c *bufferedConn) CloseWrite() error {
+	if conn, ok := c.instConn.Conn.(*net.TCPConn); ok {
+		return conn.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // tunnels are all that are open. The server does not know of them any more.

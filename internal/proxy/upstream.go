@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -15,98 +15,121 @@ const (
 	maxIdlePerInstance = 64
 	// idlePerInstance is how long they are kept.
 	idlePerInstance = 30 * time.Second
-	// maxResponseHeaderBytes bounds an app's response headers.
-	maxResponseHeaderBytes = 256 << 10
-	// continueTimeout is how long a client that asked is kept from sending its body when the app says nothing.
-	continueTimeout = time.Second
 )
 
 // errNothingSent marks a failure before the first byte of the request had been sent.
 var errNothingSent = errors.New("nothing was sent")
 
-// upstream sends requests to one instance.
+// upstream sends requests to one instance and keeps connections to it.
 type upstream struct {
-	// kept reuses connections; single makes one for each request.
-	kept, single *http.Transport
+	address     string
+	dialTimeout time.Duration
+
+	mu       sync.Mutex  // guards the members below
+	idle     []*instConn // oldest first
+	sweeper  *time.Timer // runs while there are idle connections
+	isClosed bool        // no connection is kept any more
 }
 
 func newUpstream(address string, config Config) *upstream {
-	dialer := &net.Dialer{Timeout: config.DialTimeout, KeepAlive: 30 * time.Second}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	kept := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, "tcp", address)
-			if err != nil {
+	return &upstream{address: address, dialTimeout: config.DialTimeout}
+}
+
+// send sends a request and returns the head of its answer. A failure before the first byte is errNothingSent.
+//
+// Only a repeatable request takes a kept connection, because the app may close that in the very moment: then it is sent
+// again over a new one. Any other request gets a new connection, which no app closes before it has seen a request.
+func (u *upstream) send(ctx context.Context, out *outgoing) (*reply, error) {
+	if out.isRepeatable() {
+		if conn := u.take(); conn != nil {
+			answer, err := conn.exchange(ctx, out)
+			switch {
+			case err == nil && answer.response.StatusCode == http.StatusRequestTimeout && answer.response.Close:
+				answer.close() // some servers say so to a connection that was idle for long, not to this request
+			case err == nil:
+				return answer, nil
+			case conn.received > 0 || ctx.Err() != nil:
 				return nil, err
 			}
-			return &countedConn{Conn: conn}, nil
-		},
-		Protocols:              protocols,
-		DisableCompression:     true, // what the client and the app agree on passes through
-		MaxIdleConns:           maxIdlePerInstance,
-		MaxIdleConnsPerHost:    maxIdlePerInstance,
-		IdleConnTimeout:        idlePerInstance,
-		ExpectContinueTimeout:  continueTimeout,
-		MaxResponseHeaderBytes: maxResponseHeaderBytes,
+		}
 	}
-	single := kept.Clone()
-	single.DisableKeepAlives = true
-	return &upstream{kept: kept, single: single}
-}
-
-// send sends one request. A failure before the first byte is errNothingSent.
-func (u *upstream) send(request *http.Request) (*http.Response, error) {
-	transport := u.single
-	if isRepeatable(request) {
-		transport = u.kept
-	}
-	var conn *countedConn
-	var before int64
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		conn = info.Conn.(*countedConn)
-		before = conn.sent.Load()
-	}}
-	ctx := httptrace.WithClientTrace(request.Context(), trace)
-	response, err := transport.RoundTrip(request.WithContext(ctx))
-	if err != nil && (conn == nil || conn.sent.Load() == before) {
+	dialing, cancel := context.WithTimeout(ctx, u.dialTimeout)
+	defer cancel()
+	plain, err := (&net.Dialer{}).DialContext(dialing, "tcp", u.address)
+	if err != nil {
 		return nil, errors.Join(errNothingSent, err)
 	}
-	return response, err
-}
-
-func (u *upstream) closeIdle() {
-	u.kept.CloseIdleConnections()
-	u.single.CloseIdleConnections()
-}
-
-// isRepeatable says whether a request may be sent a second time when a kept connection died: it has no body, and its
-// method is safe (RFC 9110, 9.2.1), so that the app has done nothing if it has seen it. http.Transport repeats exactly
-// these.
-func isRepeatable(request *http.Request) bool {
-	switch request.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return request.Body == nil && request.Header.Get("Upgrade") == ""
+	conn := newInstConn(plain, u)
+	answer, err := conn.exchange(ctx, out)
+	if err != nil && conn.sent.Load() == 0 {
+		return nil, errors.Join(errNothingSent, err)
 	}
-	return false
+	return answer, err
 }
 
-// countedConn counts what was sent.
-type countedConn struct {
-	net.Conn
-	sent atomic.Int64
-}
-
-func (c *countedConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.sent.Add(int64(n))
-	return n, err
-}
-
-// CloseWrite ends one direction of an upgraded connection.
-func (c *countedConn) CloseWrite() error {
-	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return conn.CloseWrite()
+// take returns the connection that was used last and still seems open, or nil. The app may have closed the others.
+func (u *upstream) take() *instConn {
+	for {
+		u.mu.Lock()
+		last := len(u.idle) - 1
+		if last < 0 {
+			u.mu.Unlock()
+			return nil
+		}
+		conn := u.idle[last]
+		u.idle[last] = nil
+		u.idle = u.idle[:last]
+		u.mu.Unlock()
+		if conn.isOpen() {
+			return conn
+		}
+		conn.Close()
 	}
-	return errors.ErrUnsupported
+}
+
+// put keeps a connection for reuse, or closes it.
+func (u *upstream) put(conn *instConn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.isClosed || len(u.idle) >= maxIdlePerInstance {
+		conn.Close()
+		return
+	}
+	conn.idleSince = time.Now()
+	u.idle = append(u.idle, conn)
+	if u.sweeper == nil {
+		u.sweeper = time.AfterFunc(idlePerInstance, u.sweep)
+	}
+}
+
+// sweep closes what has been idle for long.
+func (u *upstream) sweep() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	limit := time.Now().Add(-idlePerInstance)
+	u.idle = slices.DeleteFunc(u.idle, func(conn *instConn) bool {
+		isOld := !conn.idleSince.After(limit)
+		if isOld {
+			conn.Close()
+		}
+		return isOld
+	})
+	u.sweeper = nil
+	if len(u.idle) > 0 {
+		u.sweeper = time.AfterFunc(time.Until(u.idle[0].idleSince.Add(idlePerInstance)), u.sweep)
+	}
+}
+
+// close closes the kept connections, and those in use when they come back.
+func (u *upstream) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.isClosed = true
+	if u.sweeper != nil {
+		u.sweeper.Stop()
+	}
+	for _, conn := range u.idle {
+		conn.Close()
+	}
+	u.idle = nil
 }
