@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/opencontainers/go-digest"
@@ -26,6 +27,9 @@ const (
 	baseStore   = "runtimes"
 )
 
+// maxVertexName bounds what is shown of a phase's commands in one line.
+const maxVertexName = 200
+
 // runCommands is the one shell script of ours. It runs each argument as the user's command in the same shell, so that
 // cd, export, source and set last, and stops at the first that fails. The arguments are data, never part of the script.
 const runCommands = `for apron_command in "$@"; do printf '+ %s\n' "$apron_command"; eval "$apron_command"; done`
@@ -33,6 +37,7 @@ const runCommands = `for apron_command in "$@"; do printf '+ %s\n' "$apron_comma
 // assembly turns a Plan into LLB.
 type assembly struct {
 	plan    Plan
+	early   early
 	runtime catalogue.Runtime
 	images  recipe.Images
 	host    host.Settings
@@ -53,8 +58,8 @@ func (a assembly) marshal(ctx context.Context) (definitions, error) {
 		root: base,
 		local: llb.Scratch().File(llb.Copy(base, localDir, localDir, &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true}),
 			llb.WithCustomName("prepare "+localDir)),
-		app: a.source(),
 	}
+	built = a.addSource(built)
 	built = a.run(built, PhasePreBuild)
 	built = a.run(built, PhaseBuild)
 
@@ -82,20 +87,63 @@ func (a assembly) base(image digest.Digest, name string) llb.State {
 		llb.WithCustomName(a.plan.Runtime+" "+name))
 }
 
-// source is the repository below /app.
-func (a assembly) source() llb.State {
-	local := llb.Local(sourceMount, llb.SharedKeyHint("apron/"+string(a.service)), llb.WithCustomName("read the source"))
-	return llb.Scratch().File(llb.Copy(local, "/", appDir, &llb.CopyInfo{
-		CopyDirContentsOnly: true, CreateDestPath: true, ChownOpt: &llb.ChownOpt{User: &llb.UserOpt{}, Group: &llb.UserOpt{}},
-	}), llb.WithCustomName("copy the source"))
+// addSource puts the repository below /app, and before it, with the files that they read, the commands that may run
+// early. What those commands made of their files stays as it is.
+func (a assembly) addSource(s stack) stack {
+	if a.early.Commands == 0 {
+		s.app = llb.Scratch().File(a.copySource(nil), llb.WithCustomName("copy the source"))
+		return s
+	}
+	manifests := llb.Mkdir(a.plan.WorkDir, 0o755, llb.WithParents(true))
+	if len(a.early.Files) > 0 {
+		manifests = manifests.Copy(a.repository(), "/", appDir, a.copyInfo(a.early.Files, nil))
+	}
+	s.app = llb.Scratch().File(manifests, llb.WithCustomName("copy what names the dependencies"))
+	s = a.exec(s, a.early.Phase, a.plan.Commands[a.early.Phase][:a.early.Commands])
+	s.app = s.app.File(a.copySource(a.early.Files), llb.WithCustomName("copy the source"))
+	return s
 }
 
-// run adds a phase. The parts of the stack are mounted one by one, so that each keeps only its own changes.
+func (a assembly) copySource(except []string) *llb.FileAction {
+	return llb.Copy(a.repository(), "/", appDir, a.copyInfo(nil, except))
+}
+
+func (a assembly) repository() llb.State {
+	return llb.Local(sourceMount, llb.SharedKeyHint("apron/"+string(a.service)), llb.WithCustomName("read the source"))
+}
+
+// copyInfo copies as root, whoever owns the checkout.
+func (a assembly) copyInfo(only, except []string) *llb.CopyInfo {
+	return &llb.CopyInfo{
+		CopyDirContentsOnly: true, CreateDestPath: true, IncludePatterns: escape(only), ExcludePatterns: escape(except),
+		ChownOpt: &llb.ChownOpt{User: &llb.UserOpt{}, Group: &llb.UserOpt{}},
+	}
+}
+
+// escape makes patterns that match the paths themselves.
+func escape(paths []string) []string {
+	special := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`)
+	patterns := make([]string, len(paths))
+	for i, name := range paths {
+		patterns[i] = special.Replace(name)
+	}
+	return patterns
+}
+
+// run adds a phase, without the commands that ran early.
 func (a assembly) run(s stack, phase Phase) stack {
 	commands := a.plan.Commands[phase]
+	if phase == a.early.Phase {
+		commands = commands[a.early.Commands:]
+	}
 	if len(commands) == 0 {
 		return s
 	}
+	return a.exec(s, phase, commands)
+}
+
+// exec adds one vertex. The parts of the stack are mounted one by one, so that each keeps only its own changes.
+func (a assembly) exec(s stack, phase Phase, commands []string) stack {
 	exec := s.root.Run(a.runOptions(phase, commands)...)
 	return stack{
 		local: exec.AddMount(localDir, s.local, llb.SourcePath(localDir)),
@@ -108,7 +156,7 @@ func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 	options := []llb.RunOption{
 		llb.Args(slices.Concat([]string{"/bin/bash", "-e", "-c", runCommands, "apron"}, commands)),
 		llb.Dir(a.plan.WorkDir),
-		llb.WithCustomName(phaseVertexName(phase)),
+		llb.WithCustomName(phaseVertexName(phase, commands)),
 	}
 	for _, variable := range a.environment() {
 		options = append(options, llb.AddEnv(variable[0], variable[1]))
@@ -134,5 +182,14 @@ func (a assembly) environment() [][2]string {
 	return variables
 }
 
-// phaseVertexName marks a vertex as a phase, so that its output finds its prefix.
-func phaseVertexName(phase Phase) string { return "[" + string(phase) + "]" }
+// phaseVertexName marks a vertex as part of a phase, so that its output finds its prefix.
+func phaseVertexName(phase Phase, commands []string) string {
+	text := strings.Join(strings.Fields(strings.Join(commands, "; ")), " ")
+	if runes := []rune(text); len(runes) > maxVertexName {
+		text = string(runes[:maxVertexName]) + "…"
+	}
+	return phasePrefix(phase) + " " + text
+}
+
+// phasePrefix is what the lines of a phase begin with in the log.
+func phasePrefix(phase Phase) string { return "[" + string(phase) + "]" }

@@ -134,7 +134,7 @@ func (b *Builder) build(ctx context.Context, request Request, repository *reposi
 	for _, warning := range plan.Warnings {
 		fmt.Fprintln(request.Log, "warning:", warning)
 	}
-	return b.buildPlan(ctx, request, plan)
+	return b.buildPlan(ctx, request, repository, plan)
 }
 
 func (b *Builder) plan(request Request, repository *repository) (Plan, error) {
@@ -149,13 +149,16 @@ func (b *Builder) plan(request Request, repository *repository) (Plan, error) {
 }
 
 // buildPlan builds for a managed runtime.
-func (b *Builder) buildPlan(ctx context.Context, request Request, plan Plan) (Result, error) {
+func (b *Builder) buildPlan(ctx context.Context, request Request, repository *repository, plan Plan) (Result, error) {
 	runtime, _ := b.runtimes.ByName(plan.Runtime)
 	images, err := b.recipes.Images(ctx, b.runtimes, runtime, request.Log)
 	if err != nil {
 		return Result{}, fmt.Errorf("prepare the runtime %s: %w", plan.Runtime, err)
 	}
-	wanted, err := assembly{plan: plan, runtime: runtime, images: images, host: b.host, service: request.ServiceID}.marshal(ctx)
+	wanted, err := assembly{
+		plan: plan, early: findEarly(plan, folder{files: repository.root.FS(), directory: repository.directory}),
+		runtime: runtime, images: images, host: b.host, service: request.ServiceID,
+	}.marshal(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -169,7 +172,7 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, plan Plan) (Re
 	}
 	options.LocalMounts = map[string]fsutil.FS{sourceMount: source}
 	options.OCIStores = contentStores(b.recipes)
-	progress := newProgress(request.Log, phasePrefix)
+	progress := newProgress(request.Log, planPrefix)
 	digest, err := b.solve(ctx, options, planSolver(wanted, imageConfig(plan, runtime)), progress)
 	if err != nil {
 		return Result{}, progress.explain(ctx, err, "building the image")
@@ -177,14 +180,10 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, plan Plan) (Re
 	return Result{ImageDigest: digest, Process: plan.Process}, nil
 }
 
-// phasePrefix lets the phases through; copying and merging are nobody's matter.
-func phasePrefix(name string) (string, bool) {
-	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
-		if name == phaseVertexName(phase) {
-			return name, true
-		}
-	}
-	return "", false
+// planPrefix lets the phases through; copying and merging are nobody's matter.
+func planPrefix(name string) (string, bool) {
+	phase, ok := phaseOf(name)
+	return phasePrefix(phase), ok
 }
 
 // solve runs one build and returns the digest of its image. The status stream is read to its end before it returns.

@@ -77,7 +77,9 @@ func (b *Builder) dial(ctx context.Context) (*client.Client, error) {
 
 func (b *Builder) socket() string { return filepath.Join(b.config.Data, "run", "buildkitd.sock") }
 
-func (b *Builder) configPath() string { return filepath.Join(b.config.Data, "buildkit", "buildkitd.toml") }
+func (b *Builder) configPath() string {
+	return filepath.Join(b.config.Data, "buildkit", "buildkitd.toml")
+}
 
 // daemonConfig is buildkitd's configuration file, as far as it differs from the defaults.
 type daemonConfig struct {

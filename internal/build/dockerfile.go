@@ -184,5 +184,5 @@ func exposedPort(config ocispec.Image) int {
 
 // dockerfilePrefix lets all steps through but BuildKit's own housekeeping.
 func dockerfilePrefix(name string) (string, bool) {
-	return phaseVertexName(PhaseBuild), !strings.HasPrefix(name, "[internal]")
+	return phasePrefix(PhaseBuild), !strings.HasPrefix(name, "[internal]")
 }

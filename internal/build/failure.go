@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 
@@ -40,12 +41,20 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 
 // subject names the failed step as the user knows it.
 func (p *progress) subject(s *step) string {
-	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
-		if s.name == phaseVertexName(phase) {
-			return fmt.Sprintf("the %s commands", phase.key())
-		}
+	if phase, ok := phaseOf(s.name); ok {
+		return fmt.Sprintf("the %s commands", phase.key())
 	}
 	return fmt.Sprintf("the step %q of the Dockerfile", s.name)
+}
+
+// phaseOf returns the phase that a vertex belongs to.
+func phaseOf(name string) (Phase, bool) {
+	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
+		if strings.HasPrefix(name, phasePrefix(phase)+" ") {
+			return phase, true
+		}
+	}
+	return "", false
 }
 
 func exitText(code uint32) string {

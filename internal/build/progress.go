@@ -88,7 +88,7 @@ func (p *progress) finish(vertex *client.Vertex) {
 		p.failed = s
 	}
 	if vertex.Cached {
-		p.line(s, "nothing changed, the earlier result is used")
+		p.line(s, "unchanged, the earlier result is used: "+strings.TrimPrefix(s.name, s.prefix+" "))
 	}
 }
 
