@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
 
-	"github.com/apron-run/apron/test/apron"
 	"github.com/apron-run/apron/test/sample"
 )
 
@@ -81,7 +80,7 @@ func TestAnImageThatIsNotThereIsNamed(t *testing.T) {
 
 func TestRegistryCredentialsThatAreRefusedAreNamed(t *testing.T) {
 	t.Parallel()
-	a := apron.Start(t) // its registries.json is the test's own
+	a := shared(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
 		w.WriteHeader(http.StatusUnauthorized)

@@ -16,11 +16,18 @@ import (
 // crashRate is how many requests a second are sent while apron is killed again and again.
 const crashRate = 100
 
-// apron is killed in each step of a deployment. The service answers throughout, also while no apron serve is there, and
-// the next apron brings the operation to its end.
-func TestKilledDuringADeployment(t *testing.T) {
+// apron is killed again and again, each time during an operation. The services answer throughout, also while there is no
+// `apron serve`, and the next one brings the operation to its end.
+func TestKilledDuringAnOperation(t *testing.T) {
 	t.Parallel()
 	a := apron.Start(t)
+	t.Run("in each step of a deployment", func(t *testing.T) { killInEachStep(t, a) })
+	t.Run("soon after the call", func(t *testing.T) { killSoonAfterTheCall(t, a) })
+	t.Run("while it builds", func(t *testing.T) { killWhileItBuilds(t, a) })
+	t.Run("in other operations", func(t *testing.T) { killInOtherOperations(t, a) })
+}
+
+func killInEachStep(t *testing.T, a *apron.Apron) {
 	slowStart := map[string]string{"START_DELAY": "500ms"} // else a health check is over before it is seen
 	push(t, a, "crash:live", sample.Variant{Version: "version 0", Environment: slowStart})
 	service := a.MustCreate(t, fromImage("crash", "crash:live", nil))
@@ -72,10 +79,8 @@ func killAt(t *testing.T, a *apron.Apron, service *apron.Service, id, step strin
 	return operation.Steps[len(operation.Steps)-1].Name
 }
 
-// As above, at moments that follow the call by the clock: they also hit between two steps.
-func TestKilledSoonAfterTheCall(t *testing.T) {
-	t.Parallel()
-	a := apron.Start(t)
+// killSoonAfterTheCall kills at moments that follow the call by the clock: they also hit between two steps.
+func killSoonAfterTheCall(t *testing.T, a *apron.Apron) {
 	push(t, a, "soon:live", sample.Variant{Version: "version 0"})
 	service := a.MustCreate(t, fromImage("soon", "soon:live", nil))
 	requests := load.Start(t, a.Client, service.URL, "version 0", crashRate)
@@ -97,10 +102,7 @@ func TestKilledSoonAfterTheCall(t *testing.T) {
 	service.WantOneInstance(t)
 }
 
-// A deployment from source is killed while it fetches and while it builds.
-func TestKilledDuringABuild(t *testing.T) {
-	t.Parallel()
-	a := apron.Start(t)
+func killWhileItBuilds(t *testing.T, a *apron.Apron) {
 	repository := sample.NewRepository(t, sample.PythonApp("version 0"))
 	service := a.MustCreate(t, built(fromCode("built", repository.Dir), types.CodeConfigurationValues{
 		Runtime: types.RuntimePython311, BuildCommand: ptr("sleep 1 && python3 -m compileall -q ."), StartCommand: ptr("python3 app.py"), Port: ptr("8080"),
@@ -117,10 +119,8 @@ func TestKilledDuringABuild(t *testing.T) {
 	service.WantOneInstance(t)
 }
 
-// Every other operation is killed right after its call, and comes to its end all the same.
-func TestKilledDuringOtherOperations(t *testing.T) {
-	t.Parallel()
-	a := apron.Start(t)
+// killInOtherOperations kills right after the call.
+func killInOtherOperations(t *testing.T, a *apron.Apron) {
 	push(t, a, "other:live", sample.Variant{Version: "one"})
 	service, id := a.Create(t, fromImage("other", "other:live", nil))
 	killAndFinish(t, a, service, id)

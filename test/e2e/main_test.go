@@ -26,7 +26,7 @@ import (
 )
 
 // parallel is how many tests run at a time. They wait more than they work: a health check that fails takes 60 seconds.
-const parallel = "8"
+const parallel = "6"
 
 var (
 	sharing    sync.Mutex // guards theShared

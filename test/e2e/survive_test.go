@@ -16,9 +16,15 @@ import (
 	"github.com/apron-run/apron/test/sample"
 )
 
-func TestInstancesSurviveARestartOfApron(t *testing.T) {
+func TestWhatRunsSurvives(t *testing.T) {
 	t.Parallel()
 	a := apron.Start(t)
+	t.Run("a restart of apron", func(t *testing.T) { surviveARestart(t, a) })
+	t.Run("the death of its daemons", func(t *testing.T) { surviveTheDaemons(t, a) })
+	t.Run("the time when apron is down", func(t *testing.T) { surviveDown(t, a) })
+}
+
+func surviveARestart(t *testing.T, a *apron.Apron) {
 	push(t, a, "stay:live", sample.Variant{Version: "one"})
 	service := a.MustCreate(t, fromImage("stay", "stay:live", nil))
 	before, process := service.WantOneInstance(t), a.Get(t, service.URL, "/id").Body
@@ -37,9 +43,7 @@ func TestInstancesSurviveARestartOfApron(t *testing.T) {
 	service.WantOneInstance(t) // what was adopted is also stopped
 }
 
-func TestAServiceAnswersAfterApronWentDownAndCameBack(t *testing.T) {
-	t.Parallel()
-	a := apron.Start(t)
+func surviveDown(t *testing.T, a *apron.Apron) {
 	push(t, a, "back:live", sample.Variant{Version: "one"})
 	service := a.MustCreate(t, fromImage("back", "back:live", nil))
 	a.Down(t)
@@ -73,10 +77,9 @@ func TestAnInstanceThatEndsIsReplaced(t *testing.T) {
 	}
 }
 
-// containerd and BuildKit are killed: instances go on, requests are answered, and both come back for the next deployment.
-func TestDaemonsThatDieComeBack(t *testing.T) {
-	t.Parallel()
-	a := apron.Start(t)
+// surviveTheDaemons kills containerd and BuildKit: instances go on, requests are answered, and both come back for the next
+// deployment.
+func surviveTheDaemons(t *testing.T, a *apron.Apron) {
 	repository := sample.NewRepository(t, sample.PythonApp("one"))
 	coded := a.MustCreate(t, fromCode("coded", repository.Dir))
 	push(t, a, "steady:live", sample.Variant{Version: "one"})
