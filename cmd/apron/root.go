@@ -68,6 +68,7 @@ func newRoot(s *shell) *cobra.Command {
 		command.GroupID = groupMachine
 		root.AddCommand(command)
 	}
+	root.AddCommand(newProxy())
 	return root
 }
 

@@ -3,11 +3,15 @@
 //
 // # Order
 //
-// Start: store, network, containerd, routes from what runs, then the listeners, then the loops. A service that ran
-// answers before the API does. BuildKit comes up beside all that.
+// Start: the API's address, so that an address in use is told before anything runs; store, network, containerd, data
+// plane, routes from what runs, then the loops. A service that ran answers before the API does. BuildKit comes up beside
+// all that.
 //
-// Stop: the listeners stop taking requests and finish those in flight; the loops end, operations stay as they are and go
-// on at the next start; the store closes. Instances, containerd and BuildKit go on running. Down ends those too.
+// Stop: the API finishes its requests; the loops end, operations stay as they are and go on at the next start; the data
+// plane takes no more requests and finishes those in flight; the store closes. Instances, containerd and BuildKit go on
+// running. Down ends those too.
+//
+// Killed: the data plane goes on as well. The next start adopts it with its routes.
 package app
 
 import (
@@ -15,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -46,6 +51,11 @@ const (
 // Run serves until ctx ends. The caller holds the claim on the data directory.
 func Run(ctx context.Context, config Config) error {
 	log := slog.Default()
+	listener, err := net.Listen("tcp", config.APIAddr)
+	if err != nil {
+		return platform.Explain(err, "the API cannot answer on %s: %v; choose another address with --api", config.APIAddr, err)
+	}
+	defer listener.Close()
 	keys, err := ensureCredentials(config.DataDir)
 	if err != nil {
 		return err
@@ -83,10 +93,16 @@ func Run(ctx context.Context, config Config) error {
 	}
 
 	logs := telemetry.NewLogs(filepath.Join(config.DataDir, "logs"))
-	dataPlane := proxy.New(proxy.Config{Address: config.HTTPAddr, Log: log})
+	plane, err := newDataPlane(config, log)
+	if err != nil {
+		return err
+	}
+	if err := plane.ensure(ctx); err != nil {
+		return err
+	}
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: repositories, Image: images, Builder: builder{machine.builder, backend},
-		Prober: proxy.Prober{}, Router: dataPlane, Routes: deploy.NewRoutes(dataPlane, config.host), Logs: logs, Log: log,
+		Prober: proxy.Prober{}, Router: plane.client, Routes: deploy.NewRoutes(plane.client, config.host), Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: healthTimeout, Builds: make(chan struct{}, maxBuilds),
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
@@ -94,18 +110,23 @@ func Run(ctx context.Context, config Config) error {
 	if err := supervisor.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
-	server, err := newServer(config, serverParts{
+	server, err := newServer(config, listener, serverParts{
 		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend,
 		keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
 	})
 	if err != nil {
 		return err
 	}
-	return runAll(ctx,
-		dataPlane.Run, server.run, pushed.Run,
+	err = runAll(ctx,
+		server.run, pushed.Run,
 		worker.Run, supervisor.Run,
 		machine.containerd.Run, machine.runBuilder,
+		plane.client.Run, plane.daemon.Run,
 	)
+	if err != nil || ctx.Err() == nil {
+		return err // something failed: services go on answering until apron is back
+	}
+	return plane.stop(context.WithoutCancel(ctx))
 }
 
 // Down ends what outlives Run: instances, daemons and the network. The caller holds the claim on the data directory.
@@ -115,7 +136,11 @@ func Down(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	return machine.down(ctx)
+	plane, err := newDataPlane(config, slog.Default())
+	if err != nil {
+		return err
+	}
+	return errors.Join(plane.stop(ctx), machine.down(ctx))
 }
 
 // runAll runs all parts until ctx ends or one of them fails, and returns after all have ended.

@@ -43,8 +43,8 @@ type serverParts struct {
 	log        *slog.Logger
 }
 
-// newServer listens, so that an address in use is told at once, and answers once run runs.
-func newServer(config Config, parts serverParts) (*server, error) {
+// newServer answers on listener once run runs.
+func newServer(config Config, listener net.Listener, parts serverParts) (*server, error) {
 	tokenKey, err := ensureKey(filepath.Join(config.DataDir, "token.key"))
 	if err != nil {
 		return nil, fmt.Errorf("read the key of pagination tokens: %w", err)
@@ -62,10 +62,6 @@ func newServer(config Config, parts serverParts) (*server, error) {
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
 		Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
 	}))
-	listener, err := net.Listen("tcp", config.APIAddr)
-	if err != nil {
-		return nil, fmt.Errorf("listen for the API: %w", err)
-	}
 	return &server{listener, &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(parts.log.Handler(), slog.LevelWarn),

@@ -6,9 +6,12 @@
 package daemon
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -31,6 +34,8 @@ type Daemon struct {
 	Ready func(ctx context.Context) error
 	// StartTimeout bounds how long the daemon may take until it is ready; 0 means 30 s.
 	StartTimeout time.Duration
+	// StopTimeout is how long the daemon has between SIGTERM and SIGKILL; 0 means 10 s.
+	StopTimeout time.Duration
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -40,8 +45,9 @@ const (
 	askEvery = 20 * time.Millisecond
 	// watchEvery is how often Run looks after the daemon.
 	watchEvery = 500 * time.Millisecond
-	// stopGrace is how long a daemon has between SIGTERM and SIGKILL.
-	stopGrace = 10 * time.Second
+	// startTimeout and stopTimeout hold where a Daemon says nothing; stopTimeout also bounds how long SIGKILL may take.
+	startTimeout = 30 * time.Second
+	stopTimeout  = 10 * time.Second
 	// maxLogBytes bounds the log at each start; the one before is kept as NAME.log.1.
 	maxLogBytes = 10 << 20
 )
@@ -94,13 +100,13 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	if err := syscall.Kill(id.Pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("stop %s: %w", d.Name, err)
 	}
-	graceful, cancel := context.WithTimeout(ctx, stopGrace)
+	graceful, cancel := context.WithTimeout(ctx, cmp.Or(d.StopTimeout, stopTimeout))
 	defer cancel()
 	if !d.gone(graceful, id) {
 		if err := syscall.Kill(id.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("kill %s: %w", d.Name, err)
 		}
-		forced, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		forced, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		if !d.gone(forced, id) {
 			return fmt.Errorf("%s (process %d) does not end", d.Name, id.Pid)
@@ -142,6 +148,9 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err == nil {
 		err = d.await(ctx, id)
 	}
+	if ctx.Err() != nil {
+		return ctx.Err() // apron is stopping; the next one adopts it
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("start %s (its log is %s): %w", d.Name, d.logPath(), err), command.Process.Kill())
 	}
@@ -150,11 +159,7 @@ func (d *Daemon) start(ctx context.Context) error {
 
 // await waits until the daemon is ready, and fails as soon as it has died.
 func (d *Daemon) await(ctx context.Context, id identity) error {
-	timeout := d.StartTimeout
-	if timeout == 0 {
-		timeout = 30 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.StartTimeout, startTimeout))
 	defer cancel()
 	for {
 		err := d.Ready(ctx)
@@ -162,7 +167,7 @@ func (d *Daemon) await(ctx context.Context, id identity) error {
 			return nil
 		}
 		if !id.isAlive() {
-			return errors.New("it ended at once")
+			return fmt.Errorf("it ended at once; %s", d.lastLine())
 		}
 		select {
 		case <-ctx.Done():
@@ -191,4 +196,23 @@ func (d *Daemon) openLog() (*os.File, error) {
 		}
 	}
 	return os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// lastLine says what the daemon said last: a program that ends at once mostly says why.
+func (d *Daemon) lastLine() string {
+	file, err := os.Open(d.logPath())
+	if err != nil {
+		return "it has no log"
+	}
+	defer file.Close()
+	const most = 2000
+	if info, err := file.Stat(); err == nil && info.Size() > most {
+		_, _ = file.Seek(-most, io.SeekEnd)
+	}
+	content, err := io.ReadAll(io.LimitReader(file, most))
+	if err != nil || len(bytes.TrimSpace(content)) == 0 {
+		return "it said nothing"
+	}
+	lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
+	return "its last line was: " + string(lines[len(lines)-1])
 }

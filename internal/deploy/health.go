@@ -67,16 +67,27 @@ func (s *Supervisor) probe(ctx context.Context, state *supervision, service plat
 		})
 	}
 	probes.Wait()
-	for range sick {
-		s.countFailure(service.ID)
+	s.removeSick(ctx, service, sick)
+}
+
+// sickDrainTimeout is how long requests on a sick instance may take to finish: it may be busy rather than dead.
+const sickDrainTimeout = 10 * time.Second
+
+func (s *Supervisor) removeSick(ctx context.Context, service platform.Service, sick []platform.Instance) {
+	if len(sick) == 0 {
+		return
 	}
-	for _, instance := range sick {
+	ids := make([]platform.InstanceID, len(sick))
+	for i, instance := range sick {
+		ids[i] = instance.ID
+		s.countFailure(service.ID)
 		s.executor.Routes.Remove(service, instance.ID)
 	}
-	for _, instance := range sick {
-		if err := s.executor.Backend.Stop(ctx, instance.ID, StopGrace); err != nil && ctx.Err() == nil {
-			s.log.Error("stop an unhealthy instance", "service", service.ID, "instance", instance.ID, "error", err)
-		}
+	draining, cancel := context.WithTimeout(ctx, sickDrainTimeout)
+	defer cancel()
+	s.executor.Router.Drain(draining, ids)
+	if err := s.executor.StopInstances(ctx, ids, StopGrace); err != nil && ctx.Err() == nil {
+		s.log.Error("stop unhealthy instances", "service", service.ID, "error", err)
 	}
 }
 

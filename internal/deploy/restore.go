@@ -17,7 +17,8 @@ import (
 const restoreProbe = time.Second
 
 // Restore builds all routes from the store and from the instances that still run, as at the start of apron. Instances
-// that answer are routed to at once, so that a restart is not noticed once the listeners are open.
+// that the data plane routes to stay there, and others that answer are routed to at once, so that a restart is not
+// noticed. Health checks go on for all of them.
 func (s *Supervisor) Restore(ctx context.Context) error {
 	instances, err := s.executor.Backend.List(ctx)
 	if err != nil {
@@ -27,6 +28,7 @@ func (s *Supervisor) Restore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list services: %w", err)
 	}
+	routed := s.routed(ctx)
 	byRevision := map[platform.RevisionID][]platform.Instance{}
 	for _, instance := range instances {
 		byRevision[instance.RevisionID] = append(byRevision[instance.RevisionID], instance)
@@ -34,12 +36,12 @@ func (s *Supervisor) Restore(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(64)
 	for _, service := range services {
-		group.Go(func() error { return s.restore(ctx, service, byRevision[service.ActiveRevisionID]) })
+		group.Go(func() error { return s.restore(ctx, service, byRevision[service.ActiveRevisionID], routed) })
 	}
 	return group.Wait()
 }
 
-func (s *Supervisor) restore(ctx context.Context, service platform.Service, instances []platform.Instance) error {
+func (s *Supervisor) restore(ctx context.Context, service platform.Service, instances []platform.Instance, routed map[platform.Endpoint]bool) error {
 	switch {
 	case service.IsServing:
 	case service.ActiveRevisionID != "":
@@ -63,17 +65,33 @@ func (s *Supervisor) restore(ctx context.Context, service platform.Service, inst
 			continue
 		}
 		probes.Go(func() {
+			endpoint := platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
 			asking, cancel := context.WithTimeout(ctx, restoreProbe)
 			defer cancel()
-			if s.executor.Prober.Probe(asking, instance.Address, revision.Configuration.HealthCheck) != nil {
+			if !routed[endpoint] && s.executor.Prober.Probe(asking, instance.Address, revision.Configuration.HealthCheck) != nil {
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			endpoints = append(endpoints, platform.Endpoint{InstanceID: instance.ID, Address: instance.Address})
+			endpoints = append(endpoints, endpoint)
 		})
 	}
 	probes.Wait()
 	s.executor.Routes.Serve(service, endpoints)
 	return nil
+}
+
+// routed returns what the data plane routes to. One that was started just now routes to nothing.
+func (s *Supervisor) routed(ctx context.Context) map[platform.Endpoint]bool {
+	routes, err := s.executor.Router.Routes(ctx)
+	if err != nil {
+		s.log.Warn("ask the data plane for its routes", "error", err)
+	}
+	routed := map[platform.Endpoint]bool{}
+	for _, route := range routes {
+		for _, endpoint := range route.Endpoints {
+			routed[endpoint] = true
+		}
+	}
+	return routed
 }

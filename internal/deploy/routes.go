@@ -13,7 +13,7 @@ type Routes struct {
 	router Router
 	host   func(platform.Service) string
 
-	mu     sync.Mutex // guards routes, and orders the calls of router, which only swaps a pointer
+	mu     sync.Mutex // guards routes, and orders the calls of router, which do not wait
 	routes map[platform.ServiceID]platform.Route
 }
 

@@ -47,15 +47,19 @@ type BuildResult struct {
 	Process     platform.Process
 }
 
-// Router is the data plane as a deployment sees it. Implemented by proxy.
+// Router is the data plane as a deployment sees it. Implemented by dataplane.
 type Router interface {
-	// SetRoute replaces the route of route.Host in one step.
+	// SetRoute replaces the route of route.Host in one step. It does not wait until the route is in force; Flush does.
 	SetRoute(route platform.Route)
 	// RemoveRoute forgets a host.
 	RemoveRoute(host string)
+	// Flush waits until every change made before is in force, or ctx ends.
+	Flush(ctx context.Context) error
 	// Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends; it
-	// returns how many requests were still in flight.
+	// returns how many requests were still in flight. It flushes first.
 	Drain(ctx context.Context, instances []platform.InstanceID) int
+	// Routes returns the routes in force.
+	Routes(ctx context.Context) ([]platform.Route, error)
 }
 
 // Prober asks an instance whether it is ready. Implemented by proxy.

@@ -151,6 +151,7 @@ func switchTraffic(ctx context.Context, r *run) (string, error) {
 		return "", err
 	}
 	r.executor.Routes.Serve(r.service, deploy.Endpoints(r.instances))
+	r.flush(ctx)
 	r.logs.Event(r.service.ID, "Successfully routed incoming traffic to application.")
 	return "", nil
 }
@@ -169,7 +170,19 @@ func (r *run) stopTraffic(ctx context.Context, unroute func()) error {
 		return err
 	}
 	unroute()
+	r.flush(ctx)
 	return nil
+}
+
+// flush waits until the route is in force. A data plane that does not answer gets the route when it is back, so that the
+// operation need not fail for it; draining waits for it too.
+func (r *run) flush(ctx context.Context) {
+	waiting, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := r.executor.Router.Flush(waiting); err != nil && ctx.Err() == nil {
+		r.logs.Event(r.service.ID, "The proxy does not answer; it gets the route as soon as it is back.")
+		r.log.Error("switch the route", "service", r.service.ID, "error", err)
+	}
 }
 
 // passNoReturn marks the operation as switched and edits the service, in one transaction.
@@ -222,6 +235,9 @@ func removeService(ctx context.Context, r *run) (string, error) {
 
 // drainTimeout is how long running requests may take to finish on instances that leave (App Runner: 120 s a request).
 const drainTimeout = 120 * time.Second
+
+// flushTimeout is how long a changed route is waited for; it takes milliseconds.
+const flushTimeout = 10 * time.Second
 
 func plural(n int, noun string) string {
 	if n == 1 {

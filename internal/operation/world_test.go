@@ -270,6 +270,10 @@ func (w *world) RemoveRoute(host string) {
 	w.set(func() { delete(w.routes, host) })
 }
 
+func (w *world) Flush(context.Context) error { return nil }
+
+func (w *world) Routes(context.Context) ([]platform.Route, error) { return nil, nil }
+
 func (w *world) Drain(ctx context.Context, _ []platform.InstanceID) int {
 	_ = w.call(ctx, "drain")
 	return 0

@@ -18,7 +18,6 @@ import (
 )
 
 var (
-	_ deploy.Router = (*proxy.Proxy)(nil)
 	_ deploy.Prober = proxy.Prober{}
 )
 
@@ -92,6 +91,9 @@ func route(endpoints ...platform.Endpoint) platform.Route {
 	}
 }
 
+// serve makes these the proxy's routes.
+func (p *running) serve(routes ...platform.Route) { p.SetRoutes(routes) }
+
 // client returns a client whose requests all go to the proxy, whatever their host.
 func (p *running) client(t testing.TB) *http.Client {
 	transport := &http.Transport{
@@ -152,10 +154,9 @@ func (p *running) raw(t testing.TB, text string) string {
 
 func TestARequestGoesToTheServiceThatHasItsHost(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, says("app"))))
 	other := route(backend(t, says("other")))
 	other.Host = "Other.Test."
-	p.SetRoute(other)
+	p.serve(route(backend(t, says("app"))), other)
 	for host, want := range map[string]string{
 		"app.test": "app", "APP.test": "app", "app.test:8080": "app", "app.test.": "app", "App.Test.:80": "app", "other.test": "other",
 	} {
@@ -163,7 +164,7 @@ func TestARequestGoesToTheServiceThatHasItsHost(t *testing.T) {
 			t.Errorf("%s answered %d %q, want 200 %q", host, response.StatusCode, body, want)
 		}
 	}
-	p.RemoveRoute("app.test")
+	p.serve(other)
 	if response, _ := p.get(t, "http://app.test/"); response.StatusCode != 404 {
 		t.Errorf("a removed host answered %d, want 404", response.StatusCode)
 	}
@@ -171,7 +172,7 @@ func TestARequestGoesToTheServiceThatHasItsHost(t *testing.T) {
 
 func TestAnInstanceThatRefusesIsPassedOver(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(refusing(t), backend(t, says("app")), refusing(t)))
+	p.serve(route(refusing(t), backend(t, says("app")), refusing(t)))
 	for range 10 {
 		response, err := p.client(t).Post("http://app.test/", "text/plain", strings.NewReader("body"))
 		if err != nil {

@@ -74,7 +74,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 
 func TestBodiesOfEverySizeArriveUnchangedBothWays(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			w.WriteHeader(400)
@@ -116,7 +116,7 @@ func TestBodiesOfEverySizeArriveUnchangedBothWays(t *testing.T) {
 func TestAnEventStreamIsFlushedAtOnce(t *testing.T) {
 	next := make(chan string)
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
@@ -143,7 +143,7 @@ func TestAnEventStreamIsFlushedAtOnce(t *testing.T) {
 
 func TestARequestBodyIsStreamedAsItComes(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
@@ -180,7 +180,7 @@ func TestARequestBodyIsStreamedAsItComes(t *testing.T) {
 func TestAClientThatDoesNotReadSlowsTheInstanceDown(t *testing.T) {
 	var sent atomic.Int64
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		piece := make([]byte, 64<<10)
 		for sent.Load() < 1<<30 {
 			n, err := w.Write(piece)
@@ -208,7 +208,7 @@ func TestAClientThatDoesNotReadSlowsTheInstanceDown(t *testing.T) {
 
 func TestTrailersPassBothWays(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Trailer", "X-Announced")
 		io.WriteString(w, "body")
@@ -225,7 +225,7 @@ func TestTrailersPassBothWays(t *testing.T) {
 
 func TestAClientThatAsksIsToldToContinueWhenTheAppReads(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/refuse" {
 			w.WriteHeader(401)
 			return
@@ -258,7 +258,7 @@ func TestAClientThatAsksIsToldToContinueWhenTheAppReads(t *testing.T) {
 
 func TestEarlyHintsPass(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
@@ -286,7 +286,7 @@ func TestEarlyHintsPass(t *testing.T) {
 // TestAnAnswerBeforeTheEndOfTheBodyArrives has an app that refuses an upload from its head alone and closes.
 func TestAnAnswerBeforeTheEndOfTheBodyArrives(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(rawBackend(t, func(conn net.Conn) {
+	p.serve(route(rawBackend(t, func(conn net.Conn) {
 		readHead(conn)
 		io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge")
 	})))
@@ -324,7 +324,7 @@ func upload(t testing.TB, address string, size int) (status int, body string) {
 // TestAnUploadThatStallsAfterItsAnswerIsLetGo has a client that never sends the rest of its body.
 func TestAnUploadThatStallsAfterItsAnswerIsLetGo(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(rawBackend(t, func(conn net.Conn) {
+	p.serve(route(rawBackend(t, func(conn net.Conn) {
 		readHead(conn)
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nenough")
 		io.Copy(io.Discard, conn)
@@ -344,7 +344,7 @@ func TestAnUploadThatStallsAfterItsAnswerIsLetGo(t *testing.T) {
 func TestTheRestOfABodyIsNeverTakenForARequest(t *testing.T) {
 	var paths atomic.Int64
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(rawBackend(t, func(conn net.Conn) {
+	p.serve(route(rawBackend(t, func(conn net.Conn) {
 		if strings.Contains(readHead(conn), "/inside") {
 			paths.Add(1)
 		}
@@ -377,7 +377,7 @@ func TestAnAnswerThatIsCutShortIsCutShortForTheClient(t *testing.T) {
 		"known length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
 		"chunked":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
 	} {
-		p.SetRoute(route(rawBackend(t, func(conn net.Conn) {
+		p.serve(route(rawBackend(t, func(conn net.Conn) {
 			readHead(conn)
 			io.WriteString(conn, answer)
 		})))
@@ -398,7 +398,7 @@ func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
 		began, ended := make(chan struct{}), make(chan struct{})
 		log := &accessLog{}
 		p := start(t, proxy.Config{AccessLog: log})
-		p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+		p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			close(began)
 			<-r.Context().Done()
@@ -432,7 +432,7 @@ func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
 func TestAClientThatLeavesAmidItsBodyEndsItsRequest(t *testing.T) {
 	ended := make(chan error, 1)
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		ended <- err
 	})))
@@ -455,7 +455,7 @@ func TestAClientThatLeavesAmidItsBodyEndsItsRequest(t *testing.T) {
 func TestALargeUploadNeedsLittleMemoryAndArrives(t *testing.T) {
 	sum := make(chan string, 1)
 	p := start(t, proxy.Config{})
-	p.SetRoute(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
+	p.serve(route(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		hash := sha256.New()
 		io.Copy(hash, r.Body)
 		sum <- hex.EncodeToString(hash.Sum(nil))

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -20,38 +19,28 @@ type route struct {
 	instances []*instance
 }
 
-// SetRoute replaces the route of route.Host in one step: requests that arrive from now on see only the new one.
-func (p *Proxy) SetRoute(next platform.Route) {
-	next.Host = canonicalHost(next.Host)
-	next.Endpoints = slices.Clone(next.Endpoints)
+// SetRoutes replaces the whole table in one step: requests that arrive from now on see only the new one. An instance
+// that both tables name keeps its counters and connections.
+//
+// The order matters: the new table is published before the instances that only the old one names are retired, so that
+// who finds an instance retired finds a newer table too.
+func (p *Proxy) SetRoutes(routes []platform.Route) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	entry := &route{Route: next}
-	for _, endpoint := range next.Endpoints {
-		entry.instances = append(entry.instances, p.enlist(endpoint))
-	}
-	p.swap(next.Host, entry)
-}
-
-// RemoveRoute forgets a host.
-func (p *Proxy) RemoveRoute(host string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.swap(canonicalHost(host), nil)
-}
-
-// swap publishes a table in which host has the new route, or none, and then retires the instances that no route names
-// any more. The order matters: who finds an instance retired finds a newer table too. Callers hold mu.
-func (p *Proxy) swap(host string, entry *route) {
-	old := p.table.Load()
-	next := &table{routes: maps.Clone(old.routes)}
-	delete(next.routes, host)
-	if entry != nil {
+	next := &table{routes: make(map[string]*route, len(routes))}
+	for _, each := range routes {
+		host := canonicalHost(each.Host)
+		if next.routes[host] != nil {
+			continue // the first of two is as good as the second
+		}
+		entry := &route{Route: each}
+		for _, endpoint := range each.Endpoints {
+			entry.instances = append(entry.instances, p.enlist(endpoint))
+		}
 		next.routes[host] = entry
 	}
-	p.table.Store(next)
-	if previous := old.routes[host]; previous != nil {
-		for _, in := range previous.instances {
+	for _, old := range p.table.Swap(next).routes {
+		for _, in := range old.instances {
 			p.delist(in)
 		}
 	}

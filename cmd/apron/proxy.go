@@ -1,0 +1,28 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/apron-run/apron/internal/app"
+)
+
+// newProxy is the process that `apron serve` starts beside itself for the services' traffic. Nobody else calls it.
+func newProxy() *cobra.Command {
+	var control, httpAddr, logFile string
+	command := &cobra.Command{
+		Use: "proxy", Short: "Answer for the services, as `apron serve` says", Hidden: true,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(command *cobra.Command, _ []string) error {
+			return app.Proxy(command.Context(), control, httpAddr, logFile, os.Args[1:])
+		},
+	}
+	command.Flags().StringVar(&control, "control", "", "the Unix socket that takes orders")
+	command.Flags().StringVar(&httpAddr, "http", "", "where services answer")
+	command.Flags().StringVar(&logFile, "log-file", "", "the log, rotated at 10 MB")
+	for _, name := range []string{"control", "http", "log-file"} {
+		_ = command.MarkFlagRequired(name)
+	}
+	return command
+}

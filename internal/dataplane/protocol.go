@@ -1,0 +1,55 @@
+package dataplane
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+const (
+	routesPath = "/v1/routes"
+	drainPath  = "/v1/drain"
+	healthPath = "/v1/health"
+
+	// maxMessageBytes bounds a message: some 100,000 routes.
+	maxMessageBytes = 64 << 20
+)
+
+// routesMessage is a whole table.
+type routesMessage struct {
+	// ID names the table; it comes back in health.
+	ID     string
+	Routes []platform.Route
+}
+
+// drainMessage asks for instances that no route names any more.
+type drainMessage struct {
+	Instances []platform.InstanceID
+	// TimeoutMilliseconds bounds the wait.
+	TimeoutMilliseconds int64
+}
+
+// drainAnswer says how many requests were in flight when the wait ended.
+type drainAnswer struct{ Left int }
+
+// health says who answers.
+type health struct {
+	// Program is the file that the process runs, Arguments what it was started with: both tell whether it is the one
+	// that is wanted.
+	Program   string
+	Arguments []string
+	// Table is the ID of the table in force, empty before the first.
+	Table string
+}
+
+// thisProgram names the file that this process runs. A rebuilt program is another file, whatever its version says.
+func thisProgram() (string, error) {
+	info, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino), nil
+}

@@ -1,0 +1,163 @@
+package dataplane
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy"
+)
+
+// ServerConfig is how the process is set up.
+type ServerConfig struct {
+	// Socket is the path of the Unix socket that takes orders. Only its owner may connect.
+	Socket string
+	// Proxy's Address is where services answer.
+	Proxy proxy.Config
+	// Arguments are the process's own, which health repeats.
+	Arguments []string
+	Log       *slog.Logger
+}
+
+// server is the process: the proxy, and the socket that steers it.
+type server struct {
+	proxy     *proxy.Proxy
+	program   string
+	arguments []string
+	log       *slog.Logger
+
+	mu    sync.Mutex // guards table, and keeps the tables in order
+	table routesMessage
+	// ready is closed by the first table. Clients are not accepted before: they wait in the listener's queue instead of
+	// being told that nobody knows their host.
+	ready     chan struct{}
+	readyOnce sync.Once
+}
+
+// Serve runs the data plane until ctx ends. Then it takes no more connections, and finishes the requests in flight.
+func Serve(ctx context.Context, config ServerConfig) error {
+	program, err := thisProgram()
+	if err != nil {
+		return fmt.Errorf("identify this program: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", config.Proxy.Address)
+	if err != nil {
+		return platform.Explain(err, "services cannot answer on %s: %v; choose another address with --http", config.Proxy.Address, err)
+	}
+	defer listener.Close()
+	config.Proxy.Listener = listener
+	orders, err := listenControl(config.Socket)
+	if err != nil {
+		return fmt.Errorf("listen for orders: %w", err)
+	}
+	s := &server{
+		proxy: proxy.New(config.Proxy), program: program, arguments: config.Arguments, log: config.Log, ready: make(chan struct{}),
+	}
+	control := &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
+	}
+	controlled := make(chan error, 1)
+	go func() { controlled <- control.Serve(orders) }()
+	defer control.Close()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { cancel(<-controlled) }()
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		return stopCause(ctx)
+	}
+	if err := s.proxy.Run(ctx); err != nil {
+		return err
+	}
+	return stopCause(ctx)
+}
+
+// stopCause is nil when the process was told to stop, and otherwise why the control socket failed.
+func stopCause(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("take orders: %w", cause)
+	}
+	return nil
+}
+
+// listenControl makes the socket. One that is there belonged to a process that has ended: whoever starts this one sees
+// to it that there is one at a time.
+func listenControl(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
+}
+
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
+		s.answer(w, health{Program: s.program, Arguments: s.arguments, Table: s.current().ID})
+	})
+	mux.HandleFunc("GET "+routesPath, func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.current()) })
+	mux.HandleFunc("PUT "+routesPath, s.putRoutes)
+	mux.HandleFunc("POST "+drainPath, s.drain)
+	return mux
+}
+
+func (s *server) current() routesMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.table
+}
+
+func (s *server) putRoutes(w http.ResponseWriter, r *http.Request) {
+	var message routesMessage
+	if !s.read(w, r, &message) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proxy.SetRoutes(message.Routes)
+	s.table = message
+	s.readyOnce.Do(func() { close(s.ready) })
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *server) drain(w http.ResponseWriter, r *http.Request) {
+	var message drainMessage
+	if !s.read(w, r, &message) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(message.TimeoutMilliseconds)*time.Millisecond)
+	defer cancel()
+	s.answer(w, drainAnswer{Left: s.proxy.Drain(ctx, message.Instances)})
+}
+
+func (s *server) read(w http.ResponseWriter, r *http.Request, into any) bool {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessageBytes)).Decode(into); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return false
+	}
+	return true
+}
+
+func (s *server) answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		s.log.Warn("answer an order", "error", err)
+	}
+}
