@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -92,7 +94,7 @@ func (s *shell) awaitReady(ctx context.Context, config app.Config, pid int, ende
 	defer cancel()
 	for {
 		running, isRunning, err := app.FindRunning(config.DataDir)
-		if err == nil && isRunning && running.PID == pid && isHealthy(ctx, running.Endpoint) {
+		if err == nil && isRunning && running.PID == pid && isHealthy(ctx, running) {
 			return nil
 		}
 		steps.Waiting("starting", begun, time.Now())
@@ -106,10 +108,11 @@ func (s *shell) awaitReady(ctx context.Context, config app.Config, pid int, ende
 	}
 }
 
-func isHealthy(ctx context.Context, endpoint string) bool {
+// isHealthy says whether the API answers, and from that very process: another apron may hold the address.
+func isHealthy(ctx context.Context, running app.Running) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/healthz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, running.Endpoint+app.HealthPath, nil)
 	if err != nil {
 		return false
 	}
@@ -117,8 +120,10 @@ func isHealthy(ctx context.Context, endpoint string) bool {
 	if err != nil {
 		return false
 	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer response.Body.Close()
+	var health app.Health
+	err = json.NewDecoder(io.LimitReader(response.Body, 4096)).Decode(&health)
+	return err == nil && response.StatusCode == http.StatusOK && health.PID == running.PID
 }
 
 // lastLog returns the end of the background apron's log, and what else would help.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -23,7 +24,7 @@ func newDoctor(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			results := doctor.Examine(command.Context(), doctor.ThisMachine(doctorConfig(config)))
+			results := doctor.Examine(command.Context(), doctor.ThisMachine(doctorConfig(command.Context(), config)))
 			if err := s.printResults(results); err != nil {
 				return err
 			}
@@ -37,14 +38,14 @@ func newDoctor(s *shell) *cobra.Command {
 	return command
 }
 
-func doctorConfig(config app.Config) doctor.Config {
+func doctorConfig(ctx context.Context, config app.Config) doctor.Config {
 	_, isRunning, _ := app.FindRunning(config.DataDir) // what cannot be told is not running, and its ports say the rest
+	addresses := []doctor.Address{{Flag: "--api", Address: config.APIAddr}, {Flag: "--https", Address: config.HTTPSAddr}}
+	if !app.AnswersServices(ctx, config) {
+		addresses = append(addresses, doctor.Address{Flag: "--http", Address: config.HTTPAddr})
+	}
 	return doctor.Config{
-		DataDir: config.DataDir, CacheDir: config.CacheDir, BinDir: config.BinDir,
-		Addresses: []doctor.Address{
-			{Flag: "--api", Address: config.APIAddr}, {Flag: "--http", Address: config.HTTPAddr}, {Flag: "--https", Address: config.HTTPSAddr},
-		},
-		IsRunning: isRunning,
+		DataDir: config.DataDir, CacheDir: config.CacheDir, BinDir: config.BinDir, Addresses: addresses, IsRunning: isRunning,
 	}
 }
 

@@ -61,7 +61,7 @@ func serve(ctx context.Context, config app.Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	// A fault is told and not acted upon here: what runs already should come back even if the disk has become full.
-	examination := doctorConfig(config)
+	examination := doctorConfig(ctx, config)
 	examination.IsRunning = false
 	for _, result := range doctor.Examine(ctx, doctor.ThisMachine(examination)) {
 		if result.State != doctor.StateOK {

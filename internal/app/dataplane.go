@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/apron-run/apron/internal/daemon"
@@ -55,6 +56,17 @@ func (d *dataPlane) ensure(ctx context.Context) error {
 
 // stop lets the data plane finish its requests, and ends it.
 func (d *dataPlane) stop(ctx context.Context) error { return d.daemon.Stop(ctx) }
+
+// AnswersServices says whether a data plane of this data directory holds config's address for services: the one of an
+// apron that was killed goes on, and its address is not taken from the next one.
+func AnswersServices(ctx context.Context, config Config) bool {
+	plane, err := newDataPlane(config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return false
+	}
+	arguments, err := plane.client.Arguments(ctx)
+	return err == nil && slices.Equal(arguments, plane.daemon.Args)
+}
 
 // Proxy is the data plane's process: it answers on httpAddr as the orders at the control socket say, until ctx ends.
 func Proxy(ctx context.Context, control, httpAddr, logFile string, arguments []string) error {

@@ -2,12 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -24,6 +25,15 @@ import (
 
 // stopTimeout is how long requests to the API, pushes and pulls may take to finish when apron stops.
 const stopTimeout = 10 * time.Second
+
+// HealthPath answers with a Health while apron serves.
+const HealthPath = "/healthz"
+
+// Health says that apron serves, and which process it is.
+type Health struct {
+	Status string `json:"status"`
+	PID    int    `json:"pid"`
+}
 
 // server answers on --api: the API, the Git server, the registry and the health check.
 type server struct {
@@ -56,7 +66,10 @@ func newServer(config Config, listener net.Listener, parts serverParts) (*server
 	mux := http.NewServeMux()
 	mux.Handle("/git/", gitserver.New(gitserver.Config{Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, Log: parts.log}))
 	mux.Handle("/v2/", parts.images)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid()})
+	})
 	mux.Handle("/", api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,

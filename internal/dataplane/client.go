@@ -157,6 +157,12 @@ func (c *Client) IsCurrent(ctx context.Context, arguments []string) (bool, error
 	return found.Program == program && slices.Equal(found.Arguments, arguments), err
 }
 
+// Arguments are what the data plane that answers was started with.
+func (c *Client) Arguments(ctx context.Context) ([]string, error) {
+	found, err := c.health(ctx)
+	return found.Arguments, err
+}
+
 func (c *Client) health(ctx context.Context) (health, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()

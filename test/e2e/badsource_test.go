@@ -61,7 +61,7 @@ func TestCodeThatCannotBeDeployedSaysWhy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := shared(t)
-			slug := "bad-" + strings.ReplaceAll(name, " ", "-")
+			slug := "bad-" + strings.NewReplacer(" ", "-", ".", "-").Replace(name)
 			input := fromCode(slug[:min(len(slug), 40)], sample.NewRepository(t, c.files).Dir)
 			if c.edit != nil {
 				c.edit(input.SourceConfiguration.CodeRepository)
@@ -88,7 +88,7 @@ func TestASourceDirectoryCannotLeaveTheRepository(t *testing.T) {
 	}
 	repository.Commit("Link to the outside", nil)
 	for name, directory := range map[string]string{"by its name": "../../etc", "by a link": "/outside"} {
-		input := fromCode("escape-"+strings.ReplaceAll(name, " ", "-"), repository.Dir)
+		input := fromCode("escape-"+strings.NewReplacer(" ", "-", ".", "-").Replace(name), repository.Dir)
 		input.SourceConfiguration.CodeRepository.SourceDirectory = &directory
 		output, err := a.SDK().CreateService(t.Context(), input)
 		if err != nil { // refused at once, which is as good

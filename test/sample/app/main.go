@@ -53,7 +53,7 @@ func begin(mode string) {
 	switch mode {
 	case "silent":
 		log.Print("still waiting for the database")
-		select {}
+		time.Sleep(time.Hour) // an empty select would be a deadlock, and Go ends the program
 	case "exit":
 		log.Print("the configuration has no DATABASE_URL")
 		code, _ := strconv.Atoi(os.Getenv("EXIT_CODE"))
