@@ -16,7 +16,7 @@ func newProxy() *cobra.Command {
 		Long: "proxy is the process that takes the services' requests. `apron serve` starts it, tells it the routes by the control\n" +
 			"socket, and ends it; it goes on when `apron serve` is killed. Nobody else needs to call it.",
 		Example: "  apron proxy --control /var/lib/apron/run/proxy.sock --http :8080 --log-file /var/lib/apron/proxy.log",
-		Args: args(cobra.NoArgs, "no arguments"),
+		Args:    args(cobra.NoArgs, "no arguments"),
 		RunE: func(command *cobra.Command, _ []string) error {
 			return app.Proxy(command.Context(), control, httpAddr, logFile, os.Args[1:])
 		},
