@@ -1,7 +1,11 @@
 package git_test
 
 import (
-	"bufio"
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -11,7 +15,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/source/gittest"
@@ -19,80 +27,127 @@ import (
 
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// sshServer is Debian's sshd on a loopback port with keys of its own.
+// sshServer is an SSH server on a loopback port that knows one command, git-upload-pack, and one user's key.
 type sshServer struct {
 	t    *testing.T
-	dir  string
 	port string
+	// authorized is the one key that may log in, as ssh.PublicKey.Marshal has it; nil is none.
+	authorized atomic.Pointer[[]byte]
 }
 
 func newSSHServer(t *testing.T) *sshServer {
 	t.Helper()
-	if _, err := exec.LookPath("/usr/sbin/sshd"); err != nil {
-		t.Fatalf("install openssh-server: %v", err)
-	}
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // sshd's privilege separation insists on it
-		t.Fatal(err)
-	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	listener.Close()
-	s := &sshServer{t: t, dir: t.TempDir(), port: port}
-	s.makeKey("host_key")
-	s.start()
+	s := &sshServer{t: t, port: port}
+	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		if want := s.authorized.Load(); want == nil || !bytes.Equal(*want, key.Marshal()) {
+			return nil, errors.New("not authorized")
+		}
+		return &ssh.Permissions{}, nil
+	}}
+	host, _ := newKey(t)
+	config.AddHostKey(host)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { serveSSH(conn, config) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		serving.Wait()
+	})
 	return s
 }
 
-func (s *sshServer) makeKey(name string) {
+// authorize makes a key, writes its private half to path and lets it log in.
+func (s *sshServer) authorize(path string) {
 	s.t.Helper()
-	path := filepath.Join(s.dir, name)
-	os.Remove(path)
-	if output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput(); err != nil {
-		s.t.Fatalf("ssh-keygen: %v\n%s", err, output)
+	signer, private := newKey(s.t)
+	public := signer.PublicKey().Marshal()
+	s.authorized.Store(&public)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, private, 0o600); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
-// start starts sshd, which ends with the test, and waits until it listens.
-func (s *sshServer) start() (stop func()) {
-	s.t.Helper()
-	options := []string{
-		"-D", "-e", "-f", "/dev/null", "-p", s.port, "-h", filepath.Join(s.dir, "host_key"),
-		"-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none", "-o", "UsePAM=no", "-o", "StrictModes=no",
-		"-o", "PasswordAuthentication=no", "-o", "KbdInteractiveAuthentication=no", "-o", "PermitRootLogin=yes",
-		"-o", "AuthorizedKeysFile=" + filepath.Join(s.dir, "authorized_keys"),
-	}
-	cmd := exec.Command("/usr/sbin/sshd", options...)
-	output, err := cmd.StderrPipe()
+// newKey returns a key pair, also in OpenSSH's file format.
+func newKey(t *testing.T) (ssh.Signer, []byte) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
 	}
-	listening, ended := make(chan bool, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		scanner := bufio.NewScanner(output)
-		for scanner.Scan() {
-			if strings.Contains(scanner.Text(), "Server listening") {
-				listening <- true
-			}
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer, pem.EncodeToMemory(block)
+}
+
+// serveSSH serves one client until it leaves.
+func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
+	defer conn.Close()
+	_, channels, requests, err := ssh.NewServerConn(conn, config)
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(requests)
+	for each := range channels {
+		channel, requests, err := each.Accept()
+		if err != nil {
+			return
 		}
-		close(listening)
+		for request := range requests {
+			if request.Type != "exec" {
+				request.Reply(request.Type == "env", nil)
+				continue
+			}
+			var command struct{ Line string }
+			ssh.Unmarshal(request.Payload, &command)
+			request.Reply(true, nil)
+			code := uploadPack(channel, command.Line)
+			channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{code}))
+			channel.Close()
+		}
+	}
+}
+
+// uploadPack runs the command of a fetch, git-upload-pack 'DIR', and returns its exit code.
+func uploadPack(channel ssh.Channel, line string) uint32 {
+	dir, ok := strings.CutPrefix(line, "git-upload-pack ")
+	if !ok {
+		return 127
+	}
+	command := exec.Command("git", "upload-pack", strings.Trim(dir, "'"))
+	command.Stdout, command.Stderr = channel, channel.Stderr()
+	input, err := command.StdinPipe()
+	if err != nil || command.Start() != nil {
+		return 126
+	}
+	go func() { // ends with the channel, which may be after the command
+		defer input.Close()
+		io.Copy(input, channel)
 	}()
-	stop = func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		_ = cmd.Wait()
+	if err := command.Wait(); err != nil {
+		return 128
 	}
-	s.t.Cleanup(stop)
-	if !<-listening {
-		s.t.Fatal("sshd ended")
-	}
-	return stop
+	return 0
 }
 
 func TestARepositoryIsFetchedBySSHWithTheKeyOfTheDataDirectory(t *testing.T) {
@@ -110,9 +165,7 @@ func TestARepositoryIsFetchedBySSHWithTheKeyOfTheDataDirectory(t *testing.T) {
 	_, err = repositories.ResolveCommit(deadline(t), code(address))
 	wantCause(t, err, "127.0.0.1 refused apron's SSH key", filepath.Join(data, "ssh", "id_ed25519"), "ssh-keygen")
 
-	server.makeKey("client_key")
-	copyFile(t, filepath.Join(server.dir, "client_key.pub"), filepath.Join(server.dir, "authorized_keys"))
-	copyFile(t, filepath.Join(server.dir, "client_key"), filepath.Join(data, "ssh", "id_ed25519"))
+	server.authorize(filepath.Join(data, "ssh", "id_ed25519"))
 	dir, _ := fetchMain(t, repositories, address)
 	wantFile(t, filepath.Join(dir, "file"), "content")
 
@@ -137,32 +190,12 @@ func TestAChangedHostKeyIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	repositories, data := newRepositories(t, git.Limits{})
-	server.makeKey("client_key")
-	server.makeKey("other_host_key")
-	copyFile(t, filepath.Join(server.dir, "client_key.pub"), filepath.Join(server.dir, "authorized_keys"))
-	copyFile(t, filepath.Join(server.dir, "client_key"), filepath.Join(data, "ssh", "id_ed25519"))
-	public, err := os.ReadFile(filepath.Join(server.dir, "other_host_key.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := fmt.Sprintf("[127.0.0.1]:%s %s", server.port, public)
+	server.authorize(filepath.Join(data, "ssh", "id_ed25519"))
+	other, _ := newKey(t)
+	known := fmt.Sprintf("[127.0.0.1]:%s %s", server.port, ssh.MarshalAuthorizedKey(other.PublicKey()))
 	if err := os.WriteFile(filepath.Join(data, "ssh", "known_hosts"), []byte(known), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = repositories.ResolveCommit(deadline(t), code(fmt.Sprintf("ssh://%s@127.0.0.1:%s%s", me.Username, server.port, work.Dir)))
 	wantCause(t, err, "host key of 127.0.0.1 is not the one that is known", filepath.Join(data, "ssh", "known_hosts"))
-}
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	content, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
