@@ -72,7 +72,7 @@ func Run(ctx context.Context, config Config) error {
 	endpoint := source.NewEndpoint(config.APIAddr)
 	pushed := registryserver.New(registryserver.Config{Dir: filepath.Join(config.DataDir, "registry"), Keys: keys, Log: log})
 	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: endpoint, Keys: keys, Embedded: pushed})
-	machine, err := newMachine(ctx, config, images, log)
+	machine, err := newMachine(config, images, log)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func Run(ctx context.Context, config Config) error {
 // Down ends what outlives Run: instances, daemons and the network. The caller holds the claim on the data directory.
 func Down(ctx context.Context, config Config) error {
 	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: source.NewEndpoint(config.APIAddr)})
-	machine, err := newMachine(ctx, config, images, slog.Default())
+	machine, err := newMachine(config, images, slog.Default())
 	if err != nil {
 		return err
 	}

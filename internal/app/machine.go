@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	containerdlog "github.com/containerd/log"
+
 	"github.com/apron-run/apron/internal/build"
 	"github.com/apron-run/apron/internal/compute/containerd"
 	"github.com/apron-run/apron/internal/compute/network"
@@ -25,7 +27,11 @@ type machine struct {
 }
 
 // newMachine describes the machine's parts. It starts none of them.
-func newMachine(ctx context.Context, config Config, images *registry.Registry, log *slog.Logger) (*machine, error) {
+func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*machine, error) {
+	// containerd's libraries print to the terminal; what matters of it comes back as errors too.
+	if err := containerdlog.SetLevel("error"); err != nil {
+		return nil, err
+	}
 	plugins := filepath.Join(config.BinDir, "cni")
 	networks, err := network.New(network.Config{DataDir: config.DataDir, PluginDir: plugins, OpenPorts: openPorts(config)})
 	if err != nil {
@@ -36,7 +42,7 @@ func newMachine(ctx context.Context, config Config, images *registry.Registry, l
 	if err != nil {
 		return nil, err
 	}
-	builder, err := build.New(ctx, build.Config{
+	builder, err := build.New(build.Config{
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/moby/buildkit/client"
 	"github.com/tonistiigi/fsutil"
@@ -64,13 +65,14 @@ const (
 type Builder struct {
 	config   Config
 	runtimes *catalogue.Catalogue
-	host     host.Settings
-	recipes  *recipe.Cache
-	daemon   *daemon.Daemon
+	// host is asked once, at the first need: the tools that know it take a second to start.
+	host    func() host.Settings
+	recipes *recipe.Cache
+	daemon  *daemon.Daemon
 }
 
-// New reads the catalogue and finds out how this machine reaches registries. It starts nothing.
-func New(ctx context.Context, config Config) (*Builder, error) {
+// New reads the catalogue. It starts nothing.
+func New(config Config) (*Builder, error) {
 	config = config.withDefaults()
 	runtimes, err := catalogue.Default()
 	if config.Catalogue != "" {
@@ -79,7 +81,7 @@ func New(ctx context.Context, config Config) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := host.Discover(ctx)
+	settings := sync.OnceValue(func() host.Settings { return host.Discover(context.Background()) })
 	recipes, err := recipe.Open(config.Cache, settings)
 	if err != nil {
 		return nil, err
@@ -157,7 +159,7 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, repository *re
 	}
 	wanted, err := assembly{
 		plan: plan, early: findEarly(plan, folder{files: repository.root.FS(), directory: repository.directory}),
-		runtime: runtime, images: images, host: b.host, service: request.ServiceID,
+		runtime: runtime, images: images, host: b.host(), service: request.ServiceID,
 	}.marshal(ctx)
 	if err != nil {
 		return Result{}, err

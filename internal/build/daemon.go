@@ -25,7 +25,11 @@ func (b *Builder) Ensure(ctx context.Context) error {
 	if err := b.writeDaemonConfig(); err != nil {
 		return err
 	}
-	return b.daemon.Ensure(ctx)
+	if err := b.daemon.Ensure(ctx); err != nil {
+		return err
+	}
+	b.host() // now, so that the first build need not wait for it
+	return nil
 }
 
 // Run looks after buildkitd until ctx ends and leaves it running.

@@ -120,7 +120,7 @@ func copyDockerfile(repository *repository, name, inputs string) error {
 func (b *Builder) dockerfileOptions() map[string]string {
 	options := map[string]string{"filename": defaultDockerfile, "platform": "linux/amd64"}
 	for name, value := range map[string]string{
-		"HTTP_PROXY": b.host.Proxy.HTTP, "HTTPS_PROXY": b.host.Proxy.HTTPS, "NO_PROXY": b.host.Proxy.No, "ALL_PROXY": b.host.Proxy.All,
+		"HTTP_PROXY": b.host().Proxy.HTTP, "HTTPS_PROXY": b.host().Proxy.HTTPS, "NO_PROXY": b.host().Proxy.No, "ALL_PROXY": b.host().Proxy.All,
 	} {
 		if value != "" {
 			options["build-arg:"+name] = value

@@ -25,7 +25,7 @@ type solver = gateway.BuildFunc
 
 // solveOptions say where the result goes: into containerd's store under a name, unpacked, ready to start.
 func (b *Builder) solveOptions(imageName string) (client.SolveOpt, error) {
-	secrets, err := hostSecrets(b.host)
+	secrets, err := hostSecrets(b.host())
 	if err != nil {
 		return client.SolveOpt{}, err
 	}

@@ -100,7 +100,7 @@ func (w *world) start(ctx context.Context, bin string) error {
 		return err
 	}
 	w.stop = append(w.stop, func(context.Context) error { return w.backend.Close() }, w.backend.Down)
-	w.builder, err = build.New(ctx, build.Config{
+	w.builder, err = build.New(build.Config{
 		Bin: bin, Data: w.dir, Cache: os.Getenv("APRON_CACHE"), ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: networks.PluginDir(), Log: log,
 	})

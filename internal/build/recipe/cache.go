@@ -29,13 +29,13 @@ const (
 // Cache is the folder of layers and images. Its methods may be called at the same time, also by other processes.
 type Cache struct {
 	dir   string
-	host  host.Settings
+	host  func() host.Settings
 	http  *http.Client
 	store content.Store
 }
 
 // Open makes the folder where it is missing.
-func Open(dir string, settings host.Settings) (*Cache, error) {
+func Open(dir string, settings func() host.Settings) (*Cache, error) {
 	for _, name := range []string{"blobs/sha256", "layers", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			return nil, fmt.Errorf("make the cache folder: %w", err)

@@ -80,21 +80,21 @@ func (c *Cache) debianArgs(recipe catalogue.Debian) []string {
 	for _, pattern := range append(documentation, recipe.Excludes...) {
 		args = append(args, "--dpkgopt=path-exclude="+pattern)
 	}
-	if c.host.AptProxy != "" {
-		args = append(args, "--aptopt=Acquire::http::Proxy \""+c.host.AptProxy+"\"")
+	if c.host().AptProxy != "" {
+		args = append(args, "--aptopt=Acquire::http::Proxy \""+c.host().AptProxy+"\"")
 	}
 	args = append(args, recipe.Suite, "-")
-	if c.host.DebianMirror == "" {
+	if c.host().DebianMirror == "" {
 		return args
 	}
-	mirror := c.host.DebianMirror
+	mirror := c.host().DebianMirror
 	args = append(args, "deb "+mirror+" "+recipe.Suite+" main")
 	if recipe.Suite == "sid" {
 		return args
 	}
 	args = append(args, "deb "+mirror+" "+recipe.Suite+"-updates main")
-	if c.host.DebianSecurity != "" {
-		args = append(args, "deb "+c.host.DebianSecurity+" "+recipe.Suite+"-security main")
+	if c.host().DebianSecurity != "" {
+		args = append(args, "deb "+c.host().DebianSecurity+" "+recipe.Suite+"-security main")
 	}
 	return args
 }

@@ -76,7 +76,7 @@ func copyGo(archive *tar.Writer, entry *zip.File, target, name string) error {
 // fetchGo tries the proxies of GOPROXY in order and returns the zip's temporary file.
 func (c *Cache) fetchGo(ctx context.Context, version string) (string, error) {
 	var failures []error
-	proxies := c.host.GoProxy
+	proxies := c.host().GoProxy
 	if proxies == "" {
 		proxies = host.DefaultGoProxy
 	}

@@ -19,7 +19,7 @@ import (
 
 // writeNPM fetches one package of the npm registry, checks it and copies the wanted parts.
 func (c *Cache) writeNPM(ctx context.Context, archive *tar.Writer, pkg catalogue.NPMPackage, log io.Writer) error {
-	address := fmt.Sprintf("%s%s/-/%s-%s.tgz", c.host.NPMRegistry, pkg.Name, path.Base(pkg.Name), pkg.Version)
+	address := fmt.Sprintf("%s%s/-/%s-%s.tgz", c.host().NPMRegistry, pkg.Name, path.Base(pkg.Name), pkg.Version)
 	fmt.Fprintf(log, "fetching %s %s from the npm registry\n", pkg.Name, pkg.Version)
 	data, err := c.fetch(ctx, address)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestEveryRuntimeHasABuildImageAndARunImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := recipe.Open(machineCache(t), host.Discover(ctx))
+	cache, err := recipe.Open(machineCache(t), func() host.Settings { return host.Discover(ctx) })
 	if err != nil {
 		t.Fatal(err)
 	}
