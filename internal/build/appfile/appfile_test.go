@@ -1,8 +1,10 @@
 package appfile_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -230,6 +232,8 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n? [x]: y\n<<: {}\n"))
 	f.Add([]byte("version: !!binary x\nrun: !!set {a, b}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		endless := time.AfterFunc(10*time.Second, func() { panic(fmt.Sprintf("reading does not end: %q", data)) })
+		defer endless.Stop()
 		file, err := appfile.Read(data)
 		if err != nil && platform.AsExplained(err) == nil {
 			t.Errorf("the error does not explain: %v", err)
