@@ -67,6 +67,7 @@ func (b *Backend) specOpts(spec compute.InstanceSpec, image client.Image, files 
 			bindReadOnly("/etc/hosts", files.hosts()),
 			bindReadOnly("/etc/hostname", files.hostname()),
 		}),
+		withReadOnlyCgroupRoot,
 		seccomp.WithDefaultProfile(), // last: it depends on the capabilities
 	)
 }
@@ -93,6 +94,13 @@ func openFiles() uint64 {
 		return maxFiles
 	}
 	return min(maxFiles, own.Max)
+}
+
+// withReadOnlyCgroupRoot makes the folder that holds the groups read only too: in cgroup v1 it is a tmpfs that would take
+// files beyond the limit of writable storage.
+func withReadOnlyCgroupRoot(_ context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
+	spec.Linux.ReadonlyPaths = append(spec.Linux.ReadonlyPaths, cgroupRoot)
+	return nil
 }
 
 // withCgroupNamespace hides the host's cgroup tree where the kernel has cgroup v2 alone, as the runtime does for others.
