@@ -58,7 +58,7 @@ func newDeploy(s *shell) *cobra.Command {
 	set.StringVar(&flags.build, "build", "", "with --runtime: the command that builds the app")
 	set.StringVar(&flags.start, "start", "", "with --runtime or --image: the command that starts the app")
 	set.BoolVar(&flags.onlyIfChanged, "if-changed", false, "do nothing when this very folder runs already")
-	set.BoolVar(&flags.asksForAnswer, "ask", false, "ask the service once at the end, and print its answer")
+	set.BoolVar(&flags.asksForAnswer, "ask", false, "ask the service at the end, once it is ready, and print its answer")
 	set.BoolVarP(&flags.isVerbose, "verbose", "v", false, "show the output of the build")
 	set.BoolVar(&flags.doNotWait, "no-wait", false, "return when the operation has begun")
 	command.MarkFlagsMutuallyExclusive("image", "dockerfile", "runtime")
@@ -145,7 +145,7 @@ type outcome struct {
 
 func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFlags) error {
 	if flags.asksForAnswer && !flags.doNotWait {
-		said, err := ask(ctx, result.URL)
+		said, err := s.ask(ctx, result.URL)
 		if err != nil {
 			return err
 		}
@@ -167,8 +167,15 @@ func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFl
 		fmt.Fprintf(s.out, "It answers (%s): %s\n", result.Answer.Status, result.Answer.Text)
 	}
 	if result.IsNew || result.Answer != nil {
-		fmt.Fprintf(s.out, "\nNext:\n  apron logs %[1]s -f      what it prints\n  apron service %[1]s      how it is\n"+
-			"  apron deploy DIR         your own folder\n  eval \"$(apron env)\"      then any AWS tool works: aws apprunner list-services\n", result.Name)
+		fmt.Fprintln(s.out, "\nNext:")
+		for _, next := range [][2]string{
+			{"apron logs " + result.Name + " -f", "what it prints"},
+			{"apron service " + result.Name, "how it is"},
+			{"apron deploy DIR", "your own folder"},
+			{`eval "$(apron env)"`, "then any AWS tool works: aws apprunner list-services"},
+		} {
+			fmt.Fprintf(s.out, "  %-*s  %s\n", len("apron service ")+len(result.Name), next[0], next[1])
+		}
 	}
 	return nil
 }

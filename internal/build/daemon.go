@@ -110,6 +110,9 @@ func (b *Builder) daemonConfig() daemonConfig {
 			"containerd": map[string]any{
 				"enabled": true, "address": b.config.ContainerdSocket, "namespace": containerdNamespace,
 				"snapshotter": "overlayfs", "platforms": []string{"linux/amd64"},
+				"runtime": map[string]any{"name": "io.containerd.runc.v2", "options": map[string]any{
+					"BinaryName": filepath.Join(b.config.Bin, "runc"), "Root": filepath.Join(b.config.Data, "run", "runc"),
+				}},
 				"max-parallelism": max(2, runtime.NumCPU()),
 				"networkMode":     "cni", "cniConfigPath": b.config.NetworkConfig, "cniBinaryPath": b.config.NetworkBin,
 				"cniPoolSize": b.config.NetworkPool,

@@ -26,6 +26,7 @@ func (p Paths) root() string      { return filepath.Join(p.DataDir, "containerd"
 func (p Paths) state() string     { return filepath.Join(p.runDir(), "containerd") }
 func (p Paths) config() string    { return filepath.Join(p.root(), "config.toml") }
 func (p Paths) instances() string { return filepath.Join(p.DataDir, "instances") }
+func (p Paths) runc() string      { return filepath.Join(p.runDir(), "runc") } // what runc keeps of its containers
 func (p Paths) netns() string     { return filepath.Join(p.runDir(), "netns") }
 
 // disabledPlugins are those that instances and builds do not need: Kubernetes' CRI, other snapshotters, tracing, policies.

@@ -111,7 +111,9 @@ func (b *Backend) createContainer(ctx context.Context, spec compute.InstanceSpec
 			labelService: string(spec.ServiceID), labelRevision: string(spec.RevisionID),
 			labelAddress: net.JoinHostPort(address, strconv.Itoa(spec.Port)), "apron/name": spec.ServiceName,
 		}),
-		client.WithRuntime("io.containerd.runc.v2", &runcoptions.Options{BinaryName: filepath.Join(b.config.Paths.BinDir, "runc")}),
+		client.WithRuntime("io.containerd.runc.v2", &runcoptions.Options{
+			BinaryName: filepath.Join(b.config.Paths.BinDir, "runc"), Root: b.config.Paths.runc(),
+		}),
 		client.WithNewSpec(b.specOpts(spec, image, files)...))
 	if err != nil {
 		return nil, nil, fmt.Errorf("record the container: %w", err)
