@@ -59,7 +59,11 @@ func New(config Config) (*Client, error) {
 		return nil, fmt.Errorf("endpoint %q: %w", config.Endpoint, ErrNoEndpoint)
 	}
 	config.Endpoint = strings.TrimSuffix(config.Endpoint, "/")
-	httpClient := &http.Client{Timeout: requestTimeout}
+	// A connection for each request costs nothing on one machine, and none can be closed in the moment it is used again:
+	// nobody knows then whether the request arrived.
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true
+	httpClient := &http.Client{Timeout: requestTimeout, Transport: transport}
 	return &Client{
 		API: apprunner.New(apprunner.Options{
 			BaseEndpoint: &config.Endpoint, Region: config.Region, Credentials: config, HTTPClient: httpClient,
