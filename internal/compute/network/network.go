@@ -14,11 +14,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Config says where a Network keeps its files and what instances may reach on this host.
@@ -50,6 +52,8 @@ type bridge struct {
 }
 
 const (
+	// bridgePrefix begins the names of the bridges of every apron on a machine; what goes from one to another is refused.
+	bridgePrefix = "apr"
 	// subnetBits leaves room for 4,093 instances on a bridge.
 	subnetBits = 20
 	// instancesName and buildsName are the names of the CNI networks.
@@ -83,7 +87,7 @@ func New(config Config) (*Network, error) {
 	if !ok {
 		return nil, errors.New("no second free private subnet is left on this machine: every part of 10.128.0.0/9 is in use")
 	}
-	n.layout = layout{bridge{"apr" + tag + "i", first}, bridge{"apr" + tag + "b", second}}
+	n.layout = layout{bridge{bridgePrefix + tag + "i", first}, bridge{bridgePrefix + tag + "b", second}}
 	if content, err = json.MarshalIndent(n.layout, "", "  "); err != nil {
 		return nil, err
 	}
@@ -109,9 +113,34 @@ func (n *Network) Ensure(ctx context.Context) error {
 		if err := n.writeConflist(b.name, b.bridge); err != nil {
 			return fmt.Errorf("write the configuration of the network %s: %w", b.name, err)
 		}
+		if err := b.bridge.ensure(); err != nil {
+			return fmt.Errorf("make the bridge %s: %w", b.bridge.Name, err)
+		}
 	}
 	return n.ensureRules(ctx)
 }
+
+// ensure makes the bridge with the host's address on it, before the first instance does: another apron that looks for free
+// addresses sees them.
+func (b bridge) ensure() error {
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = b.Name
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attributes}); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	link, err := netlink.LinkByName(b.Name)
+	if err != nil {
+		return err
+	}
+	mask := net.CIDRMask(b.Subnet.Bits(), 32)
+	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: &net.IPNet{IP: b.gateway().AsSlice(), Mask: mask}}); err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// gateway is the host's own address on the bridge.
+func (b bridge) gateway() netip.Addr { return b.Subnet.Addr().Next() }
 
 // Remove takes away the rules, the bridges and what is remembered of addresses. Instances must be gone.
 func (n *Network) Remove(ctx context.Context) error {
@@ -133,7 +162,7 @@ func (n *Network) Remove(ctx context.Context) error {
 func (n *Network) InstanceBridge() string { return n.layout.Instances.Name }
 
 // Gateway is the host's own address on the instances' bridge.
-func (n *Network) Gateway() netip.Addr { return n.layout.Instances.Subnet.Addr().Next() }
+func (n *Network) Gateway() netip.Addr { return n.layout.Instances.gateway() }
 
 // tag is short, and tells data directories apart.
 func (n *Network) tag() string {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,9 +31,7 @@ func (n *Network) rules() string {
 	line(":%s - [0:0]", n.forwardChain())
 	line(":%s - [0:0]", n.inputChain())
 	for _, from := range []bridge{i, b} {
-		for _, to := range []bridge{i, b} {
-			line("-A %s -i %s -o %s -j DROP", n.forwardChain(), from.Name, to.Name)
-		}
+		line("-A %s -i %s -o %s+ -j DROP", n.forwardChain(), from.Name, bridgePrefix) // also those of another apron
 		line("-A %s -i %s -d 169.254.0.0/16 -j DROP", n.forwardChain(), from.Name)
 		line("-A %s -i %s ! -s %s -j DROP", n.forwardChain(), from.Name, from.Subnet)
 		line("-A %s -i %s -j ACCEPT", n.forwardChain(), from.Name)
@@ -62,17 +62,46 @@ func (n *Network) jumps() [][]string {
 	}
 }
 
-func (n *Network) ensureRules(ctx context.Context) error {
-	if err := run(ctx, n.rules(), "iptables-restore", "-w", "--noflush"); err != nil {
-		return fmt.Errorf("load the firewall rules: %w", err)
+// rules6 is the firewall for IPv6, which instances do not have: what they send by the addresses that the kernel gives
+// every interface goes nowhere.
+func (n *Network) rules6() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "*filter\n:%[1]s - [0:0]\n:%[2]s - [0:0]\n", n.forwardChain(), n.inputChain())
+	for _, each := range []bridge{n.layout.Instances, n.layout.Builds} {
+		fmt.Fprintf(&text, "-A %[1]s -i %[3]s -j DROP\n-A %[1]s -o %[3]s -j DROP\n-A %[2]s -i %[3]s -j DROP\n",
+			n.forwardChain(), n.inputChain(), each.Name)
 	}
-	for _, jump := range n.jumps() {
-		table, rest := jump[:2], jump[2:]
-		if run(ctx, "", "iptables", append(append([]string{"-w"}, table...), append([]string{"-C"}, rest...)...)...) == nil {
-			continue
+	return text.String() + "COMMIT\n"
+}
+
+// family is one version of IP with the program that sets up its firewall.
+type family struct {
+	program string
+	rules   string
+	jumps   [][]string
+}
+
+// families leaves IPv6 out where the kernel has none.
+func (n *Network) families() []family {
+	families := []family{{"iptables", n.rules(), n.jumps()}}
+	if _, err := os.Stat("/proc/net/if_inet6"); err == nil {
+		families = append(families, family{"ip6tables", n.rules6(), n.jumps()[:2]})
+	}
+	return families
+}
+
+func (n *Network) ensureRules(ctx context.Context) error {
+	for _, f := range n.families() {
+		if err := run(ctx, f.rules, f.program+"-restore", "-w", "--noflush"); err != nil {
+			return fmt.Errorf("load the firewall rules: %w", err)
 		}
-		if err := run(ctx, "", "iptables", append(append([]string{"-w"}, table...), append([]string{"-I"}, rest...)...)...); err != nil {
-			return fmt.Errorf("lead to the firewall rules: %w", err)
+		for _, jump := range f.jumps {
+			if f.change(ctx, "-C", jump) == nil {
+				continue
+			}
+			if err := f.change(ctx, "-I", jump); err != nil {
+				return fmt.Errorf("lead to the firewall rules: %w", err)
+			}
 		}
 	}
 	return nil
@@ -80,20 +109,26 @@ func (n *Network) ensureRules(ctx context.Context) error {
 
 func (n *Network) removeRules(ctx context.Context) error {
 	var errs []error
-	for _, jump := range n.jumps() {
-		table, rest := jump[:2], jump[2:]
-		chain := rest[len(rest)-1]
-		// Each may be gone already, so that only the chain's end decides.
-		for run(ctx, "", "iptables", append(append([]string{"-w"}, table...), append([]string{"-D"}, rest...)...)...) == nil {
+	for _, f := range n.families() {
+		for _, jump := range f.jumps {
+			chain := jump[len(jump)-1]
+			// Each may be gone already, so that only the chain's end decides.
+			for f.change(ctx, "-D", jump) == nil {
+			}
+			if run(ctx, "", f.program, "-w", jump[0], jump[1], "-S", chain) != nil {
+				continue
+			}
+			errs = append(errs,
+				run(ctx, "", f.program, "-w", jump[0], jump[1], "-F", chain),
+				run(ctx, "", f.program, "-w", jump[0], jump[1], "-X", chain))
 		}
-		if run(ctx, "", "iptables", append(append([]string{"-w"}, table...), "-S", chain)...) != nil {
-			continue
-		}
-		errs = append(errs,
-			run(ctx, "", "iptables", append(append([]string{"-w"}, table...), "-F", chain)...),
-			run(ctx, "", "iptables", append(append([]string{"-w"}, table...), "-X", chain)...))
 	}
 	return errors.Join(errs...)
+}
+
+// change does one thing (-C, -I, -D) with a jump, which begins with "-t TABLE".
+func (f family) change(ctx context.Context, what string, jump []string) error {
+	return run(ctx, "", f.program, slices.Concat([]string{"-w", jump[0], jump[1], what}, jump[2:])...)
 }
 
 // run runs one command and puts what it says on failure into the error.

@@ -1,0 +1,141 @@
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/apron-run/apron/"
+
+// arrows are the imports that each part of the program may have of other parts, besides platform and what lies below
+// its own folder. They point down: docs/architecture.md has the picture.
+var arrows = map[string][]string{
+	"apprunner":          {},
+	"cmd/apron":          {"internal/app", "internal/doctor", "internal/telemetry"},
+	"cmd/apron-log":      {},
+	"examples":           {},
+	"internal":           {}, // this test
+	"internal/api":       {"apprunner", "internal/source", "internal/store", "internal/telemetry"},
+	"internal/app":       {"*"},
+	"internal/build":     {"internal/daemon"},
+	"internal/compute":   {"internal/daemon"},
+	"internal/daemon":    {},
+	"internal/dataplane": {"internal/proxy"},
+	"internal/deploy":    {"internal/compute", "internal/store"},
+	"internal/doctor":    {},
+	"internal/operation": {"internal/deploy", "internal/store"},
+	"internal/platform":  {},
+	"internal/proxy":     {},
+	"internal/source":    {},
+	"internal/store":     {},
+	"internal/telemetry": {},
+}
+
+// testOnly must not be linked into a program.
+var testOnly = []string{"testing", "net/http/httptest", "github.com/google/go-cmp/cmp"}
+
+type goPackage struct {
+	ImportPath, Name string
+	Imports, Deps    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	command := exec.Command("go", "list", "-json=ImportPath,Name,Imports,Deps", "./...")
+	command.Dir = ".."
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	decoder := json.NewDecoder(output)
+	for {
+		var one goPackage
+		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	if err := command.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// partOf returns the part of the program that a package belongs to, or "" for the tests' own and for other modules.
+func partOf(name string) string {
+	inside, ours := strings.CutPrefix(name, module)
+	if !ours || strings.HasPrefix(inside, "test/") {
+		return ""
+	}
+	for part := inside; part != "."; part = path.Dir(part) {
+		if _, known := arrows[part]; known {
+			return part
+		}
+	}
+	return inside
+}
+
+func isForTests(name string) bool {
+	return strings.HasSuffix(name, "test") || strings.Contains(name, "test/")
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, from := range packages(t) {
+		part := partOf(from.ImportPath)
+		if part == "" || isForTests(from.ImportPath) {
+			continue
+		}
+		allowed, known := arrows[part]
+		if !known {
+			t.Errorf("%s is no part that the list of arrows knows", part)
+			continue
+		}
+		for _, to := range from.Imports {
+			target := partOf(to)
+			if target == "" || target == part || target == "internal/platform" && part != "apprunner" || slices.Contains(allowed, "*") {
+				continue
+			}
+			if !slices.Contains(allowed, target) {
+				t.Errorf("%s imports %s", from.ImportPath, to)
+			}
+		}
+	}
+}
+
+func TestPlatformNeedsTheStandardLibraryOnly(t *testing.T) {
+	for _, each := range packages(t) {
+		if partOf(each.ImportPath) != "internal/platform" && partOf(each.ImportPath) != "apprunner" {
+			continue
+		}
+		for _, to := range each.Deps {
+			if domain, _, _ := strings.Cut(to, "/"); strings.Contains(domain, ".") && !strings.HasPrefix(to, module) {
+				t.Errorf("%s needs %s", each.ImportPath, to)
+			}
+		}
+	}
+}
+
+func TestNoProgramHoldsWhatIsForTests(t *testing.T) {
+	for _, each := range packages(t) {
+		if each.Name != "main" || !strings.HasPrefix(each.ImportPath, module+"cmd/") {
+			continue
+		}
+		for _, to := range each.Deps {
+			if slices.Contains(testOnly, to) || strings.HasPrefix(to, module) && isForTests(to) {
+				t.Errorf("%s links %s", each.ImportPath, to)
+			}
+		}
+	}
+}
