@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	containerdlog "github.com/containerd/log"
 
@@ -45,6 +47,7 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	builder, err := build.New(build.Config{
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
+		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
 	})
 	if err != nil {
 		return nil, err
@@ -89,4 +92,39 @@ func openPorts(config Config) []int {
 		}
 	}
 	return ports
+}
+
+// buildRegistries is how Dockerfiles' images are reached: as the images of services are. What cannot be read is told when an
+// image is deployed, and does not keep apron from starting.
+func buildRegistries(config Config, images *registry.Registry, log *slog.Logger) map[string]build.Registry {
+	registries := map[string]build.Registry{config.APIAddr: {IsPlainHTTP: true}}
+	settings, err := images.Settings()
+	if err != nil {
+		log.Error("read how registries are reached", "error", err)
+		return registries
+	}
+	entry := func(host string, edit func(*build.Registry)) {
+		one := registries[host]
+		edit(&one)
+		registries[host] = one
+	}
+	for host, set := range settings.Registries {
+		entry(host, func(r *build.Registry) {
+			r.CA, r.SkipsVerify = set.CA, set.SkipVerify
+			r.IsPlainHTTP = r.IsPlainHTTP || set.HTTP
+		})
+		for _, mirror := range set.Mirrors {
+			address, err := url.Parse(mirror)
+			if err != nil {
+				continue // Settings has checked it
+			}
+			entry(host, func(r *build.Registry) {
+				r.Mirrors = append(r.Mirrors, address.Host+strings.TrimRight(address.Path, "/"))
+			})
+			if address.Scheme == "http" {
+				entry(address.Host, func(r *build.Registry) { r.IsPlainHTTP = true })
+			}
+		}
+	}
+	return registries
 }

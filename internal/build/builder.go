@@ -37,7 +37,7 @@ type Config struct {
 	NetworkBin    string
 	// NetworkPool is how many networks are kept ready for steps, so that a step need not wait for one; default 0.
 	NetworkPool int
-	// Registries say how to reach registries that a Dockerfile names, by host.
+	// Registries say how to reach registries that a Dockerfile names, by host. buildkitd reads them when it starts.
 	Registries map[string]Registry
 	// Credentials returns the user name and password for a registry's host, or empty ones. May be nil.
 	Credentials func(ctx context.Context, host string) (username, password string, err error)
@@ -49,8 +49,10 @@ type Config struct {
 
 // Registry is how one registry's host is reached.
 type Registry struct {
-	// Mirrors are hosts that are asked first.
+	// Mirrors are hosts that are asked first, each with a path where it has one.
 	Mirrors []string
+	// CA is a file with certificate authorities that are trusted besides the machine's, or empty.
+	CA string
 	// IsPlainHTTP says that the host speaks no TLS; SkipsVerify that its certificate is not checked.
 	IsPlainHTTP bool
 	SkipsVerify bool

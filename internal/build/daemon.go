@@ -98,6 +98,7 @@ type daemonConfig struct {
 type registryConfig struct {
 	Mirrors  []string `toml:"mirrors,omitempty"`
 	HTTP     bool     `toml:"http,omitempty"`
+	CA       []string `toml:"ca,omitempty"`
 	Insecure bool     `toml:"insecure,omitempty"`
 }
 
@@ -128,7 +129,11 @@ func (b *Builder) daemonConfig() daemonConfig {
 		Registry: map[string]registryConfig{},
 	}
 	for host, registry := range b.config.Registries {
-		config.Registry[host] = registryConfig{Mirrors: registry.Mirrors, HTTP: registry.IsPlainHTTP, Insecure: registry.SkipsVerify}
+		entry := registryConfig{Mirrors: registry.Mirrors, HTTP: registry.IsPlainHTTP, Insecure: registry.SkipsVerify}
+		if registry.CA != "" {
+			entry.CA = []string{registry.CA}
+		}
+		config.Registry[host] = entry
 	}
 	return config
 }

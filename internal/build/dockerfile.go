@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -73,10 +74,17 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 	}
 	options.LocalMounts = map[string]fsutil.FS{contextMount: contextFS, dockerfileMount: dockerfileFS}
 	options.SharedKey = "apron/" + string(request.ServiceID)
+	options.OCIStores = contentStores(b.recipes)
+	frontend := b.dockerfileOptions()
+	contexts, err := b.runtimeContexts(ctx, request, inputs)
+	if err != nil {
+		return Result{}, err
+	}
+	maps.Copy(frontend, contexts)
 	progress := newProgress(request.Log, dockerfilePrefix)
 	progress.showsSteps = true
 	var config ocispec.Image
-	digest, err := b.solve(ctx, options, dockerfileSolver(b.dockerfileOptions(), &config), progress)
+	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, &config), progress)
 	if err != nil {
 		return Result{}, progress.explain(ctx, err, "building with the Dockerfile "+name)
 	}

@@ -46,6 +46,11 @@ func TestAnInstanceReachesNothingOfApron(t *testing.T) {
 			t.Errorf("it reaches %s", socket)
 		}
 	}
+	for _, local := range linkLocalOf(t, gateway) {
+		if got := dialFrom(t, a, service, "tcp", net.JoinHostPort(local+"%eth0", anyPort(t))); got == "connected" {
+			t.Errorf("it reaches the host at %s", local)
+		}
+	}
 	if sockets := a.Get(t, service.URL, "/read?path=/proc/net/unix").Body; strings.Contains(sockets, "@") {
 		t.Errorf("it sees abstract sockets of others:\n%s", sockets)
 	}
@@ -71,6 +76,46 @@ func gatewayOf(t *testing.T, instance string) string {
 	}
 	t.Fatalf("the host has no address in the network of %s", instance)
 	return ""
+}
+
+// linkLocalOf returns the IPv6 addresses that the kernel gave the interface that has address.
+func linkLocalOf(t *testing.T, address string) []string {
+	t.Helper()
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range interfaces {
+		var local []string
+		isIt := false
+		addresses, err := each.Addrs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, each := range addresses {
+			prefix, err := netip.ParsePrefix(each.String())
+			isIt = isIt || err == nil && prefix.Addr().String() == address
+			if err == nil && prefix.Addr().IsLinkLocalUnicast() && prefix.Addr().Is6() {
+				local = append(local, prefix.Addr().String())
+			}
+		}
+		if isIt {
+			return local
+		}
+	}
+	return nil
+}
+
+// anyPort is a port of the host on which a server listens on all addresses until the test ends.
+func anyPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
 }
 
 func TestAnInstanceHasNoPrivileges(t *testing.T) {

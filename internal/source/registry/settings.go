@@ -41,6 +41,18 @@ type HostSettings struct {
 	HTTP       bool     `yaml:"http"`
 }
 
+// Settings returns what registries.yaml says, with the paths of authorities made whole.
+func (r *Registry) Settings() (Settings, error) {
+	settings, err := r.readSettings()
+	for host, registry := range settings.Registries {
+		if registry.CA != "" {
+			registry.CA = r.authorityFile(registry.CA)
+			settings.Registries[host] = registry
+		}
+	}
+	return settings, err
+}
+
 // readSettings reads registries.yaml. No file is no settings.
 func (r *Registry) readSettings() (Settings, error) {
 	var settings Settings
@@ -75,10 +87,7 @@ func (r *Registry) tlsConfig(host string, settings HostSettings) (*tls.Config, e
 	if settings.CA == "" {
 		return config, nil
 	}
-	path := settings.CA
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(r.config.Data, path)
-	}
+	path := r.authorityFile(settings.CA)
 	authorities, err := x509.SystemCertPool()
 	if err != nil {
 		authorities = x509.NewCertPool()
@@ -90,4 +99,12 @@ func (r *Registry) tlsConfig(host string, settings HostSettings) (*tls.Config, e
 	}
 	config.RootCAs = authorities
 	return config, nil
+}
+
+// authorityFile is where a certificate authority's file lies.
+func (r *Registry) authorityFile(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(r.config.Data, name)
 }

@@ -1,0 +1,42 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// runtimeImage matches the names under which Dockerfiles find the images of the runtimes, made on this machine: RUNTIME for
+// what runs, RUNTIME-build for what builds.
+var runtimeImage = regexp.MustCompile(`\bapron\.local/([a-z0-9]+)(-build)?\b`)
+
+// runtimeContexts returns the frontend's options that lead those names of the Dockerfile in folder inputs to the images,
+// and prepares the images.
+func (b *Builder) runtimeContexts(ctx context.Context, request Request, inputs string) (map[string]string, error) {
+	text, err := os.ReadFile(filepath.Join(inputs, defaultDockerfile))
+	if err != nil {
+		return nil, fmt.Errorf("read the Dockerfile: %w", err)
+	}
+	contexts := map[string]string{}
+	for _, match := range runtimeImage.FindAllStringSubmatch(string(text), -1) {
+		image, name, isBuild := match[0], match[1], match[2] != ""
+		runtime, known := b.runtimes.ByName(name)
+		if !known {
+			return nil, platform.Explain(nil, "the Dockerfile names %s: %s", image, unknownRuntime(name, b.runtimes.Names()))
+		}
+		images, err := b.recipes.Images(ctx, b.runtimes, runtime, request.Log)
+		if err != nil {
+			return nil, fmt.Errorf("prepare the runtime %s: %w", name, err)
+		}
+		digest := images.Run
+		if isBuild {
+			digest = images.Build
+		}
+		contexts["context:"+image] = "oci-layout://" + baseStore + "@" + digest.String()
+	}
+	return contexts, nil
+}
