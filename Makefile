@@ -76,7 +76,8 @@ check: # what must be true of every commit, apart from the tests
 	@cd engine && go mod tidy -diff
 
 bench: packages build ## measure apron beside its peers and print ratios
-	@go test -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./test/...
+	@scripts/install-packages bench
+	@go test -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./test/bench
 
 lint: bin/golangci-lint ## run the linters
 	@bin/golangci-lint run ./...
