@@ -161,6 +161,9 @@ func applyPort(into *string, at string, port *apprunner.String) error {
 	return nil
 }
 
+// reservedPrefix begins the names of variables that App Runner keeps for itself (API reference, ImageConfiguration).
+const reservedPrefix = "AWSAPPRUNNER"
+
 // applyEnvironment replaces all variables when any are given: an empty map removes them. A process cannot have a name
 // with = in it.
 func applyEnvironment(into *map[string]string, at string, change apprunner.RuntimeEnvironmentVariables) error {
@@ -171,6 +174,9 @@ func applyEnvironment(into *map[string]string, at string, change apprunner.Runti
 	for _, key := range slices.Sorted(maps.Keys(change)) {
 		if strings.ContainsAny(string(key), "=\x00") || strings.Contains(string(change[key]), "\x00") {
 			return invalidRequest("%s.RuntimeEnvironmentVariables must have no name with = or NUL, and no value with NUL.", at)
+		}
+		if strings.HasPrefix(string(key), reservedPrefix) {
+			return invalidRequest("%s.RuntimeEnvironmentVariables must have no name that begins with %s, which is reserved.", at, reservedPrefix)
 		}
 		environment[string(key)] = string(change[key])
 	}
