@@ -1,5 +1,5 @@
 // Package compute runs instances. Backend is the seam: compute/containerd runs them on this machine, compute/computetest
-// holds the suite that every backend passes and a fake that passes it too.
+// holds the suite that every backend passes.
 //
 // The backend is the truth of what runs; the store is the truth of what should run. A backend keeps nothing that it
 // cannot read back from the containers themselves, so a restart of apron loses nothing.

@@ -1,4 +1,4 @@
-// Package computetest has what tests of instances need: an image whose app behaves as its arguments say.
+// Package computetest is the suite that every backend passes, and an image whose app behaves as its arguments say.
 package computetest
 
 import (
