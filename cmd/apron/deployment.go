@@ -189,7 +189,7 @@ func (d *deployment) renew(ctx context.Context, service found, commit string) (o
 // startDeployment deploys the newest commit, or what the tag means now.
 func (d *deployment) startDeployment(ctx context.Context, service found) (outcome, error) {
 	output, err := d.client.API.StartDeployment(ctx, &apprunner.StartDeploymentInput{ServiceArn: service.ServiceArn})
-	id := ""
+	var id string
 	switch {
 	case err == nil:
 		id = aws.ToString(output.OperationId)

@@ -18,7 +18,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 			explained := platform.Explain(context.Cause(ctx), "the build took longer than it may and was stopped")
 			if s := p.running(); s != nil {
 				explained = platform.Explain(context.Cause(ctx), "the build took longer than it may and was stopped during %s", s.name)
-				explained.WithEvidence(s.last...)
+				explained = explained.WithEvidence(s.last...)
 			}
 			return explained
 		}

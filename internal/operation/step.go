@@ -35,7 +35,7 @@ const (
 
 // runStep runs one step under its deadline and records its beginning and its outcome.
 func (r *run) runStep(ctx context.Context, s step) error {
-	record := r.begin(s.name)
+	r.begin(s.name)
 	if err := r.save(ctx, nil); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (r *run) runStep(ctx context.Context, s step) error {
 		err = context.Cause(limited)
 	}
 	ended := time.Now().UTC()
-	record = &r.operation.Steps[len(r.operation.Steps)-1]
+	record := &r.operation.Steps[len(r.operation.Steps)-1]
 	record.EndedAt, record.Detail = &ended, detail
 	record.State = platform.StepStateSucceeded
 	if err != nil {
@@ -59,20 +59,19 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	return err
 }
 
-// begin returns the record of the step that is about to run. A step that runs again after a crash keeps its place.
-func (r *run) begin(name string) *platform.StepRecord {
+// begin adds the record of the step that is about to run. A step that runs again after a crash keeps its place.
+func (r *run) begin(name string) {
 	for i := range r.operation.Steps {
 		if r.operation.Steps[i].Name == name {
 			r.operation.Steps = r.operation.Steps[:i+1]
 			r.operation.Steps[i].State = platform.StepStateRunning
 			r.operation.Steps[i].EndedAt = nil
-			return &r.operation.Steps[i]
+			return
 		}
 	}
 	r.operation.Steps = append(r.operation.Steps, platform.StepRecord{
 		Name: name, State: platform.StepStateRunning, StartedAt: time.Now().UTC(),
 	})
-	return &r.operation.Steps[len(r.operation.Steps)-1]
 }
 
 // save writes the operation's record, and edits the service in the same transaction. A store that does not answer is

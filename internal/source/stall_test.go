@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -61,18 +62,12 @@ func TestABodyThatStopsIsAnError(t *testing.T) {
 	select {
 	case err := <-ended:
 		var timeout net.Error
-		if err == nil || !asNetError(err, &timeout) || !timeout.Timeout() {
+		if err == nil || !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("error %v, want a time-out", err)
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("still reading")
 	}
-}
-
-func asNetError(err error, target *net.Error) bool {
-	found, ok := err.(net.Error)
-	*target = found
-	return ok
 }
 
 func TestAHandlerMayWorkLongerThanAClientMayBeSilent(t *testing.T) {

@@ -84,12 +84,12 @@ func killSoonAfterTheCall(t *testing.T, a *apron.Apron) {
 	push(t, a, "soon:live", sample.Variant{Version: "version 0"})
 	service := a.MustCreate(t, fromImage("soon", "soon:live", nil))
 	requests := load.Start(t, a.Client, service.URL, "version 0", crashRate)
-	for i, after := range []time.Duration{0, 20, 60, 120, 180, 250, 350} {
+	for i, milliseconds := range []int{0, 20, 60, 120, 180, 250, 350} {
 		version := fmt.Sprint("version ", i+1)
 		push(t, a, "soon:live", sample.Variant{Version: version})
 		requests.Expect(version)
 		id := service.Deploy(t)
-		<-time.After(after * time.Millisecond)
+		<-time.After(time.Duration(milliseconds) * time.Millisecond)
 		a.Kill9(t)
 		a.Restart(t)
 		service.WantOperation(t, id, "SUCCEEDED")

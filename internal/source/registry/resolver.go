@@ -59,7 +59,7 @@ type explainingContent struct {
 
 func (c *explainingContent) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = c.fetcher.session.explain(c.ctx, c.fetcher.ref, err)
 	}
 	return n, err

@@ -230,13 +230,13 @@ func TestTheUsersRepositoryIsReadAndNeverWritten(t *testing.T) {
 
 func TestRepositoriesWithinTheFolderArePushedAsFiles(t *testing.T) {
 	address, repository := server(t)
-	user, library, plain := gittest.New(t), gittest.New(t), ""
+	user, library := gittest.New(t), gittest.New(t)
 	library.Write("lib.py", "x")
 	library.Git("add", "--all")
 	library.Git("commit", "--quiet", "--message=lib")
 	user.Write("main.py", "x")
 	user.Git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library.Dir, "vendor/lib")
-	plain = filepath.Join(user.Dir, "plain")
+	plain := filepath.Join(user.Dir, "plain")
 	user.Git("init", "--quiet", plain)
 	write(t, plain, "inner.txt", "x")
 	push(t, request(t, user.Dir, address))

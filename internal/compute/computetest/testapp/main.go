@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -102,6 +103,7 @@ func hog() {
 			block[i] = byte(i)
 		}
 		all = append(all, block)
+		runtime.KeepAlive(all)
 	}
 }
 
