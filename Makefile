@@ -11,7 +11,7 @@ STRIP := -s -w
 
 # The daemons that apron runs as its children, at the versions that engine/go.mod pins.
 DAEMONS := bin/containerd bin/containerd-shim-runc-v2 bin/buildkitd
-PLUGINS := bin/cni/bridge bin/cni/loopback bin/cni/host-local bin/cni/firewall
+PLUGINS := bin/cni/bridge bin/cni/loopback bin/cni/host-local
 PINS    := engine/go.mod engine/go.sum
 DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 
@@ -52,8 +52,7 @@ $(PLUGINS) &: $(PINS)
 	@cd engine && CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP)" -o ../bin/cni/ \
 		github.com/containernetworking/plugins/plugins/main/bridge \
 		github.com/containernetworking/plugins/plugins/main/loopback \
-		github.com/containernetworking/plugins/plugins/ipam/host-local \
-		github.com/containernetworking/plugins/plugins/meta/firewall
+		github.com/containernetworking/plugins/plugins/ipam/host-local
 	@touch $(PLUGINS)
 
 bin/runc: $(PINS)

@@ -9,7 +9,6 @@ tool (
 	github.com/containernetworking/plugins/plugins/ipam/host-local
 	github.com/containernetworking/plugins/plugins/main/bridge
 	github.com/containernetworking/plugins/plugins/main/loopback
-	github.com/containernetworking/plugins/plugins/meta/firewall
 	github.com/moby/buildkit/cmd/buildkitd
 	github.com/opencontainers/runc
 )

@@ -35,7 +35,7 @@ func checkPrograms(_ context.Context, m *Machine) Result {
 // daemons are what make builds beside apron.
 var daemons = []string{
 	"apron-log", "containerd", "containerd-shim-runc-v2", "runc", "buildkitd",
-	"cni/bridge", "cni/loopback", "cni/host-local", "cni/firewall",
+	"cni/bridge", "cni/loopback", "cni/host-local",
 }
 
 func checkDaemons(_ context.Context, m *Machine) Result {
