@@ -44,18 +44,17 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	if err != nil {
 		return nil, err
 	}
+	backend := containerd.Config{Paths: paths, Network: networks, Resolver: images.Resolver, Log: log}
 	builder, err := build.New(build.Config{
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
 		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
+		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error { return removeBuilds(ctx, backend) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &machine{
-		network: networks, containerd: runtime, builder: builder,
-		backend: containerd.Config{Paths: paths, Network: networks, Resolver: images.Resolver, Log: log},
-	}, nil
+	return &machine{network: networks, containerd: runtime, builder: builder, backend: backend}, nil
 }
 
 // ensure adopts or starts the machine's parts, in the order in which they need each other. BuildKit is started apart,
@@ -76,9 +75,20 @@ func (m *machine) down(ctx context.Context) error {
 	} else if backend, err := containerd.New(m.backend); err != nil {
 		errs = append(errs, err)
 	} else {
-		errs = append(errs, backend.Down(ctx), backend.Close())
+		errs = append(errs, backend.RemoveBuilds(ctx), backend.Down(ctx), backend.Close())
 	}
-	return errors.Join(append(errs, m.containerd.Stop(ctx), m.network.Remove(ctx))...)
+	errs = append(errs, m.containerd.Stop(ctx), containerd.RemoveMounts(m.backend.Paths.DataDir), m.network.Remove(ctx))
+	return errors.Join(errs...)
+}
+
+// removeBuilds removes what a killed BuildKit left running and mounted, before the next one starts.
+func removeBuilds(ctx context.Context, config containerd.Config) error {
+	backend, err := containerd.New(config)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		backend.RemoveBuilds(ctx), backend.Close(), containerd.RemoveMounts(filepath.Join(config.Paths.DataDir, "buildkit")))
 }
 
 // openPorts are the ports of this host that instances may reach: those where services answer.

@@ -41,6 +41,10 @@ type Config struct {
 	Registries map[string]Registry
 	// Credentials returns the user name and password for a registry's host, or empty ones. May be nil.
 	Credentials func(ctx context.Context, host string) (username, password string, err error)
+	// CgroupParent holds the control groups of build steps; empty is buildkitd's own.
+	CgroupParent string
+	// BeforeStart, when not nil, runs before each start of buildkitd: what the one before left can be removed then.
+	BeforeStart func(ctx context.Context) error
 	// CacheBytes bounds what buildkitd keeps; default 10 GB.
 	CacheBytes int64
 	// Log may be nil.

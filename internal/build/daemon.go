@@ -40,12 +40,13 @@ func (b *Builder) Stop(ctx context.Context) error { return b.daemon.Stop(ctx) }
 
 func (b *Builder) newDaemon() *daemon.Daemon {
 	return &daemon.Daemon{
-		Name: "buildkitd",
+		Name: "buildkitd", Prepare: b.prepare,
 		Path: filepath.Join(b.config.Bin, "buildkitd"),
 		Args: []string{"--config", b.configPath()},
 		Env: append(os.Environ(),
 			"PATH="+b.config.Bin+":"+os.Getenv("PATH"),
 			"GOGC=50", "GOMEMLIMIT=96MiB", // idle most of the time; a build may exceed it, at the price of more collections
+			"TMPDIR="+b.temporary(), // it mounts there, and below the data directory mounts are found again
 			"BUILDKIT_STEP_LOG_MAX_SIZE="+stepLogBytes, "BUILDKIT_STEP_LOG_MAX_SPEED=-1",
 		),
 		Dir:   filepath.Join(b.config.Data, "run"),
@@ -53,6 +54,18 @@ func (b *Builder) newDaemon() *daemon.Daemon {
 		Log:   b.config.Log,
 	}
 }
+
+// prepare runs while no buildkitd does.
+func (b *Builder) prepare(ctx context.Context) error {
+	if b.config.BeforeStart != nil {
+		if err := b.config.BeforeStart(ctx); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(b.temporary(), 0o700)
+}
+
+func (b *Builder) temporary() string { return filepath.Join(b.config.Data, "buildkit", "tmp") }
 
 // ready asks for the worker, which exists once containerd answers too.
 func (b *Builder) ready(ctx context.Context) error {
@@ -114,8 +127,9 @@ func (b *Builder) daemonConfig() daemonConfig {
 				"runtime": map[string]any{"name": "io.containerd.runc.v2", "options": map[string]any{
 					"BinaryName": filepath.Join(b.config.Bin, "runc"), "Root": filepath.Join(b.config.Data, "run", "runc"),
 				}},
-				"max-parallelism": max(2, runtime.NumCPU()),
-				"networkMode":     "cni", "cniConfigPath": b.config.NetworkConfig, "cniBinaryPath": b.config.NetworkBin,
+				"defaultCgroupParent": b.config.CgroupParent,
+				"max-parallelism":     max(2, runtime.NumCPU()),
+				"networkMode":         "cni", "cniConfigPath": b.config.NetworkConfig, "cniBinaryPath": b.config.NetworkBin,
 				"cniPoolSize": b.config.NetworkPool,
 				"gc":          true, "gcpolicy": []map[string]any{
 					// What a build brought in and can bring in again goes first.

@@ -30,6 +30,8 @@ type Daemon struct {
 	Env  []string
 	// Dir holds NAME.pid and NAME.log.
 	Dir string
+	// Prepare, when not nil, runs before each start of the program, and not when a running one is adopted.
+	Prepare func(ctx context.Context) error
 	// Ready says whether the daemon answers; nil error is yes.
 	Ready func(ctx context.Context) error
 	// StartTimeout bounds how long the daemon may take until it is ready; 0 means 30 s.
@@ -129,6 +131,11 @@ func (d *Daemon) gone(ctx context.Context, id identity) bool {
 
 // start starts the daemon in a session of its own, writes its pid file and waits until it is ready.
 func (d *Daemon) start(ctx context.Context) error {
+	if d.Prepare != nil {
+		if err := d.Prepare(ctx); err != nil {
+			return fmt.Errorf("prepare the start of %s: %w", d.Name, err)
+		}
+	}
 	log, err := d.openLog()
 	if err != nil {
 		return fmt.Errorf("open the log of %s: %w", d.Name, err)

@@ -153,13 +153,15 @@ func leftRules(had belongings) []string {
 		return nil
 	}
 	var left []string
-	rules, err := exec.Command("iptables-save").Output()
-	if err != nil {
-		return []string{"iptables-save: " + err.Error()}
-	}
-	for line := range strings.Lines(string(rules)) {
-		if strings.Contains(line, had.tag) {
-			left = append(left, "firewall: "+strings.TrimSpace(line))
+	for _, program := range []string{"iptables-save", "ip6tables-save"} {
+		rules, err := exec.Command(program).Output()
+		if err != nil {
+			return []string{program + ": " + err.Error()}
+		}
+		for line := range strings.Lines(string(rules)) {
+			if strings.Contains(line, had.tag) {
+				left = append(left, "firewall: "+strings.TrimSpace(line))
+			}
 		}
 	}
 	return left

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+
 	"github.com/apron-run/apron/test/apron"
 	"github.com/apron-run/apron/test/load"
 	"github.com/apron-run/apron/test/sample"
@@ -131,4 +133,26 @@ func daemonPID(a *apron.Apron, name string) (int, error) {
 		return 0, fmt.Errorf("the pid file of %s holds %q", name, content)
 	}
 	return file.Pid, nil
+}
+
+// Everything is killed at once, in the middle of a build, as by a machine that stops. What `apron down` then does must
+// leave nothing behind; Close looks for that.
+func TestDownAfterEverythingWasKilledLeavesNothing(t *testing.T) {
+	t.Parallel()
+	a := apron.Start(t)
+	push(t, a, "dead:live", sample.Variant{Version: "one"})
+	a.MustCreate(t, fromImage("dead", "dead:live", nil))
+	repository := sample.NewRepository(t, sample.PythonApp("one"))
+	service, id := a.Create(t, built(fromCode("building", repository.Dir), types.CodeConfigurationValues{
+		Runtime: types.RuntimePython311, BuildCommand: ptr("echo the build sleeps; sleep 600"), StartCommand: ptr("python3 app.py"),
+	}))
+	apron.Until(t, 2*time.Minute, "the build's command runs", func() (bool, error) {
+		return slices.ContainsFunc(service.Lines(t, "deployment/"+id), func(line string) bool {
+			return strings.Contains(line, "the build sleeps") && !strings.Contains(line, "echo")
+		}), nil
+	})
+	a.Kill9(t)
+	for _, daemon := range []string{"proxy", "buildkitd", "containerd"} {
+		killDaemon(t, a, daemon)
+	}
 }

@@ -1,0 +1,64 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	client "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/errdefs"
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// RemoveBuilds ends the containers that are no instances: build steps, whose builder was killed and does not wait for them
+// any more. It must not be called while a builder runs.
+func (b *Backend) RemoveBuilds(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	containers, err := b.client.Containers(ctx)
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	var errs []error
+	for _, container := range containers {
+		labels, err := container.Labels(ctx)
+		if err != nil || labels[labelService] != "" {
+			errs = append(errs, ignoreNotFound(err))
+			continue
+		}
+		task, err := container.Task(ctx, nil)
+		if err == nil {
+			_, err = task.Delete(ctx, client.WithProcessKill)
+		}
+		errs = append(errs, ignoreNotFound(err), ignoreNotFound(container.Delete(ctx)))
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreNotFound(err error) error {
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// RemoveMounts unmounts everything below the data directory: what daemons that were killed had mounted. No daemon may run
+// any more.
+func RemoveMounts(dataDir string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dataDir))
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	// The deepest first.
+	slices.SortFunc(mounts, func(a, b *mountinfo.Info) int { return strings.Compare(b.Mountpoint, a.Mountpoint) })
+	var errs []error
+	for _, mount := range mounts {
+		if err := unix.Unmount(mount.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", mount.Mountpoint, err))
+		}
+	}
+	return errors.Join(errs...)
+}
