@@ -250,3 +250,29 @@ func TestAnActionThatIsNotThereYetSaysSo(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
+
+func TestTagsAreAddedReplacedAndRemoved(t *testing.T) {
+	w := newWorld(t)
+	arn := w.create("webapp") // tags need no service that is settled
+	tags := func(members string) string { return fmt.Sprintf(`{"ResourceArn":%q%s}`, arn, members) }
+	for _, each := range []struct{ action, body, want string }{
+		{"ListTagsForResource", tags(""), `{"Tags":[]}`},
+		{"TagResource", tags(`,"Tags":[{"Key":"team","Value":"a"},{"Key":"empty","Value":""}]`), `{}`},
+		{"TagResource", tags(`,"Tags":[{"Key":"team","Value":"b"}]`), `{}`},
+		{"ListTagsForResource", tags(""), `{"Tags":[{"Key":"empty","Value":""},{"Key":"team","Value":"b"}]}`},
+		{"UntagResource", tags(`,"TagKeys":["empty","missing"]`), `{}`},
+		{"ListTagsForResource", tags(""), `{"Tags":[{"Key":"team","Value":"b"}]}`},
+	} {
+		if got := w.send("AppRunner."+each.action, each.body, nil); got.status != 200 || got.body != each.want {
+			t.Errorf("%s %s: %d %s, want %s", each.action, each.body, got.status, got.body, each.want)
+		}
+	}
+	var many []string
+	for i := range 50 {
+		many = append(many, fmt.Sprintf(`{"Key":"k%d","Value":""}`, i))
+	}
+	w.refused("TagResource", tags(`,"Tags":[`+strings.Join(many, ",")+`]`), "InvalidRequestException", 400)
+	if got := w.send("AppRunner.ListTagsForResource", tags(""), nil); got.body != `{"Tags":[{"Key":"team","Value":"b"}]}` {
+		t.Errorf("after a refusal: %s", got.body)
+	}
+}

@@ -16,7 +16,7 @@ import (
 type Store interface {
 	ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error)
 	ListServices(ctx context.Context, page store.ServicePage) ([]platform.Service, error)
-	UpdateTags(ctx context.Context, id platform.ServiceID, tags map[string]string) error
+	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
 	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 	ListOperations(ctx context.Context, service platform.ServiceID, page store.OperationPage) ([]platform.Operation, error)
 }

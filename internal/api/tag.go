@@ -53,15 +53,13 @@ func (h *Handler) changeTags(ctx context.Context, arn *apprunner.AppRunnerResour
 	if err != nil {
 		return err
 	}
-	tags := maps.Clone(service.Tags)
-	if tags == nil {
-		tags = map[string]string{}
-	}
-	change(tags)
-	if len(tags) > maxTags {
-		return invalidRequest("The resource would have %d tags, and may have at most %d.", len(tags), maxTags)
-	}
-	return h.Store.UpdateTags(ctx, service.ID, tags)
+	return h.Store.UpdateTags(ctx, service.ID, func(tags map[string]string) error {
+		change(tags)
+		if len(tags) > maxTags {
+			return invalidRequest("The resource would have %d tags, and may have at most %d.", len(tags), maxTags)
+		}
+		return nil
+	})
 }
 
 // tagsOf reads a list of tags. member is its path.

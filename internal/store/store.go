@@ -41,8 +41,9 @@ type Services interface {
 	ServiceByName(ctx context.Context, name string) (platform.Service, error)
 	// ListServices returns services in order of creation (CreatedAt, then ID), deleted ones left out.
 	ListServices(ctx context.Context, page ServicePage) ([]platform.Service, error)
-	// UpdateTags replaces the tags of a service. ErrNotFound.
-	UpdateTags(ctx context.Context, id platform.ServiceID, tags map[string]string) error
+	// UpdateTags lets edit change the tags of a service, in one transaction; edit's error comes back unchanged.
+	// ErrNotFound.
+	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
 }
 
 // ServicePage says which services to list.

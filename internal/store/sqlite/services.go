@@ -73,12 +73,26 @@ func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]pla
 	return services, nil
 }
 
-// UpdateTags replaces the tags of a service.
-func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, tags map[string]string) error {
+// UpdateTags lets edit change the tags of a service.
+func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error {
+	var refusal error
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		return changeOne(tx.ExecContext(ctx, updateServiceTags, id, document{&tags}))
+		service, err := scanService(tx.QueryRowContext(ctx, selectServiceByID, id))
+		if err != nil {
+			return err
+		}
+		if service.Tags == nil {
+			service.Tags = map[string]string{}
+		}
+		if refusal = edit(service.Tags); refusal != nil {
+			return refusal
+		}
+		return changeOne(tx.ExecContext(ctx, updateServiceTags, id, document{&service.Tags}))
 	})
-	if err != nil {
+	switch {
+	case refusal != nil: // the caller's own error, unchanged
+		return refusal
+	case err != nil:
 		return fmt.Errorf("update tags of service %s: %w", id, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 		_, byID := db.ServiceByID(t.Context(), "none")
 		_, byName := db.ServiceByName(t.Context(), "none")
 		for what, err := range map[string]error{
-			"by id": byID, "by name": byName, "tags": db.UpdateTags(t.Context(), "none", nil),
+			"by id": byID, "by name": byName, "tags": db.UpdateTags(t.Context(), "none", func(map[string]string) error { return nil }),
 		} {
 			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: %v, want ErrNotFound", what, err)
@@ -77,13 +78,45 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 			t.Errorf("read the service: %v, want ErrNotFound", err)
 		}
 	},
-	"tags are replaced and nothing else changes": func(t *testing.T, db store.Store) {
+	"tags are edited and nothing else changes": func(t *testing.T, db store.Store) {
 		service, _ := createService(t, db, 1)
 		service.Tags = map[string]string{"new": "", "": "empty key"}
-		if err := db.UpdateTags(t.Context(), service.ID, service.Tags); err != nil {
+		err := db.UpdateTags(t.Context(), service.ID, func(tags map[string]string) error {
+			clear(tags)
+			maps.Copy(tags, service.Tags)
+			return nil
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
+		refusal := errors.New("no")
+		err = db.UpdateTags(t.Context(), service.ID, func(tags map[string]string) error {
+			clear(tags)
+			return refusal
+		})
+		if err != refusal {
+			t.Errorf("an edit that is refused: %v", err)
+		}
 		checkEqual(t, "service", readService(t, db, service.ID), service)
+	},
+	"16 edits of tags at the same time: none is lost": func(t *testing.T, db store.Store) {
+		service, _ := createService(t, db, 1)
+		service.Tags = map[string]string{}
+		for n := range 16 {
+			service.Tags[fmt.Sprint(n)] = "added"
+		}
+		race(16, func(n int) error {
+			return db.UpdateTags(t.Context(), service.ID, func(tags map[string]string) error {
+				tags[fmt.Sprint(n)] = "added"
+				return nil
+			})
+		}, func(err error) { t.Error(err) })
+		got := readService(t, db, service.ID).Tags
+		for key := range service.Tags {
+			if got[key] != "added" {
+				t.Errorf("the tag %s was lost", key)
+			}
+		}
 	},
 	"16 creations of one name at the same time: exactly one wins": func(t *testing.T, db store.Store) {
 		wins := race(16, func(n int) error {
