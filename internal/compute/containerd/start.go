@@ -23,8 +23,12 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// removeTimeout bounds the removal of what a failed start left.
-const removeTimeout = 30 * time.Second
+const (
+	// removeTimeout bounds the removal of what a failed start left.
+	removeTimeout = 30 * time.Second
+	// creationTimeout is how long containerd may take to give up starting what nobody waits for any more.
+	creationTimeout = 5 * time.Second
+)
 
 // Start implements compute.Backend.
 func (b *Backend) Start(ctx context.Context, spec compute.InstanceSpec) (platform.Instance, error) {
@@ -146,22 +150,46 @@ func (b *Backend) remove(ctx context.Context, id platform.InstanceID) error {
 func (b *Backend) removeContainer(ctx context.Context, id string) error {
 	container, err := b.client.LoadContainer(ctx, id)
 	if errdefs.IsNotFound(err) {
-		return nil
+		return b.config.Paths.removeBundle(id)
 	}
 	if err != nil {
 		return fmt.Errorf("load the container: %w", err)
 	}
-	task, err := container.Task(ctx, nil)
-	if err == nil {
-		_, err = task.Delete(ctx, client.WithProcessKill)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
+	if err := b.removeTask(ctx, container); err != nil {
 		return fmt.Errorf("end the process: %w", err)
 	}
 	if err := container.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("delete the container: %w", err)
 	}
 	return nil
+}
+
+// removeTask ends the processes of a container. containerd may still be about to start them for an apron that was killed:
+// it gives up, but not at once, and what comes too late is ended with its bundle.
+func (b *Backend) removeTask(ctx context.Context, container client.Container) error {
+	for deadline := time.Now().Add(creationTimeout); ; {
+		task, err := container.Task(ctx, nil)
+		if err == nil {
+			_, err = task.Delete(ctx, client.WithProcessKill)
+			if err == nil {
+				return nil
+			}
+		}
+		if !errdefs.IsNotFound(err) {
+			return err
+		}
+		if !b.config.Paths.hasBundle(container.ID()) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return b.config.Paths.removeBundle(container.ID())
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Sweep removes what belongs to no container: remains of instances whose removal was cut short, as by a reboot.
@@ -175,7 +203,7 @@ func (b *Backend) Sweep(ctx context.Context) error {
 		known[record.ID] = true
 	}
 	var errs []error
-	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns()} {
+	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !os.IsNotExist(err) {
 			errs = append(errs, err)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/containernetworking/cni/libcni"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -43,8 +45,8 @@ func (n *Network) Detach(ctx context.Context, id, path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); err != nil {
-		path = ""
+	if !isNamespace(path) {
+		path = "" // the machine was restarted, or apron was killed before it was one: the address is given back
 	}
 	if err := n.plugins().DelNetworkList(ctx, list, runtimeConf(id, path)); err != nil {
 		return fmt.Errorf("detach from the network: %w", err)
@@ -57,6 +59,12 @@ func (n *Network) BuildConflist() string { return n.conflistPath(buildsName) }
 
 // PluginDir is the folder of the CNI plugins.
 func (n *Network) PluginDir() string { return n.config.PluginDir }
+
+// isNamespace says whether a namespace is kept at path: the file alone may be there without one.
+func isNamespace(path string) bool {
+	var status unix.Statfs_t
+	return unix.Statfs(path, &status) == nil && status.Type == unix.NSFS_MAGIC
+}
 
 func (n *Network) plugins() *libcni.CNIConfig {
 	return libcni.NewCNIConfigWithCacheDir([]string{n.config.PluginDir}, filepath.Join(n.dir(), "cache"), nil)

@@ -1,0 +1,122 @@
+package containerd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/compute/containerd"
+	"github.com/apron-run/apron/internal/compute/containerd/containerdtest"
+	"github.com/apron-run/apron/internal/compute/network"
+)
+
+// starter is the environment variable that makes the test's program a process that starts an instance, to be killed.
+const starter = "APRON_TEST_STARTER"
+
+type start struct {
+	DataDir, BinDir string
+	Spec            compute.InstanceSpec
+}
+
+func TestMain(m *testing.M) {
+	if wish := os.Getenv(starter); wish != "" {
+		startAsked(wish)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func startAsked(wish string) {
+	var s start
+	if err := json.Unmarshal([]byte(wish), &s); err != nil {
+		panic(err)
+	}
+	plugged, err := network.New(network.Config{DataDir: s.DataDir, PluginDir: filepath.Join(s.BinDir, "cni")})
+	if err != nil {
+		panic(err)
+	}
+	backend, err := containerd.New(containerd.Config{
+		Paths: containerd.Paths{DataDir: s.DataDir, BinDir: s.BinDir}, Network: plugged, Log: slog.Default(),
+		Resolver: func() remotes.Resolver { return docker.NewResolver(docker.ResolverOptions{}) },
+	})
+	if err != nil {
+		panic(err)
+	}
+	os.Stdout.WriteString("starting\n")
+	if _, err := backend.Start(context.Background(), s.Spec); err != nil {
+		panic(err)
+	}
+}
+
+// Whoever starts an instance may be killed at any instant. The next one starts it all the same, and when it was stopped,
+// no process of it is left.
+func TestStarterKilled(t *testing.T) {
+	b := newBench(t)
+	for delay := time.Duration(0); delay < 200*time.Millisecond; delay += 10 * time.Millisecond {
+		spec := b.Spec()
+		killStarterAfter(t, b.machine, spec, delay)
+		backend := b.machine.Backend(t)
+		if _, err := backend.Start(t.Context(), spec); err != nil {
+			t.Errorf("killed after %s: %v", delay, err)
+		}
+		if err := backend.Stop(t.Context(), spec.ID, 0); err != nil {
+			t.Errorf("killed after %s: %v", delay, err)
+		}
+	}
+	if err := b.backend.Down(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left := shims(b.machine.DataDir); len(left) > 0 {
+		t.Errorf("left: %s", strings.Join(left, "\n"))
+	}
+}
+
+func killStarterAfter(t *testing.T, machine *containerdtest.Machine, spec compute.InstanceSpec, delay time.Duration) {
+	t.Helper()
+	wish, err := json.Marshal(start{machine.DataDir, machine.BinDir, spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := exec.Command(os.Args[0])
+	process.Env = append(os.Environ(), starter+"="+string(wish))
+	process.Stderr = os.Stderr
+	output, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := output.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(delay)
+	_ = process.Process.Kill()
+	_ = process.Wait()
+}
+
+// shims lists the shims of a data directory's containerd.
+func shims(dataDir string) []string {
+	var found []string
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		raw, _ := os.ReadFile(file)
+		line := string(bytes.ReplaceAll(raw, []byte{0}, []byte{' '}))
+		if strings.Contains(line, "containerd-shim") && strings.Contains(line, dataDir+"/") {
+			found = append(found, strconv.Quote(line))
+		}
+	}
+	return found
+}
