@@ -27,7 +27,24 @@ type limits struct {
 // why. The pattern ".*" is left out: there it stands for any text, line breaks included.
 var table = map[reflect.Type]*limits{
 	// The model's pattern repeats 1011 times, which RE2 refuses; the length says the same.
-	of[AppRunnerResourceARN]():         {shape: "AppRunnerResourceArn", min: 1, max: 1011, pattern: `arn:aws(-\w+)*:[a-z0-9\\.-]{0,63}:[a-z0-9\\.-]{0,63}:[0-9]{12}:[\w/-]+`, says: "be an ARN, such as arn:aws:apprunner:us-east-1:000000000000:service/NAME/ID"},
+	of[AppRunnerResourceARN]():             {shape: "AppRunnerResourceArn", min: 1, max: 1011, pattern: `arn:aws(-\w+)*:[a-z0-9\\.-]{0,63}:[a-z0-9\\.-]{0,63}:[0-9]{12}:[\w/-]+`, says: "be an ARN, such as arn:aws:apprunner:us-east-1:000000000000:service/NAME/ID"},
+	of[ASConfigMaxConcurrency]():           {shape: "ASConfigMaxConcurrency", min: 1, max: 200},
+	of[ASConfigMaxSize]():                  {shape: "ASConfigMaxSize", min: 1},
+	of[ASConfigMinSize]():                  {shape: "ASConfigMinSize", min: 1, max: 25},
+	of[AutoScalingConfigurationRevision](): {shape: "AutoScalingConfigurationRevision"},
+	of[ConnectionName]():                   {shape: "ConnectionName", min: 4, max: 32, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,31}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
+	of[CustomerAccountID]():                {shape: "CustomerAccountId", min: 12, max: 12, pattern: `[0-9]{12}`, says: "be twelve digits"},
+	of[DescribeCustomDomainsMaxResults]():  {shape: "DescribeCustomDomainsMaxResults", min: 1, max: 5},
+	of[DomainName]():                       {shape: "DomainName", min: 1, max: 255, pattern: `[A-Za-z0-9*.-]{1,255}`, says: "hold only letters, digits, dots, dashes and *"},
+	of[MaxConcurrency]():                   {shape: "MaxConcurrency"},
+	of[MaxResults]():                       {shape: "MaxResults", min: 1, max: 100},
+	of[MaxSize]():                          {shape: "MaxSize"},
+	of[MinSize]():                          {shape: "MinSize"},
+	of[NextToken]():                        {shape: "NextToken", min: 1, max: 1024},
+	of[ObservabilityConfigurationName]():   {shape: "ObservabilityConfigurationName", min: 4, max: 32, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,31}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
+	of[VPCConnectorName]():                 {shape: "VpcConnectorName", min: 4, max: 40, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,39}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
+	of[VPCIngressConnectionName]():         {shape: "VpcIngressConnectionName", min: 4, max: 40, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,39}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
+
 	of[AutoScalingConfigurationName](): {shape: "AutoScalingConfigurationName", min: 4, max: 32, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,31}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
 	of[BuildCommand]():                 {shape: "BuildCommand", pattern: `[^\x0a\x0d]+`, says: "be one line", isSensitive: true},
 	of[CPU]():                          {shape: "Cpu", min: 3, max: 9, pattern: `256|512|1024|2048|4096|(0\.25|0\.5|1|2|4) vCPU`, says: "be one of 256, 512, 1024, 2048, 4096 or 0.25, 0.5, 1, 2, 4 followed by \" vCPU\""},
@@ -68,6 +85,23 @@ var table = map[reflect.Type]*limits{
 	of[AutoScalingConfigurationStatus](): {shape: "AutoScalingConfigurationStatus", enum: names(
 		AutoScalingConfigurationStatusActive, AutoScalingConfigurationStatusInactive)},
 	of[ConfigurationSource](): {shape: "ConfigurationSource", enum: names(ConfigurationSourceRepository, ConfigurationSourceAPI)},
+	of[CertificateValidationRecordStatus](): {shape: "CertificateValidationRecordStatus", enum: names(
+		CertificateValidationRecordStatusPendingValidation, CertificateValidationRecordStatusSuccess, CertificateValidationRecordStatusFailed)},
+	of[ConnectionStatus](): {shape: "ConnectionStatus", enum: names(ConnectionStatusPendingHandshake, ConnectionStatusAvailable,
+		ConnectionStatusError, ConnectionStatusDeleted)},
+	of[CustomDomainAssociationStatus](): {shape: "CustomDomainAssociationStatus", enum: names(
+		CustomDomainAssociationStatusCreating, CustomDomainAssociationStatusCreateFailed, CustomDomainAssociationStatusActive,
+		CustomDomainAssociationStatusDeleting, CustomDomainAssociationStatusDeleteFailed,
+		CustomDomainAssociationStatusPendingCertificateDNSValidation, CustomDomainAssociationStatusBindingCertificate)},
+	of[ObservabilityConfigurationStatus](): {shape: "ObservabilityConfigurationStatus", enum: names(
+		ObservabilityConfigurationStatusActive, ObservabilityConfigurationStatusInactive)},
+	of[ProviderType]():       {shape: "ProviderType", enum: names(ProviderTypeGitHub, ProviderTypeBitbucket)},
+	of[TracingVendor]():      {shape: "TracingVendor", enum: names(TracingVendorAWSXRay)},
+	of[VPCConnectorStatus](): {shape: "VpcConnectorStatus", enum: names(VPCConnectorStatusActive, VPCConnectorStatusInactive)},
+	of[VPCIngressConnectionStatus](): {shape: "VpcIngressConnectionStatus", enum: names(VPCIngressConnectionStatusAvailable,
+		VPCIngressConnectionStatusPendingCreation, VPCIngressConnectionStatusPendingUpdate, VPCIngressConnectionStatusPendingDeletion,
+		VPCIngressConnectionStatusFailedCreation, VPCIngressConnectionStatusFailedUpdate, VPCIngressConnectionStatusFailedDeletion,
+		VPCIngressConnectionStatusDeleted)},
 	of[EgressType]():          {shape: "EgressType", enum: names(EgressTypeDefault, EgressTypeVPC)},
 	of[HealthCheckProtocol](): {shape: "HealthCheckProtocol", enum: names(HealthCheckProtocolTCP, HealthCheckProtocolHTTP)},
 	of[ImageRepositoryType](): {shape: "ImageRepositoryType", enum: names(ImageRepositoryTypeECR, ImageRepositoryTypeECRPublic)},

@@ -18,9 +18,11 @@ type ListOperationsRequest struct {
 
 // ListOperationsResponse has a list that the model does not require; the server sends it always, empty or not.
 type ListOperationsResponse struct {
-	OperationSummaryList []OperationSummary
+	OperationSummaryList OperationSummaryList
 	NextToken            *String
 }
+
+type OperationSummaryList []OperationSummary
 
 // OperationSummary is the asynchronous record behind an OperationId.
 type OperationSummary struct {

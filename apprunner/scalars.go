@@ -1,12 +1,22 @@
 package apprunner
 
+import "time"
+
 // Scalars are named as in the service model, with Go's spelling of initialisms. What each allows is in the table of
 // limits.go.
 type (
 	AppRunnerResourceARN             string
+	ASConfigMaxConcurrency           int32
+	ASConfigMaxSize                  int32
+	ASConfigMinSize                  int32
 	AutoScalingConfigurationName     string
+	AutoScalingConfigurationRevision int32
 	BuildCommand                     string
+	ConnectionName                   string
 	CPU                              string
+	CustomerAccountID                string
+	DescribeCustomDomainsMaxResults  int32
+	DomainName                       string
 	ErrorMessage                     string
 	HealthCheckHealthyThreshold      int32
 	HealthCheckInterval              int32
@@ -17,7 +27,13 @@ type (
 	Integer                          int32
 	KMSKeyARN                        string
 	ListOperationsMaxResults         int32
+	MaxConcurrency                   int32
+	MaxResults                       int32
+	MaxSize                          int32
 	Memory                           string
+	MinSize                          int32
+	NextToken                        string
+	ObservabilityConfigurationName   string
 	RoleARN                          string
 	RuntimeEnvironmentSecretsName    string
 	RuntimeEnvironmentSecretsValue   string
@@ -32,21 +48,41 @@ type (
 	TagKey                           string
 	TagValue                         string
 	UUID                             string
+	VPCConnectorName                 string
+	VPCIngressConnectionName         string
+)
+
+// Shapes that are types of Go itself.
+type (
+	Boolean              = bool
+	HasAssociatedService = bool
+	IsDefault            = bool
+	Latest               = bool
+	NullableBoolean      = bool
+	Timestamp            = time.Time
 )
 
 // Enums.
 type (
-	AutoScalingConfigurationStatus string
-	ConfigurationSource            string
-	EgressType                     string
-	HealthCheckProtocol            string
-	ImageRepositoryType            string
-	IPAddressType                  string
-	OperationStatus                string
-	OperationType                  string
-	Runtime                        string
-	ServiceStatus                  string
-	SourceCodeVersionType          string
+	AutoScalingConfigurationStatus    string
+	CertificateValidationRecordStatus string
+	ConfigurationSource               string
+	ConnectionStatus                  string
+	CustomDomainAssociationStatus     string
+	EgressType                        string
+	HealthCheckProtocol               string
+	ImageRepositoryType               string
+	IPAddressType                     string
+	ObservabilityConfigurationStatus  string
+	OperationStatus                   string
+	OperationType                     string
+	ProviderType                      string
+	Runtime                           string
+	ServiceStatus                     string
+	SourceCodeVersionType             string
+	TracingVendor                     string
+	VPCConnectorStatus                string
+	VPCIngressConnectionStatus        string
 )
 
 const (
@@ -65,7 +101,12 @@ const (
 	IPAddressTypeIPv4      IPAddressType = "IPV4"
 	IPAddressTypeDualStack IPAddressType = "DUAL_STACK"
 
+	ProviderTypeGitHub    ProviderType = "GITHUB"
+	ProviderTypeBitbucket ProviderType = "BITBUCKET"
+
 	SourceCodeVersionTypeBranch SourceCodeVersionType = "BRANCH"
+
+	TracingVendorAWSXRay TracingVendor = "AWSXRAY"
 )
 
 // AutoScalingConfigurationStatus is in lower case on the wire, whatever the model says: that is what the service always
@@ -73,6 +114,51 @@ const (
 const (
 	AutoScalingConfigurationStatusActive   AutoScalingConfigurationStatus = "active"
 	AutoScalingConfigurationStatusInactive AutoScalingConfigurationStatus = "inactive"
+)
+
+// CustomDomainAssociationStatus is in lower case on the wire, for the same reason.
+const (
+	CustomDomainAssociationStatusCreating                        CustomDomainAssociationStatus = "creating"
+	CustomDomainAssociationStatusCreateFailed                    CustomDomainAssociationStatus = "create_failed"
+	CustomDomainAssociationStatusActive                          CustomDomainAssociationStatus = "active"
+	CustomDomainAssociationStatusDeleting                        CustomDomainAssociationStatus = "deleting"
+	CustomDomainAssociationStatusDeleteFailed                    CustomDomainAssociationStatus = "delete_failed"
+	CustomDomainAssociationStatusPendingCertificateDNSValidation CustomDomainAssociationStatus = "pending_certificate_dns_validation"
+	CustomDomainAssociationStatusBindingCertificate              CustomDomainAssociationStatus = "binding_certificate"
+)
+
+const (
+	CertificateValidationRecordStatusPendingValidation CertificateValidationRecordStatus = "PENDING_VALIDATION"
+	CertificateValidationRecordStatusSuccess           CertificateValidationRecordStatus = "SUCCESS"
+	CertificateValidationRecordStatusFailed            CertificateValidationRecordStatus = "FAILED"
+)
+
+const (
+	ConnectionStatusPendingHandshake ConnectionStatus = "PENDING_HANDSHAKE"
+	ConnectionStatusAvailable        ConnectionStatus = "AVAILABLE"
+	ConnectionStatusError            ConnectionStatus = "ERROR"
+	ConnectionStatusDeleted          ConnectionStatus = "DELETED"
+)
+
+const (
+	ObservabilityConfigurationStatusActive   ObservabilityConfigurationStatus = "ACTIVE"
+	ObservabilityConfigurationStatusInactive ObservabilityConfigurationStatus = "INACTIVE"
+)
+
+const (
+	VPCConnectorStatusActive   VPCConnectorStatus = "ACTIVE"
+	VPCConnectorStatusInactive VPCConnectorStatus = "INACTIVE"
+)
+
+const (
+	VPCIngressConnectionStatusAvailable       VPCIngressConnectionStatus = "AVAILABLE"
+	VPCIngressConnectionStatusPendingCreation VPCIngressConnectionStatus = "PENDING_CREATION"
+	VPCIngressConnectionStatusPendingUpdate   VPCIngressConnectionStatus = "PENDING_UPDATE"
+	VPCIngressConnectionStatusPendingDeletion VPCIngressConnectionStatus = "PENDING_DELETION"
+	VPCIngressConnectionStatusFailedCreation  VPCIngressConnectionStatus = "FAILED_CREATION"
+	VPCIngressConnectionStatusFailedUpdate    VPCIngressConnectionStatus = "FAILED_UPDATE"
+	VPCIngressConnectionStatusFailedDeletion  VPCIngressConnectionStatus = "FAILED_DELETION"
+	VPCIngressConnectionStatusDeleted         VPCIngressConnectionStatus = "DELETED"
 )
 
 const (

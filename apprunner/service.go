@@ -6,7 +6,7 @@ type CreateServiceRequest struct {
 	ServiceName                 *ServiceName         `api:",required"`
 	SourceConfiguration         *SourceConfiguration `api:",required"`
 	InstanceConfiguration       *InstanceConfiguration
-	Tags                        []Tag
+	Tags                        TagList
 	EncryptionConfiguration     *EncryptionConfiguration
 	HealthCheckConfiguration    *HealthCheckConfiguration
 	AutoScalingConfigurationARN *AppRunnerResourceARN `api:"AutoScalingConfigurationArn"`
@@ -48,7 +48,7 @@ type ListServicesRequest struct {
 }
 
 type ListServicesResponse struct {
-	ServiceSummaryList []ServiceSummary `api:",required"`
+	ServiceSummaryList ServiceSummaryList `api:",required"`
 	NextToken          *String
 }
 
@@ -108,6 +108,8 @@ type ServiceSummary struct {
 	UpdatedAt   *time.Time
 	Status      *ServiceStatus
 }
+
+type ServiceSummaryList []ServiceSummary
 
 // InstanceConfiguration is the size of one instance.
 type InstanceConfiguration struct {

@@ -2,14 +2,14 @@ package apprunner
 
 type TagResourceRequest struct {
 	ResourceARN *AppRunnerResourceARN `api:"ResourceArn,required"`
-	Tags        []Tag                 `api:",required"`
+	Tags        TagList               `api:",required"`
 }
 
 type TagResourceResponse struct{}
 
 type UntagResourceRequest struct {
 	ResourceARN *AppRunnerResourceARN `api:"ResourceArn,required"`
-	TagKeys     []TagKey              `api:",required"`
+	TagKeys     TagKeyList            `api:",required"`
 }
 
 type UntagResourceResponse struct{}
@@ -20,8 +20,13 @@ type ListTagsForResourceRequest struct {
 
 // ListTagsForResourceResponse has a list that the model does not require; the server sends it always, empty or not.
 type ListTagsForResourceResponse struct {
-	Tags []Tag
+	Tags TagList
 }
+
+type (
+	TagList    []Tag
+	TagKeyList []TagKey
+)
 
 // Tag is a label. The model requires neither member, but a tag without a key means nothing and the server refuses it.
 type Tag struct {

@@ -94,7 +94,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 			clear(tags)
 			return refusal
 		})
-		if err != refusal {
+		if !errors.Is(err, refusal) {
 			t.Errorf("an edit that is refused: %v", err)
 		}
 		checkEqual(t, "service", readService(t, db, service.ID), service)
