@@ -28,8 +28,15 @@ func (a Action) Declares(code ErrorCode) bool {
 	return false
 }
 
-// Endpoint is an Action with the types of its input and output.
-type Endpoint[I, O any] struct{ Action }
+// Endpoint is an Action with the types of its input, its output and its errors. E is the sum of the exceptions that the
+// action declares and UnknownOperationError; see errors.go.
+type Endpoint[I, O any, E error] struct{ Action }
+
+// Method and Path are the same for every action (awsJson1_0).
+const (
+	Method = "POST"
+	Path   = "/"
+)
 
 // Actions returns all 37 actions of the service, in the model's order.
 func Actions() []Action { return append([]Action(nil), actions...) }
@@ -37,24 +44,52 @@ func Actions() []Action { return append([]Action(nil), actions...) }
 // ExtensionActions returns the actions that App Runner does not have.
 func ExtensionActions() []Action { return append([]Action(nil), extensions...) }
 
-// The endpoints whose shapes are defined.
+// The endpoints of App Runner.
 var (
-	CreateService       = endpoint[CreateServiceRequest, CreateServiceResponse]("CreateService")
-	DeleteService       = endpoint[DeleteServiceRequest, DeleteServiceResponse]("DeleteService")
-	DescribeService     = endpoint[DescribeServiceRequest, DescribeServiceResponse]("DescribeService")
-	ListOperations      = endpoint[ListOperationsRequest, ListOperationsResponse]("ListOperations")
-	ListServices        = endpoint[ListServicesRequest, ListServicesResponse]("ListServices")
-	ListTagsForResource = endpoint[ListTagsForResourceRequest, ListTagsForResourceResponse]("ListTagsForResource")
-	PauseService        = endpoint[PauseServiceRequest, PauseServiceResponse]("PauseService")
-	ResumeService       = endpoint[ResumeServiceRequest, ResumeServiceResponse]("ResumeService")
-	StartDeployment     = endpoint[StartDeploymentRequest, StartDeploymentResponse]("StartDeployment")
-	TagResource         = endpoint[TagResourceRequest, TagResourceResponse]("TagResource")
-	UntagResource       = endpoint[UntagResourceRequest, UntagResourceResponse]("UntagResource")
-	UpdateService       = endpoint[UpdateServiceRequest, UpdateServiceResponse]("UpdateService")
+	AssociateCustomDomain                   = endpoint[AssociateCustomDomainRequest, AssociateCustomDomainResponse, AssociateCustomDomainError]("AssociateCustomDomain")
+	CreateAutoScalingConfiguration          = endpoint[CreateAutoScalingConfigurationRequest, CreateAutoScalingConfigurationResponse, CreateAutoScalingConfigurationError]("CreateAutoScalingConfiguration")
+	CreateConnection                        = endpoint[CreateConnectionRequest, CreateConnectionResponse, CreateConnectionError]("CreateConnection")
+	CreateObservabilityConfiguration        = endpoint[CreateObservabilityConfigurationRequest, CreateObservabilityConfigurationResponse, CreateObservabilityConfigurationError]("CreateObservabilityConfiguration")
+	CreateService                           = endpoint[CreateServiceRequest, CreateServiceResponse, CreateServiceError]("CreateService")
+	CreateVPCConnector                      = endpoint[CreateVPCConnectorRequest, CreateVPCConnectorResponse, CreateVPCConnectorError]("CreateVpcConnector")
+	CreateVPCIngressConnection              = endpoint[CreateVPCIngressConnectionRequest, CreateVPCIngressConnectionResponse, CreateVPCIngressConnectionError]("CreateVpcIngressConnection")
+	DeleteAutoScalingConfiguration          = endpoint[DeleteAutoScalingConfigurationRequest, DeleteAutoScalingConfigurationResponse, DeleteAutoScalingConfigurationError]("DeleteAutoScalingConfiguration")
+	DeleteConnection                        = endpoint[DeleteConnectionRequest, DeleteConnectionResponse, DeleteConnectionError]("DeleteConnection")
+	DeleteObservabilityConfiguration        = endpoint[DeleteObservabilityConfigurationRequest, DeleteObservabilityConfigurationResponse, DeleteObservabilityConfigurationError]("DeleteObservabilityConfiguration")
+	DeleteService                           = endpoint[DeleteServiceRequest, DeleteServiceResponse, DeleteServiceError]("DeleteService")
+	DeleteVPCConnector                      = endpoint[DeleteVPCConnectorRequest, DeleteVPCConnectorResponse, DeleteVPCConnectorError]("DeleteVpcConnector")
+	DeleteVPCIngressConnection              = endpoint[DeleteVPCIngressConnectionRequest, DeleteVPCIngressConnectionResponse, DeleteVPCIngressConnectionError]("DeleteVpcIngressConnection")
+	DescribeAutoScalingConfiguration        = endpoint[DescribeAutoScalingConfigurationRequest, DescribeAutoScalingConfigurationResponse, DescribeAutoScalingConfigurationError]("DescribeAutoScalingConfiguration")
+	DescribeCustomDomains                   = endpoint[DescribeCustomDomainsRequest, DescribeCustomDomainsResponse, DescribeCustomDomainsError]("DescribeCustomDomains")
+	DescribeObservabilityConfiguration      = endpoint[DescribeObservabilityConfigurationRequest, DescribeObservabilityConfigurationResponse, DescribeObservabilityConfigurationError]("DescribeObservabilityConfiguration")
+	DescribeService                         = endpoint[DescribeServiceRequest, DescribeServiceResponse, DescribeServiceError]("DescribeService")
+	DescribeVPCConnector                    = endpoint[DescribeVPCConnectorRequest, DescribeVPCConnectorResponse, DescribeVPCConnectorError]("DescribeVpcConnector")
+	DescribeVPCIngressConnection            = endpoint[DescribeVPCIngressConnectionRequest, DescribeVPCIngressConnectionResponse, DescribeVPCIngressConnectionError]("DescribeVpcIngressConnection")
+	DisassociateCustomDomain                = endpoint[DisassociateCustomDomainRequest, DisassociateCustomDomainResponse, DisassociateCustomDomainError]("DisassociateCustomDomain")
+	ListAutoScalingConfigurations           = endpoint[ListAutoScalingConfigurationsRequest, ListAutoScalingConfigurationsResponse, ListAutoScalingConfigurationsError]("ListAutoScalingConfigurations")
+	ListConnections                         = endpoint[ListConnectionsRequest, ListConnectionsResponse, ListConnectionsError]("ListConnections")
+	ListObservabilityConfigurations         = endpoint[ListObservabilityConfigurationsRequest, ListObservabilityConfigurationsResponse, ListObservabilityConfigurationsError]("ListObservabilityConfigurations")
+	ListOperations                          = endpoint[ListOperationsRequest, ListOperationsResponse, ListOperationsError]("ListOperations")
+	ListServices                            = endpoint[ListServicesRequest, ListServicesResponse, ListServicesError]("ListServices")
+	ListServicesForAutoScalingConfiguration = endpoint[ListServicesForAutoScalingConfigurationRequest, ListServicesForAutoScalingConfigurationResponse, ListServicesForAutoScalingConfigurationError]("ListServicesForAutoScalingConfiguration")
+	ListTagsForResource                     = endpoint[ListTagsForResourceRequest, ListTagsForResourceResponse, ListTagsForResourceError]("ListTagsForResource")
+	ListVPCConnectors                       = endpoint[ListVPCConnectorsRequest, ListVPCConnectorsResponse, ListVPCConnectorsError]("ListVpcConnectors")
+	ListVPCIngressConnections               = endpoint[ListVPCIngressConnectionsRequest, ListVPCIngressConnectionsResponse, ListVPCIngressConnectionsError]("ListVpcIngressConnections")
+	PauseService                            = endpoint[PauseServiceRequest, PauseServiceResponse, PauseServiceError]("PauseService")
+	ResumeService                           = endpoint[ResumeServiceRequest, ResumeServiceResponse, ResumeServiceError]("ResumeService")
+	StartDeployment                         = endpoint[StartDeploymentRequest, StartDeploymentResponse, StartDeploymentError]("StartDeployment")
+	TagResource                             = endpoint[TagResourceRequest, TagResourceResponse, TagResourceError]("TagResource")
+	UntagResource                           = endpoint[UntagResourceRequest, UntagResourceResponse, UntagResourceError]("UntagResource")
+	UpdateDefaultAutoScalingConfiguration   = endpoint[UpdateDefaultAutoScalingConfigurationRequest, UpdateDefaultAutoScalingConfigurationResponse, UpdateDefaultAutoScalingConfigurationError]("UpdateDefaultAutoScalingConfiguration")
+	UpdateService                           = endpoint[UpdateServiceRequest, UpdateServiceResponse, UpdateServiceError]("UpdateService")
+	UpdateVPCIngressConnection              = endpoint[UpdateVPCIngressConnectionRequest, UpdateVPCIngressConnectionResponse, UpdateVPCIngressConnectionError]("UpdateVpcIngressConnection")
+)
 
-	DescribeOperation = endpoint[DescribeOperationRequest, DescribeOperationResponse]("DescribeOperation")
-	ListInstances     = endpoint[ListInstancesRequest, ListInstancesResponse]("ListInstances")
-	ReadLogs          = endpoint[ReadLogsRequest, ReadLogsResponse]("ReadLogs")
+// The endpoints that App Runner does not have.
+var (
+	DescribeOperation = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
+	ListInstances     = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
+	ReadLogs          = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
 )
 
 // actions is the service model's table of actions with their declared errors, in its order.
@@ -112,11 +147,11 @@ func extension(name string, errors ...ErrorCode) Action {
 	return Action{Target: ExtensionPrefix + name, Name: name, Errors: errors, IsExtension: true}
 }
 
-func endpoint[I, O any](name string) Endpoint[I, O] {
+func endpoint[I, O any, E error](name string) Endpoint[I, O, E] {
 	for _, table := range [][]Action{actions, extensions} {
 		for _, action := range table {
 			if action.Name == name {
-				return Endpoint[I, O]{action}
+				return Endpoint[I, O, E]{action}
 			}
 		}
 	}

@@ -49,9 +49,15 @@ const maxDepth = 64
 
 // DecodeJSON reads a JSON object into the structure that v points to, which should be empty. A null member is absent.
 // The error is a *DecodeError, and v is then of no use. It does not validate.
-func DecodeJSON(data []byte, v any) error {
+func DecodeJSON(data []byte, v any) error { return decodeJSON(data, v, false) }
+
+// DecodeAnswer is DecodeJSON for what a service answered: members that are not known here, as of a newer service, are
+// passed over.
+func DecodeAnswer(data []byte, v any) error { return decodeJSON(data, v, true) }
+
+func decodeJSON(data []byte, v any, skipsUnknown bool) error {
 	value, s := structureOf(v)
-	d := decoder{reader: reader{data: data}}
+	d := decoder{reader: reader{data: data}, skipsUnknown: skipsUnknown}
 	if err := d.structure(s, value); err != nil {
 		err.Path = trimPath(err.Path)
 		return err
@@ -64,7 +70,8 @@ func DecodeJSON(data []byte, v any) error {
 
 type decoder struct {
 	reader
-	depth int
+	depth        int
+	skipsUnknown bool
 }
 
 func (d *decoder) fail(problem DecodeProblem) *DecodeError {
@@ -113,6 +120,9 @@ func (d *decoder) structure(s *shape, value reflect.Value) *DecodeError {
 	var seen uint64
 	return d.object(s, func(key []byte) *DecodeError {
 		position, isMember := s.byName[string(key)]
+		if !isMember && d.skipsUnknown {
+			return d.skipMember()
+		}
 		if !isMember {
 			return d.fail(ProblemUnknownMember).below(memberOrKey(key))
 		}
@@ -207,6 +217,17 @@ func (d *decoder) object(s *shape, each func(key []byte) *DecodeError) *DecodeEr
 }
 
 func (d *decoder) list(s *shape, value reflect.Value) *DecodeError {
+	value.Set(reflect.MakeSlice(s.goType, 0, 0))
+	return d.items(s, func(i int) *DecodeError {
+		value.Grow(1)
+		value.SetLen(i + 1)
+		value.Index(i).SetZero()
+		return d.value(s.element, value.Index(i))
+	})
+}
+
+// items reads the brackets and commas of a list; each takes over before an item.
+func (d *decoder) items(s *shape, each func(i int) *DecodeError) *DecodeError {
 	if !d.take('[') {
 		return d.wrongType(s)
 	}
@@ -214,15 +235,11 @@ func (d *decoder) list(s *shape, value reflect.Value) *DecodeError {
 		return d.fail(ProblemTooDeep)
 	}
 	defer func() { d.depth-- }()
-	value.Set(reflect.MakeSlice(s.goType, 0, 0))
 	if d.take(']') {
 		return nil
 	}
 	for i := 0; ; i++ {
-		value.Grow(1)
-		value.SetLen(i + 1)
-		value.Index(i).SetZero()
-		if err := d.value(s.element, value.Index(i)); err != nil {
+		if err := each(i); err != nil {
 			return err.below(indexStep(i))
 		}
 		if d.take(']') {
@@ -233,6 +250,37 @@ func (d *decoder) list(s *shape, value reflect.Value) *DecodeError {
 		}
 	}
 }
+
+// skipMember passes over what follows an unknown key. It is checked for syntax all the same.
+func (d *decoder) skipMember() *DecodeError {
+	if !d.take(':') {
+		return d.fail(ProblemSyntax)
+	}
+	return d.skip()
+}
+
+func (d *decoder) skip() *DecodeError {
+	switch c := d.peek(); {
+	case c == '{':
+		return d.object(anything, func([]byte) *DecodeError { return d.skipMember() })
+	case c == '[':
+		return d.items(anything, func(int) *DecodeError { return d.skip() })
+	case c == '"':
+		if _, problem := d.text(); problem != "" {
+			return d.fail(problem)
+		}
+		return nil
+	case d.takeWord("true"), d.takeWord("false"), d.takeWord("null"):
+		return nil
+	}
+	if _, ok := d.number(); !ok {
+		return d.fail(ProblemSyntax)
+	}
+	return nil
+}
+
+// anything is the shape of a value that is passed over.
+var anything = &shape{kind: kindStructure}
 
 func (d *decoder) string(s *shape, value reflect.Value) *DecodeError {
 	if d.peek() != '"' {

@@ -13,5 +13,12 @@
 //
 // An absent member is a nil pointer, slice or map, and so differs from one that is empty, zero or false.
 //
-// The package knows nothing of a server. It depends on the standard library alone.
+// An Endpoint ties an action to the types of its input, its output and its errors; a server dispatches on it, and
+// Endpoint.Call is a client:
+//
+//	output, err := apprunner.StartDeployment.Call(ctx, &client, &apprunner.StartDeploymentRequest{ServiceARN: &arn})
+//	var missing *apprunner.ResourceNotFoundException
+//	if errors.As(err, &missing) { … }
+//
+// The package knows nothing of a server. Beside the standard library it depends on the AWS SDK's signer alone.
 package apprunner

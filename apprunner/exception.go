@@ -15,7 +15,7 @@ const (
 	CodeInternalServiceError ErrorCode = "InternalServiceErrorException"
 )
 
-// Exception is an error of the service: one of the five types below, or an UnknownException.
+// Exception is an error of the service: one of the five types below, or an UnknownOperationError.
 type Exception interface {
 	error
 	Code() ErrorCode
@@ -40,10 +40,13 @@ type ServiceQuotaExceededException struct{ Message *ErrorMessage }
 // InternalServiceErrorException: the service failed.
 type InternalServiceErrorException struct{ Message *ErrorMessage }
 
-// UnknownException is an error of a name that the service model does not have: authentication, throttling and the like.
-type UnknownException struct {
-	Name    ErrorCode
-	Status  int
+// UnknownOperationError is an error that the action does not declare: authentication, throttling, or one of a newer
+// service.
+type UnknownOperationError struct {
+	Name   ErrorCode
+	Status int
+	// Body is the answer as it came; empty when the error was made here.
+	Body    string
 	Message *ErrorMessage
 }
 
@@ -52,28 +55,28 @@ func (*InvalidStateException) Code() ErrorCode         { return CodeInvalidState
 func (*ResourceNotFoundException) Code() ErrorCode     { return CodeResourceNotFound }
 func (*ServiceQuotaExceededException) Code() ErrorCode { return CodeServiceQuotaExceeded }
 func (*InternalServiceErrorException) Code() ErrorCode { return CodeInternalServiceError }
-func (e *UnknownException) Code() ErrorCode            { return e.Name }
+func (e *UnknownOperationError) Code() ErrorCode       { return e.Name }
 
 func (*InvalidRequestException) HTTPStatus() int       { return 400 }
 func (*InvalidStateException) HTTPStatus() int         { return 400 }
 func (*ResourceNotFoundException) HTTPStatus() int     { return 400 }
 func (*ServiceQuotaExceededException) HTTPStatus() int { return 402 }
 func (*InternalServiceErrorException) HTTPStatus() int { return 500 }
-func (e *UnknownException) HTTPStatus() int            { return e.Status }
+func (e *UnknownOperationError) HTTPStatus() int       { return e.Status }
 
 func (e *InvalidRequestException) text() *ErrorMessage       { return e.Message }
 func (e *InvalidStateException) text() *ErrorMessage         { return e.Message }
 func (e *ResourceNotFoundException) text() *ErrorMessage     { return e.Message }
 func (e *ServiceQuotaExceededException) text() *ErrorMessage { return e.Message }
 func (e *InternalServiceErrorException) text() *ErrorMessage { return e.Message }
-func (e *UnknownException) text() *ErrorMessage              { return e.Message }
+func (e *UnknownOperationError) text() *ErrorMessage         { return e.Message }
 
 func (e *InvalidRequestException) Error() string       { return describe(e) }
 func (e *InvalidStateException) Error() string         { return describe(e) }
 func (e *ResourceNotFoundException) Error() string     { return describe(e) }
 func (e *ServiceQuotaExceededException) Error() string { return describe(e) }
 func (e *InternalServiceErrorException) Error() string { return describe(e) }
-func (e *UnknownException) Error() string              { return describe(e) }
+func (e *UnknownOperationError) Error() string         { return describe(e) }
 
 func describe(e Exception) string {
 	if message := e.text(); message != nil {
@@ -98,8 +101,17 @@ func NewException(code ErrorCode, status int, message string) Exception {
 	case CodeInternalServiceError:
 		return &InternalServiceErrorException{text}
 	default:
-		return &UnknownException{Name: code, Status: status, Message: text}
+		return &UnknownOperationError{Name: code, Status: status, Message: text}
 	}
+}
+
+// queryCodes are the codes that the service model gives its exceptions in the Query protocol, misspelling included.
+var queryCodes = map[string]ErrorCode{
+	"InvalidRequest":       CodeInvalidRequest,
+	"InvalidState":         CodeInvalidState,
+	"ResourceNotfound":     CodeResourceNotFound,
+	"ServiceQuotaExceeded": CodeServiceQuotaExceeded,
+	"InternalServiceError": CodeInternalServiceError,
 }
 
 // EncodeException returns an exception's JSON body. Its __type is the bare name, which is what the strictest client takes.

@@ -27,7 +27,7 @@ func newRegistry() registry {
 }
 
 // handle lets function answer an endpoint's action: body decoded and validated before, output encoded after.
-func handle[I, O any](entries registry, endpoint apprunner.Endpoint[I, O], function func(context.Context, *I) (*O, error)) {
+func handle[I, O any, E error](entries registry, endpoint apprunner.Endpoint[I, O, E], function func(context.Context, *I) (*O, error)) {
 	entries[endpoint.Target] = entry{endpoint.Action, func(ctx context.Context, body []byte) ([]byte, error) {
 		input := new(I)
 		if err := read(body, input); err != nil {
