@@ -23,8 +23,10 @@ type Store interface {
 
 // Operations accepts asynchronous work. Implemented by operation.Starter.
 type Operations interface {
-	// Create records a new service with its CREATE_SERVICE operation. store.ErrConflict when the name is taken.
-	Create(ctx context.Context, service platform.Service) (platform.Service, platform.Operation, error)
+	// Create records a new service with its CREATE_SERVICE operation. check, when not nil, is told in the same transaction
+	// how many services there are, and its error comes back unchanged. store.ErrConflict when the name is taken, a
+	// *store.GoneError when the service refers to a resource that was deleted.
+	Create(ctx context.Context, service platform.Service, check func(services int) error) (platform.Service, platform.Operation, error)
 	// Start records an operation on an existing service. change, when not nil, edits the service in the same
 	// transaction, and its error comes back unchanged. store.ErrNotFound without such a service; a *store.StatusError
 	// when its status does not allow the operation.
@@ -63,8 +65,8 @@ type Config struct {
 	TokenKey []byte
 	// Runtimes returns the runtimes (PYTHON_311, …) that can be built here.
 	Runtimes func() []string
-	// MaxServices is the quota of services; 0 means none.
-	MaxServices int
+	// Quotas bound what may be made.
+	Quotas Quotas
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time

@@ -122,7 +122,7 @@ func TestANameIsGivenOnce(t *testing.T) {
 }
 
 func TestAQuotaIsPaymentRequired(t *testing.T) {
-	w := newWorld(t, func(c *api.Config) { c.MaxServices = 1 })
+	w := newWorld(t, func(c *api.Config) { c.Quotas = api.Quotas{api.QuotaServices: 1} })
 	w.create("first")
 	w.refused("CreateService", created(imageSource, ""), "ServiceQuotaExceededException", http.StatusPaymentRequired)
 }

@@ -18,16 +18,13 @@ func (h *Handler) createService(ctx context.Context, input *apprunner.CreateServ
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkQuota(ctx); err != nil {
-		return nil, err
-	}
 	id := platform.NewServiceID()
 	now := h.Now().UTC()
 	service, operation, err := h.Operations.Create(ctx, platform.Service{
 		ID: id, Name: string(*input.ServiceName), ARN: h.serviceARN(string(*input.ServiceName), id),
 		Subdomain: platform.NewSubdomain(), CreatedAt: now, UpdatedAt: now,
 		Configuration: configuration, Tags: tags,
-	})
+	}, h.Quotas.check(QuotaServices, "services"))
 	if errors.Is(err, store.ErrConflict) {
 		return nil, invalidRequest("There is already a service with the name %s.", *input.ServiceName)
 	}
@@ -35,22 +32,6 @@ func (h *Handler) createService(ctx context.Context, input *apprunner.CreateServ
 		return nil, err
 	}
 	return &apprunner.CreateServiceResponse{Service: h.wireService(service), OperationID: wireID(operation.ID)}, nil
-}
-
-// checkQuota refuses a service beyond MaxServices. Two creations at the same moment may pass it together, which a quota
-// that protects nothing but the machine's capacity can bear.
-func (h *Handler) checkQuota(ctx context.Context) error {
-	if h.MaxServices == 0 {
-		return nil
-	}
-	services, err := h.Store.ListServices(ctx, store.ServicePage{Limit: h.MaxServices})
-	if err != nil {
-		return err
-	}
-	if len(services) >= h.MaxServices {
-		return quotaExceeded("There are %d services, which is the quota.", len(services))
-	}
-	return nil
 }
 
 func (h *Handler) describeService(ctx context.Context, input *apprunner.DescribeServiceRequest) (*apprunner.DescribeServiceResponse, error) {

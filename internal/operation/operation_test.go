@@ -65,7 +65,7 @@ func (w *world) eventually(what string, condition func() bool) {
 // created makes a service and waits until it runs.
 func (w *world) created(a *apron, service platform.Service) platform.Service {
 	w.t.Helper()
-	_, operation, err := a.starter.Create(w.t.Context(), service)
+	_, operation, err := a.starter.Create(w.t.Context(), service, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestAFailedCreationCanBeMendedByAnUpdateOrDeleted(t *testing.T) {
 	w := newWorld(t)
 	a := w.start()
 	w.set(func() { w.exits = &platform.Exit{Code: 1} })
-	_, operation, err := a.starter.Create(t.Context(), imageService())
+	_, operation, err := a.starter.Create(t.Context(), imageService(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

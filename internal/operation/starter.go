@@ -35,13 +35,15 @@ func NewStarter(db store.Store, logs deploy.Logs, wake func()) *Starter {
 	return &Starter{store: db, logs: logs, wake: wake, now: time.Now}
 }
 
-// Create records a new service with its CREATE_SERVICE operation. store.ErrConflict when the name is taken.
-func (s *Starter) Create(ctx context.Context, service platform.Service) (platform.Service, platform.Operation, error) {
+// Create records a new service with its CREATE_SERVICE operation. check, when not nil, is told in the same transaction how
+// many services there are, and its error comes back unchanged. store.ErrConflict when the name is taken, a
+// *store.GoneError when the service refers to a resource that was deleted.
+func (s *Starter) Create(ctx context.Context, service platform.Service, check func(services int) error) (platform.Service, platform.Operation, error) {
 	operation := s.newOperation(service.ID, platform.OperationCreateService)
 	operation.ServiceARN = service.ARN
 	service.Status = platform.ServiceStatusOperationInProgress
 	service.CreatedAt, service.UpdatedAt = operation.StartedAt, operation.StartedAt
-	if err := s.store.CreateService(ctx, service, operation); err != nil {
+	if err := s.store.CreateService(ctx, service, operation, check); err != nil {
 		return platform.Service{}, platform.Operation{}, err
 	}
 	s.logs.Event(service.ID, "Service creation started.")

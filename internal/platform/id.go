@@ -56,6 +56,12 @@ func randomHex() string {
 	return hex.EncodeToString(raw[:])
 }
 
+// derivedLabel returns size lower-case letters and digits that parts decide.
+func derivedLabel(size int, parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:]))[:size]
+}
+
 func derivedHex(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])

@@ -100,8 +100,10 @@ type AutoScaling struct {
 
 // Network says how a Service is reached and what it reaches.
 type Network struct {
-	EgressType           string
-	VPCConnectorARN      string `json:",omitempty"`
+	EgressType      string
+	VPCConnectorARN string `json:",omitempty"`
+	// Subnets are those of the VPC connector, resolved.
+	Subnets              []string `json:",omitempty"`
 	IsPubliclyAccessible bool
 	IPAddressType        string
 }

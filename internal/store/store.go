@@ -27,14 +27,17 @@ type Store interface {
 	Services
 	Operations
 	Revisions
+	Resources
+	Domains
 	Close() error
 }
 
 // Services remembers services.
 type Services interface {
 	// CreateService inserts service and its CREATE_SERVICE operation. ErrConflict when the name or the subdomain is
-	// taken by a service that is not DELETED.
-	CreateService(ctx context.Context, service platform.Service, operation platform.Operation) error
+	// taken by a service that is not DELETED, or a *GoneError. check, when not nil, is asked in the same transaction with
+	// the number of services that are not DELETED, and its error comes back unchanged.
+	CreateService(ctx context.Context, service platform.Service, operation platform.Operation, check func(services int) error) error
 	// ServiceByID returns one service, deleted ones too. ErrNotFound.
 	ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error)
 	// ServiceByName returns the service of that name that is not DELETED. ErrNotFound.
@@ -50,6 +53,8 @@ type Services interface {
 type ServicePage struct {
 	// After is the last service of the page before; nil for the first page.
 	After *ServiceCursor
+	// UsesARN keeps only the services that refer to that resource; empty means all.
+	UsesARN string
 	// Limit is the most rows returned; 0 means all.
 	Limit int
 }
@@ -114,6 +119,92 @@ type Revisions interface {
 	// DeleteRevision removes one. Unknown ids are done already.
 	DeleteRevision(ctx context.Context, id platform.RevisionID) error
 }
+
+// Resources remembers what services refer to.
+type Resources interface {
+	// CreateResource inserts what make returns, which is told in the same transaction what there is of the kind and name;
+	// its error comes back unchanged. ErrConflict when the name and revision are taken by a resource that is not deleted.
+	CreateResource(ctx context.Context, kind platform.ResourceKind, name string,
+		make func(existing Existing) (platform.Resource, error)) (platform.Resource, error)
+	// ListResources returns resources in order of creation (CreatedAt, then ID).
+	ListResources(ctx context.Context, query ResourceQuery) ([]platform.Resource, error)
+	// EditResources lets edit change the resources that query finds, in one transaction; its error comes back unchanged.
+	// What it changes of the id, the kind, the name, the revision, the ARN, the service and the time of creation is lost.
+	EditResources(ctx context.Context, query ResourceQuery, edit func(resources []platform.Resource) error) error
+	// PruneResources removes the resources that were deleted before a time.
+	PruneResources(ctx context.Context, before time.Time) error
+}
+
+// Existing is what there is of a kind when a resource is made.
+type Existing struct {
+	// Names counts the different names of the kind, Revisions those of the name; deleted ones do not count.
+	Names, Revisions int
+	// Newest is the highest revision that the name ever had, as far as that is remembered.
+	Newest int
+}
+
+// ResourceQuery says which resources. An empty member is no condition.
+type ResourceQuery struct {
+	Kind      platform.ResourceKind
+	ID        platform.ResourceID
+	Name      string
+	Revision  int
+	ServiceID platform.ServiceID
+	Status    string
+	// LatestOnly keeps the highest revision of each name, DefaultOnly the default.
+	LatestOnly, DefaultOnly bool
+	// WithDeleted adds those that were deleted.
+	WithDeleted bool
+	After       *ResourceCursor
+	// Limit is the most rows returned; 0 means all.
+	Limit int
+}
+
+// ResourceCursor names a place in a list of resources.
+type ResourceCursor struct {
+	CreatedAt time.Time
+	ID        platform.ResourceID
+}
+
+// Domains remembers custom domains.
+type Domains interface {
+	// CreateDomain inserts domain if its service's status is allowed. check, when not nil, is asked in the same
+	// transaction with the number of the service's domains. ErrNotFound without such a service, a *StatusError when its
+	// status does not allow it, a *TakenError when a service has the name.
+	CreateDomain(ctx context.Context, domain platform.CustomDomain, allowed []platform.ServiceStatus, check func(domains int) error) error
+	// ListDomains returns domains, newest first (CreatedAt, then ID, both descending).
+	ListDomains(ctx context.Context, query DomainQuery) ([]platform.CustomDomain, error)
+	// EditDomain lets edit change a domain's status, records and time of change; its error comes back unchanged. ErrNotFound.
+	EditDomain(ctx context.Context, id platform.ResourceID, edit func(*platform.CustomDomain) error) (platform.CustomDomain, error)
+	// DeleteDomain removes one. Unknown ids are done already.
+	DeleteDomain(ctx context.Context, id platform.ResourceID) error
+}
+
+// DomainQuery says which custom domains. An empty member is no condition.
+type DomainQuery struct {
+	ServiceID platform.ServiceID
+	Name      string
+	// Unsettled keeps those whose status is not one to stay in.
+	Unsettled bool
+	After     *ResourceCursor
+	Limit     int
+}
+
+// GoneError says that a service refers to a resource that was deleted.
+type GoneError struct{ ARN string }
+
+func (e *GoneError) Error() string { return e.ARN + " was deleted" }
+
+// Is makes a GoneError an ErrConflict.
+func (e *GoneError) Is(target error) bool { return target == ErrConflict }
+
+// TakenError says that a custom domain belongs to a service already.
+type TakenError struct{ ServiceARN string }
+
+func (e *TakenError) Error() string { return "the domain belongs to " + e.ServiceARN }
+
+// Is makes a TakenError an ErrConflict.
+func (e *TakenError) Is(target error) bool { return target == ErrConflict }
 
 // StatusError says that a service's status does not allow an operation.
 type StatusError struct{ Status platform.ServiceStatus }

@@ -19,6 +19,10 @@ const (
 	selectServiceByName = `SELECT ` + serviceColumns + ` FROM services WHERE name = $1 AND status <> 'DELETED'`
 	selectServices      = `SELECT ` + serviceColumns + ` FROM services
 		WHERE status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
+	selectServicesByUse = `SELECT ` + serviceColumns + ` FROM services
+		WHERE id IN (SELECT service_id FROM service_uses WHERE arn = $4) AND status <> 'DELETED' AND (created_at, id) > ($1, $2)
+		ORDER BY created_at, id LIMIT $3`
+	countServices = `SELECT COUNT(*) FROM services WHERE status <> 'DELETED'`
 	// An id, an ARN, a name, a subdomain and a time of creation never change.
 	updateService = `UPDATE services SET status = $2, updated_at = $3, deleted_at = $4, configuration = $5, tags = $6,
 		active_revision_id = $7, is_serving = $8 WHERE id = $1`
@@ -26,17 +30,33 @@ const (
 )
 
 // CreateService inserts service and its CREATE_SERVICE operation.
-func (s *Store) CreateService(ctx context.Context, service platform.Service, operation platform.Operation) error {
+func (s *Store) CreateService(ctx context.Context, service platform.Service, operation platform.Operation, check func(services int) error) error {
+	var refusal error
 	err := s.write(ctx, func(tx *sql.Tx) error {
+		if check != nil {
+			var services int
+			if err := tx.QueryRowContext(ctx, countServices).Scan(&services); err != nil {
+				return err
+			}
+			if refusal = check(services); refusal != nil {
+				return refusal
+			}
+		}
 		_, err := tx.ExecContext(ctx, insertService, service.ID, service.Name, service.ARN, service.Subdomain, service.Status,
 			micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
 			document{&service.Configuration}, document{&service.Tags}, service.ActiveRevisionID, service.IsServing)
 		if err != nil {
 			return err
 		}
+		if err := saveUses(ctx, tx, service); err != nil {
+			return err
+		}
 		return createOperation(ctx, tx, operation)
 	})
-	if err != nil {
+	switch {
+	case refusal != nil: // the caller's own error, unchanged
+		return refusal
+	case err != nil:
 		return fmt.Errorf("create service: %w", err)
 	}
 	return nil
@@ -66,7 +86,11 @@ func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]pla
 	if page.After != nil {
 		createdAt, id = page.After.CreatedAt.UnixMicro(), page.After.ID
 	}
-	services, err := list(ctx, s.reader, scanService, selectServices, createdAt, id, limit(page.Limit))
+	query, args := selectServices, []any{createdAt, id, limit(page.Limit)}
+	if page.UsesARN != "" {
+		query, args = selectServicesByUse, append(args, page.UsesARN)
+	}
+	services, err := list(ctx, s.reader, scanService, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
 	}
@@ -99,6 +123,14 @@ func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func
 }
 
 func saveService(ctx context.Context, tx *sql.Tx, service platform.Service) error {
+	if err := saveUses(ctx, tx, service); err != nil {
+		return err
+	}
+	if service.Status == platform.ServiceStatusDeleted {
+		if _, err := tx.ExecContext(ctx, deleteDomainsOfService, service.ID); err != nil {
+			return err
+		}
+	}
 	return changeOne(tx.ExecContext(ctx, updateService, service.ID, service.Status, micros{&service.UpdatedAt},
 		optionalMicros{&service.DeletedAt}, document{&service.Configuration}, document{&service.Tags},
 		service.ActiveRevisionID, service.IsServing))

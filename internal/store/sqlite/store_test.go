@@ -201,7 +201,7 @@ func create(t testing.TB, db *sqlite.Store, name string) platform.ServiceID {
 		ID: platform.NewOperationID(), ServiceID: service.ID, Type: platform.OperationCreateService,
 		Status: platform.OperationStatusPending, StartedAt: now, UpdatedAt: now,
 	}
-	if err := db.CreateService(t.Context(), service, operation); err != nil {
+	if err := db.CreateService(t.Context(), service, operation, nil); err != nil {
 		t.Fatalf("create: %v", err)
 	}
 	return service.ID

@@ -59,7 +59,7 @@ func (m *machine) create(t *rapid.T) {
 	service.Name = fmt.Sprintf("property-%d-%d", m.sequence, len(m.services))
 	operation := newOperation(service, platform.OperationCreateService, 0)
 	operation.StartedAt = m.now
-	if err := m.db.CreateService(m.t.Context(), service, operation); err != nil {
+	if err := m.db.CreateService(m.t.Context(), service, operation, nil); err != nil {
 		t.Fatalf("create: %v", err)
 	}
 	m.services = append(m.services, service)

@@ -29,7 +29,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 		service.Configuration.Source.Image = &platform.ImageSource{
 			Identifier: "public.ecr.aws/x/y:latest", RepositoryType: "ECR_PUBLIC", Port: "80", Environment: map[string]string{},
 		}
-		if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, 1)); err != nil {
+		if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, 1), nil); err != nil {
 			t.Fatal(err)
 		}
 		checkEqual(t, "service", readService(t, db, service.ID), service)
@@ -37,7 +37,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 	"a time keeps its microseconds and comes back in UTC": func(t *testing.T, db store.Store) {
 		service := newService(1)
 		service.CreatedAt = time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.FixedZone("east", 3600))
-		if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, 1)); err != nil {
+		if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, 1), nil); err != nil {
 			t.Fatal(err)
 		}
 		got := readService(t, db, service.ID).CreatedAt
@@ -61,7 +61,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 		first, _ := createService(t, db, 1)
 		second := newService(2)
 		second.Subdomain = first.Subdomain
-		err := db.CreateService(t.Context(), second, newOperation(second, platform.OperationCreateService, 2))
+		err := db.CreateService(t.Context(), second, newOperation(second, platform.OperationCreateService, 2), nil)
 		if !errors.Is(err, store.ErrConflict) {
 			t.Errorf("second service of the same subdomain: %v, want ErrConflict", err)
 		}
@@ -71,7 +71,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 		service := newService(2)
 		twin := newOperation(service, platform.OperationCreateService, 2)
 		twin.ID = operation.ID
-		if err := db.CreateService(t.Context(), service, twin); !errors.Is(err, store.ErrConflict) {
+		if err := db.CreateService(t.Context(), service, twin, nil); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("create with a taken operation id: %v, want ErrConflict", err)
 		}
 		if _, err := db.ServiceByID(t.Context(), service.ID); !errors.Is(err, store.ErrNotFound) {
@@ -122,7 +122,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 		wins := race(16, func(n int) error {
 			service := newService(n)
 			service.Name = "same"
-			return db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, n))
+			return db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, n), nil)
 		}, func(err error) {
 			if !errors.Is(err, store.ErrConflict) {
 				t.Errorf("create: %v, want ErrConflict", err)
@@ -138,7 +138,7 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 			service := newService(n)
 			service.CreatedAt = epoch.Add(time.Duration(n/10) * time.Microsecond)
 			service.ID = platform.ServiceID(fmt.Sprintf("%032d", n/10*10+(n*7)%10))
-			if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, n)); err != nil {
+			if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, n), nil); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, platform.ServiceID(fmt.Sprintf("%032d", n)))
@@ -160,7 +160,7 @@ func testNameTaken(t *testing.T, db store.Store) {
 	second := newService(2)
 	second.Name = first.Name
 	creation := newOperation(second, platform.OperationCreateService, 2)
-	if err := db.CreateService(t.Context(), second, creation); !errors.Is(err, store.ErrConflict) {
+	if err := db.CreateService(t.Context(), second, creation, nil); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("second service of the same name: %v, want ErrConflict", err)
 	}
 	if _, err := db.ServiceByID(t.Context(), second.ID); !errors.Is(err, store.ErrNotFound) {
@@ -173,7 +173,7 @@ func testNameTaken(t *testing.T, db store.Store) {
 	if status := readService(t, db, first.ID).Status; status != platform.ServiceStatusDeleted {
 		t.Errorf("the deleted service is %s by id, want DELETED", status)
 	}
-	if err := db.CreateService(t.Context(), second, creation); err != nil {
+	if err := db.CreateService(t.Context(), second, creation, nil); err != nil {
 		t.Errorf("create a service with the name of a deleted one: %v", err)
 	}
 }

@@ -22,6 +22,8 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		{"operations", operationTests},
 		{"leases", leaseTests},
 		{"revisions", revisionTests},
+		{"resources", resourceTests},
+		{"domains", domainTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
@@ -81,7 +83,7 @@ func createService(t testing.TB, db store.Store, n int) (platform.Service, platf
 	t.Helper()
 	service := newService(n)
 	operation := newOperation(service, platform.OperationCreateService, n)
-	if err := db.CreateService(t.Context(), service, operation); err != nil {
+	if err := db.CreateService(t.Context(), service, operation, nil); err != nil {
 		t.Fatalf("create service %d: %v", n, err)
 	}
 	return service, operation
