@@ -28,6 +28,8 @@ const (
 	removeTimeout = 30 * time.Second
 	// creationTimeout is how long containerd may take to give up starting what nobody waits for any more.
 	creationTimeout = 5 * time.Second
+	// startAttempts is how often a start is tried that meets remains.
+	startAttempts = 3
 )
 
 // Start implements compute.Backend.
@@ -44,17 +46,28 @@ func (b *Backend) Start(ctx context.Context, spec compute.InstanceSpec) (platfor
 	case err != nil && !errors.Is(err, compute.ErrNotFound):
 		return platform.Instance{}, err
 	}
-	removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
-	defer cancel()
-	if err := b.remove(removing, spec.ID); err != nil {
+	if err := b.removeRemains(ctx, spec.ID); err != nil {
 		return platform.Instance{}, fmt.Errorf("remove the remains of a start that was cut short: %w", err)
 	}
-	if err := b.create(ctx, spec); err != nil {
-		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
-		defer cancel()
-		return platform.Instance{}, errors.Join(explainStart(err, spec), b.remove(removing, spec.ID))
+	for attempt := 1; ; attempt++ {
+		err := b.create(ctx, spec)
+		if err == nil {
+			return b.Inspect(ctx, spec.ID)
+		}
+		removal := b.removeRemains(ctx, spec.ID)
+		// What a killed apron had asked for last may arrive after the remains were removed.
+		if errdefs.IsAlreadyExists(err) && removal == nil && attempt < startAttempts {
+			continue
+		}
+		return platform.Instance{}, errors.Join(explainStart(err, spec), removal)
 	}
-	return b.Inspect(ctx, spec.ID)
+}
+
+// removeRemains is remove in a time of its own: half an instance is of no use to anybody.
+func (b *Backend) removeRemains(ctx context.Context, id platform.InstanceID) error {
+	removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	return b.remove(removing, id)
 }
 
 // create makes everything that an instance consists of, in the order of the package's documentation.
@@ -202,6 +215,12 @@ func (b *Backend) Sweep(ctx context.Context) error {
 	for _, record := range records {
 		known[record.ID] = true
 	}
+	left := map[string]bool{}
+	sweep := func(id string) {
+		if len(id) == 32 && !known[id] && !b.isStarting(platform.InstanceID(id)) {
+			left[id] = true
+		}
+	}
 	var errs []error
 	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles()} {
 		entries, err := os.ReadDir(dir)
@@ -209,10 +228,15 @@ func (b *Backend) Sweep(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 		for _, entry := range entries {
-			if id := entry.Name(); len(id) == 32 && !known[id] && !b.isStarting(platform.InstanceID(id)) {
-				errs = append(errs, b.remove(ctx, platform.InstanceID(id)))
-			}
+			sweep(entry.Name())
 		}
+	}
+	errs = append(errs, b.client.SnapshotService(snapshotter).Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		sweep(info.Name)
+		return nil
+	}))
+	for id := range left {
+		errs = append(errs, b.remove(ctx, platform.InstanceID(id)))
 	}
 	return errors.Join(errs...)
 }
