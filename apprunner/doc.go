@@ -11,6 +11,11 @@
 //   - EncodeJSON leaves absent members out, writes required lists as [] and timestamps as epoch seconds with a fraction.
 //   - Validate finds every member that breaks a rule, not only the first.
 //
+//   - ToValue and FromValue go through a tree of values, from which EncodeXML, DecodeXML, EncodeQuery and DecodeQuery come:
+//     the forms of the REST-XML and Query protocols, as botocore reads and writes them. FromString reads a scalar.
+//
+// JSON, which every request passes through, goes its own direct way; that it says the same as the tree is tested.
+//
 // An absent member is a nil pointer, slice or map, and so differs from one that is empty, zero or false.
 //
 // An Endpoint ties an action to the types of its input, its output and its errors; a server dispatches on it, and
