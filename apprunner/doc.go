@@ -8,7 +8,9 @@
 //
 //   - DecodeJSON is strict: an unknown or repeated member, a value of the wrong kind, invalid UTF-8 and anything after
 //     the value are refused with the path of the member.
+//
 //   - EncodeJSON leaves absent members out, writes required lists as [] and timestamps as epoch seconds with a fraction.
+//
 //   - Validate finds every member that breaks a rule, not only the first.
 //
 //   - ToValue and FromValue go through a tree of values, from which EncodeXML, DecodeXML, EncodeQuery and DecodeQuery come:

@@ -61,17 +61,17 @@ func joinQuotas(quotas []Quota) string {
 	return strings.Join(names, ", ")
 }
 
-// check returns what refuses one more than the quota; nil without a quota. what names the things for a person.
-func (q Quotas) check(quota Quota, what string) func(count int) error {
+// refuse is the error for one more than the quota; nil within it. what names the things for a person.
+func (q Quotas) refuse(quota Quota, what string, count int) error {
 	limit := q[quota]
-	if limit == 0 {
+	if limit == 0 || count < limit {
 		return nil
 	}
-	return func(count int) error {
-		if count < limit {
-			return nil
-		}
-		return quotaExceeded("There are %d %s, and the quota is %d. Delete one, or raise the quota with --quota %s=NUMBER.",
-			count, what, limit, quota)
-	}
+	return quotaExceeded("There are %d %s, and the quota is %d. Delete one, or raise the quota with --quota %s=NUMBER.",
+		count, what, limit, quota)
+}
+
+// check is refuse for a transaction that counts.
+func (q Quotas) check(quota Quota, what string) func(count int) error {
+	return func(count int) error { return q.refuse(quota, what, count) }
 }
