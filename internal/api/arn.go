@@ -10,12 +10,6 @@ import (
 	"github.com/apron-run/apron/internal/store"
 )
 
-// The auto scaling configuration that is there from the start.
-const (
-	defaultAutoScalingName = "DefaultConfiguration"
-	defaultAutoScalingID   = "00000000000000000000000000000001"
-)
-
 // arn makes the ARN of a resource here.
 func (c *Config) arn(resource string) string {
 	return "arn:aws:apprunner:" + c.Region + ":" + c.Account + ":" + resource
@@ -62,31 +56,16 @@ func (h *Handler) liveService(ctx context.Context, arn *apprunner.AppRunnerResou
 	return service, err
 }
 
+// referService is liveService for a member that an action cannot answer with ResourceNotFound about.
+func (h *Handler) referService(ctx context.Context, action apprunner.Action, arn *apprunner.AppRunnerResourceARN) (platform.Service, error) {
+	service, err := h.liveService(ctx, arn)
+	var refused *Error
+	if errors.As(err, &refused) && !action.Declares(refused.Code) {
+		return platform.Service{}, invalidRequest("%s", refused.Message)
+	}
+	return service, err
+}
+
 func notFoundService(arn apprunner.AppRunnerResourceARN) *Error {
-	text := string(arn)
-	if len(text) > 300 {
-		text = text[:300] + "…"
-	}
-	return notFound("There is no service %s.", text)
-}
-
-// defaultAutoScaling is the built-in configuration.
-func (c *Config) defaultAutoScaling() platform.AutoScaling {
-	scaling := platform.DefaultConfiguration().AutoScaling
-	scaling.ARN = c.arn("autoscalingconfiguration/" + defaultAutoScalingName + "/1/" + defaultAutoScalingID)
-	scaling.Name, scaling.Revision = defaultAutoScalingName, 1
-	return scaling
-}
-
-// autoScaling returns the configuration that an ARN names, which may stop after the name or the revision.
-func (c *Config) autoScaling(arn apprunner.AppRunnerResourceARN) (platform.AutoScaling, error) {
-	scaling := c.defaultAutoScaling()
-	if rest, isPrefix := strings.CutPrefix(scaling.ARN, string(arn)); isPrefix {
-		switch rest {
-		case "", "/" + defaultAutoScalingID, "/1/" + defaultAutoScalingID:
-			return scaling, nil
-		}
-	}
-	return platform.AutoScaling{}, invalidRequest(
-		"AutoScalingConfigurationArn names no auto scaling configuration of this account and region; %s is there.", scaling.ARN)
+	return notFound("There is no service %s.", shorten(string(arn)))
 }

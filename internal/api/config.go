@@ -12,13 +12,16 @@ import (
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
-// Store is what the API reads by itself, and the tags, which it writes. Implemented by store.Store.
+// Store is what the API reads by itself, and what it writes: tags, resources and custom domains. Services are written
+// by Operations. Implemented by store.Store.
 type Store interface {
 	ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error)
 	ListServices(ctx context.Context, page store.ServicePage) ([]platform.Service, error)
 	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
 	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 	ListOperations(ctx context.Context, service platform.ServiceID, page store.OperationPage) ([]platform.Operation, error)
+	store.Resources
+	store.Domains
 }
 
 // Operations accepts asynchronous work. Implemented by operation.Starter.
@@ -45,12 +48,23 @@ type Instances interface {
 	List(ctx context.Context) ([]platform.Instance, error)
 }
 
+// Networks are those of the host. Implemented by network.Network.
+type Networks interface {
+	// Resolve says which networks subnets' ids stand for, and which ids stand for none.
+	Resolve(subnetIDs []string) (names, unmapped []string, err error)
+}
+
 // Config is all that a Handler needs. Every member is required but where a comment says otherwise.
 type Config struct {
 	Store      Store
 	Operations Operations
 	Logs       Logs
 	Instances  Instances
+	// Networks may be nil: then a VPC connector's subnets are not checked.
+	Networks Networks
+	// Provision is called when a custom domain or a VPC ingress connection is to be brought into another state; nil does
+	// nothing.
+	Provision func()
 
 	// Keys is the key pair that requests are signed with.
 	Keys source.KeyPair

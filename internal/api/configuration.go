@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,9 +22,13 @@ type changes struct {
 }
 
 // newConfiguration is the configuration that a creation asks for.
-func (h *Handler) newConfiguration(input *apprunner.CreateServiceRequest, tags map[string]string) (platform.Configuration, error) {
+func (h *Handler) newConfiguration(ctx context.Context, input *apprunner.CreateServiceRequest, tags map[string]string) (platform.Configuration, error) {
 	configuration := platform.DefaultConfiguration()
-	configuration.AutoScaling = h.defaultAutoScaling()
+	scaling, err := h.defaultAutoScaling(ctx)
+	if err != nil {
+		return configuration, err
+	}
+	configuration.AutoScaling = scaling
 	source := input.SourceConfiguration
 	if source.CodeRepository == nil && source.ImageRepository == nil {
 		return configuration, invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has neither.")
@@ -31,7 +36,7 @@ func (h *Handler) newConfiguration(input *apprunner.CreateServiceRequest, tags m
 	if input.EncryptionConfiguration != nil {
 		configuration.KMSKey = string(*input.EncryptionConfiguration.KMSKey)
 	}
-	err := h.apply(&configuration, tags, changes{
+	err = h.apply(ctx, &configuration, tags, changes{
 		source, input.InstanceConfiguration, input.HealthCheckConfiguration,
 		input.AutoScalingConfigurationARN, input.NetworkConfiguration, input.ObservabilityConfiguration,
 	})
@@ -42,7 +47,7 @@ func (h *Handler) newConfiguration(input *apprunner.CreateServiceRequest, tags m
 }
 
 // updateConfiguration merges an update into a service. It runs inside the transaction that starts the operation.
-func (h *Handler) updateConfiguration(service *platform.Service, input *apprunner.UpdateServiceRequest) error {
+func (h *Handler) updateConfiguration(ctx context.Context, service *platform.Service, input *apprunner.UpdateServiceRequest) error {
 	if source := input.SourceConfiguration; source != nil {
 		switch {
 		case source.ImageRepository != nil && source.CodeRepository == nil && service.Configuration.Source.Image == nil:
@@ -51,15 +56,20 @@ func (h *Handler) updateConfiguration(service *platform.Service, input *apprunne
 			return invalidRequest("SourceConfiguration.CodeRepository: the service is made from an image, and an update cannot change that.")
 		}
 	}
-	return h.apply(&service.Configuration, service.Tags, changes{
+	wasPublic := service.Configuration.Network.IsPubliclyAccessible
+	err := h.apply(ctx, &service.Configuration, service.Tags, changes{
 		input.SourceConfiguration, input.InstanceConfiguration, input.HealthCheckConfiguration,
 		input.AutoScalingConfigurationARN, input.NetworkConfiguration, input.ObservabilityConfiguration,
 	})
+	if err == nil && !wasPublic && service.Configuration.Network.IsPubliclyAccessible {
+		err = h.refuseIngress(ctx, apprunner.UpdateService.Action, service.ID, "made publicly accessible")
+	}
+	return err
 }
 
-func (h *Handler) apply(configuration *platform.Configuration, tags map[string]string, changes changes) error {
+func (h *Handler) apply(ctx context.Context, configuration *platform.Configuration, tags map[string]string, changes changes) error {
 	if changes.source != nil {
-		if err := h.applySource(&configuration.Source, tags, changes.source); err != nil {
+		if err := h.applySource(ctx, &configuration.Source, tags, changes.source); err != nil {
 			return err
 		}
 	}
@@ -74,18 +84,25 @@ func (h *Handler) apply(configuration *platform.Configuration, tags map[string]s
 		}
 	}
 	if changes.autoScaling != nil {
-		scaling, err := h.autoScaling(*changes.autoScaling)
+		scaling, err := h.autoScaling(ctx, *changes.autoScaling)
 		if err != nil {
 			return err
 		}
 		configuration.AutoScaling = scaling
 	}
 	if changes.network != nil {
-		if err := applyNetwork(&configuration.Network, changes.network); err != nil {
+		if err := h.applyNetwork(ctx, &configuration.Network, changes.network); err != nil {
 			return err
 		}
 	}
-	return checkObservability(changes.observability)
+	if changes.observability != nil {
+		chosen, err := h.observability(ctx, changes.observability)
+		if err != nil {
+			return err
+		}
+		configuration.Observability = chosen
+	}
+	return nil
 }
 
 func applyInstance(into *platform.InstanceConfiguration, change *apprunner.InstanceConfiguration) error {
@@ -139,15 +156,11 @@ func applyHealthCheck(into *platform.HealthCheck, change *apprunner.HealthCheckC
 	return nil
 }
 
-func applyNetwork(into *platform.Network, change *apprunner.NetworkConfiguration) error {
-	if egress := change.EgressConfiguration; egress != nil {
-		if egress.VPCConnectorARN != nil {
-			return invalidRequest("NetworkConfiguration.EgressConfiguration.VpcConnectorArn names no VPC connector of this account and region.")
+func (h *Handler) applyNetwork(ctx context.Context, into *platform.Network, change *apprunner.NetworkConfiguration) error {
+	if change.EgressConfiguration != nil {
+		if err := h.applyEgress(ctx, into, change.EgressConfiguration); err != nil {
+			return err
 		}
-		if egress.EgressType != nil && *egress.EgressType == apprunner.EgressTypeVPC {
-			return invalidRequest("NetworkConfiguration.EgressConfiguration.VpcConnectorArn is required when EgressType is VPC.")
-		}
-		set(&into.EgressType, egress.EgressType)
 	}
 	if ingress := change.IngressConfiguration; ingress != nil {
 		// Most SDKs leave out a false, so that an empty structure means private.
@@ -157,20 +170,29 @@ func applyNetwork(into *platform.Network, change *apprunner.NetworkConfiguration
 	return nil
 }
 
-// checkObservability refuses tracing, because no observability configuration can be made yet.
-func checkObservability(change *apprunner.ServiceObservabilityConfiguration) error {
-	const arn = "ObservabilityConfiguration.ObservabilityConfigurationArn"
-	switch {
-	case change == nil:
+// applyEgress reads which networks instances are attached to. DEFAULT forgets the connector.
+func (h *Handler) applyEgress(ctx context.Context, into *platform.Network, change *apprunner.EgressConfiguration) error {
+	const member = "NetworkConfiguration.EgressConfiguration.VpcConnectorArn"
+	set(&into.EgressType, change.EgressType)
+	if into.EgressType != string(apprunner.EgressTypeVPC) {
+		if change.VPCConnectorARN != nil {
+			return invalidRequest("%s may be given only when EgressType is VPC.", member)
+		}
+		into.VPCConnectorARN, into.Subnets = "", nil
 		return nil
-	case change.ObservabilityConfigurationARN != nil && !*change.ObservabilityEnabled:
-		return invalidRequest("%s may be given only when ObservabilityEnabled is true.", arn)
-	case change.ObservabilityConfigurationARN != nil:
-		return invalidRequest("%s names no observability configuration of this account and region.", arn)
-	case *change.ObservabilityEnabled:
-		return invalidRequest("%s is required when ObservabilityEnabled is true.", arn)
 	}
-	return nil
+	if change.VPCConnectorARN == nil {
+		if into.VPCConnectorARN == "" {
+			return invalidRequest("%s is required when EgressType is VPC.", member)
+		}
+		return nil
+	}
+	connector, err := h.refer(ctx, member, platform.ResourceVPCConnector, *change.VPCConnectorARN)
+	if err != nil {
+		return err
+	}
+	into.VPCConnectorARN, into.Subnets = connector.ARN, connector.Detail.VPCConnector.Subnets
+	return h.checkSubnets(into.Subnets)
 }
 
 // set copies a member that is given.

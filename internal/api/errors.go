@@ -28,7 +28,6 @@ const (
 	codeUnknownOperation     apprunner.ErrorCode = "UnknownOperationException"
 	codeUnrecognizedClient   apprunner.ErrorCode = "UnrecognizedClientException"
 	codeUnsupportedMediaType apprunner.ErrorCode = "UnsupportedMediaTypeException"
-	codeUnsupportedOperation apprunner.ErrorCode = "UnsupportedOperationException"
 )
 
 // statuses is the one table of what an error's code means to HTTP.
@@ -48,7 +47,6 @@ var statuses = map[apprunner.ErrorCode]int{
 	codeUnknownOperation:     http.StatusBadRequest,
 	codeUnrecognizedClient:   http.StatusForbidden,
 	codeUnsupportedMediaType: http.StatusUnsupportedMediaType,
-	codeUnsupportedOperation: http.StatusNotImplemented,
 }
 
 func invalidRequest(format string, args ...any) *Error {
@@ -95,10 +93,6 @@ func unknownOperation(format string, args ...any) *Error {
 
 func unsupportedMediaType(format string, args ...any) *Error {
 	return &Error{codeUnsupportedMediaType, fmt.Sprintf(format, args...)}
-}
-
-func unsupportedOperation(action apprunner.Action) *Error {
-	return &Error{codeUnsupportedOperation, "apron does not have the action " + action.Name + " yet."}
 }
 
 // signatureCodes says what each refusal of a signature is to App Runner.

@@ -49,6 +49,9 @@ func New(config Config) *Handler {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	if config.Provision == nil {
+		config.Provision = func() {}
+	}
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}
@@ -113,15 +116,15 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (body []byte, e
 	} else if err != nil {
 		return nil, err
 	}
-	found, err := h.find(r)
+	found, err := h.route(r)
 	if err != nil {
 		return nil, err
 	}
 	return found.answer(r.Context(), request)
 }
 
-// find returns what answers the request's target.
-func (h *Handler) find(r *http.Request) (entry, error) {
+// route returns what answers the request's target.
+func (h *Handler) route(r *http.Request) (entry, error) {
 	target, err := targetOf(r)
 	if err != nil {
 		return entry{}, err
@@ -132,9 +135,6 @@ func (h *Handler) find(r *http.Request) (entry, error) {
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != contentType {
 		return entry{}, unsupportedMediaType("The Content-Type must be %s.", contentType)
-	}
-	if found.answer == nil {
-		return entry{}, unsupportedOperation(found.action)
 	}
 	return found, nil
 }

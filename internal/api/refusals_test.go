@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -215,12 +216,10 @@ func TestWhoeverDidNotSignIsRefused(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s", what, got.status, got.body, wantStatus, c.code)
 		}
 	}
-	for _, action := range []string{
-		"CreateService", "DescribeService", "ListServices", "UpdateService", "PauseService", "ResumeService", "DeleteService", "StartDeployment", "ListOperations",
-	} {
-		got := w.send("AppRunner."+action, `{}`, func(r *http.Request) { r.Header.Del("Authorization") })
+	for _, action := range append(apprunner.Actions(), apprunner.ExtensionActions()...) {
+		got := w.send(action.Target, `{}`, func(r *http.Request) { r.Header.Del("Authorization") })
 		if got.status != http.StatusForbidden || !strings.Contains(got.body, `"__type":"MissingAuthenticationTokenException"`) {
-			t.Errorf("unsigned %s: %d %s", action, got.status, got.body)
+			t.Errorf("unsigned %s: %d %s", action.Target, got.status, got.body)
 		}
 	}
 }

@@ -13,17 +13,7 @@ type registry map[string]entry
 
 type entry struct {
 	action apprunner.Action
-	// answer is nil for an action that is known but not implemented.
 	answer func(ctx context.Context, body []byte) ([]byte, error)
-}
-
-// newRegistry knows every action of the model, none of them implemented.
-func newRegistry() registry {
-	entries := registry{}
-	for _, action := range append(apprunner.Actions(), apprunner.ExtensionActions()...) {
-		entries[action.Target] = entry{action: action}
-	}
-	return entries
 }
 
 // handle lets function answer an endpoint's action: body decoded and validated before, output encoded after.

@@ -14,7 +14,7 @@ func (h *Handler) createService(ctx context.Context, input *apprunner.CreateServ
 	if err != nil {
 		return nil, err
 	}
-	configuration, err := h.newConfiguration(input, tags)
+	configuration, err := h.newConfiguration(ctx, input, tags)
 	if err != nil {
 		return nil, err
 	}
@@ -25,6 +25,10 @@ func (h *Handler) createService(ctx context.Context, input *apprunner.CreateServ
 		Subdomain: platform.NewSubdomain(), CreatedAt: now, UpdatedAt: now,
 		Configuration: configuration, Tags: tags,
 	}, h.Quotas.check(QuotaServices, "services"))
+	var gone *store.GoneError
+	if errors.As(err, &gone) {
+		return nil, invalidRequest("%s has been deleted.", gone.ARN)
+	}
 	if errors.Is(err, store.ErrConflict) {
 		return nil, invalidRequest("There is already a service with the name %s.", *input.ServiceName)
 	}
@@ -70,7 +74,7 @@ func (h *Handler) listServices(ctx context.Context, input *apprunner.ListService
 
 func (h *Handler) updateService(ctx context.Context, input *apprunner.UpdateServiceRequest) (*apprunner.UpdateServiceResponse, error) {
 	service, operation, err := h.start(ctx, apprunner.UpdateService.Action, input.ServiceARN, platform.OperationUpdateService,
-		func(service *platform.Service) error { return h.updateConfiguration(service, input) })
+		func(service *platform.Service) error { return h.updateConfiguration(ctx, service, input) })
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +82,10 @@ func (h *Handler) updateService(ctx context.Context, input *apprunner.UpdateServ
 }
 
 func (h *Handler) deleteService(ctx context.Context, input *apprunner.DeleteServiceRequest) (*apprunner.DeleteServiceResponse, error) {
-	service, operation, err := h.start(ctx, apprunner.DeleteService.Action, input.ServiceARN, platform.OperationDeleteService, nil)
+	service, operation, err := h.start(ctx, apprunner.DeleteService.Action, input.ServiceARN, platform.OperationDeleteService,
+		func(service *platform.Service) error {
+			return h.refuseIngress(ctx, apprunner.DeleteService.Action, service.ID, "deleted")
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +134,10 @@ func (h *Handler) start(ctx context.Context, action apprunner.Action, arn *appru
 	}
 	service, operation, err := h.Operations.Start(ctx, service.ID, kind, change)
 	var status *store.StatusError
+	var gone *store.GoneError
 	switch {
+	case errors.As(err, &gone):
+		return service, operation, invalidRequest("%s has been deleted.", gone.ARN)
 	case errors.As(err, &status) && status.Status == platform.ServiceStatusDeleted:
 		return service, operation, notFoundService(*arn) // deleted a moment ago
 	case errors.As(err, &status):

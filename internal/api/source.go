@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"maps"
 	"regexp"
 	"slices"
@@ -20,7 +21,7 @@ const (
 	codePath  = "SourceConfiguration.CodeRepository"
 )
 
-func (h *Handler) applySource(into *platform.Source, tags map[string]string, change *apprunner.SourceConfiguration) error {
+func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags map[string]string, change *apprunner.SourceConfiguration) error {
 	if change.CodeRepository != nil && change.ImageRepository != nil {
 		return invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has both.")
 	}
@@ -52,10 +53,27 @@ func (h *Handler) applySource(into *platform.Source, tags map[string]string, cha
 		into.IsAutoDeployed = *change.AutoDeploymentsEnabled
 	}
 	if authentication := change.AuthenticationConfiguration; authentication != nil {
-		set(&into.ConnectionARN, authentication.ConnectionARN)
+		if err := h.applyConnection(ctx, into, authentication.ConnectionARN); err != nil {
+			return err
+		}
 		set(&into.AccessRoleARN, authentication.AccessRoleARN)
 	}
 	return nil
+}
+
+func (h *Handler) applyConnection(ctx context.Context, into *platform.Source, arn *apprunner.AppRunnerResourceARN) error {
+	const member = "SourceConfiguration.AuthenticationConfiguration.ConnectionArn"
+	switch {
+	case arn == nil:
+		return nil
+	case into.Code == nil:
+		return invalidRequest("%s may be given only for a code repository.", member)
+	}
+	connection, err := h.connection(ctx, *arn)
+	if err == nil {
+		into.ConnectionARN = connection
+	}
+	return err
 }
 
 var ecrPattern = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.`)

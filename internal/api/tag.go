@@ -10,6 +10,7 @@ import (
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
 )
 
 // maxTags is how many tags one resource may have, as everywhere in AWS.
@@ -20,13 +21,13 @@ func (h *Handler) tagResource(ctx context.Context, input *apprunner.TagResourceR
 	if err != nil {
 		return nil, err
 	}
-	return &apprunner.TagResourceResponse{}, h.changeTags(ctx, input.ResourceARN, func(tags map[string]string) {
+	return &apprunner.TagResourceResponse{}, h.changeTags(ctx, apprunner.TagResource.Action, input.ResourceARN, func(tags map[string]string) {
 		maps.Copy(tags, added)
 	})
 }
 
 func (h *Handler) untagResource(ctx context.Context, input *apprunner.UntagResourceRequest) (*apprunner.UntagResourceResponse, error) {
-	return &apprunner.UntagResourceResponse{}, h.changeTags(ctx, input.ResourceARN, func(tags map[string]string) {
+	return &apprunner.UntagResourceResponse{}, h.changeTags(ctx, apprunner.UntagResource.Action, input.ResourceARN, func(tags map[string]string) {
 		for _, key := range input.TagKeys {
 			delete(tags, string(key))
 		}
@@ -34,26 +35,59 @@ func (h *Handler) untagResource(ctx context.Context, input *apprunner.UntagResou
 }
 
 func (h *Handler) listTagsForResource(ctx context.Context, input *apprunner.ListTagsForResourceRequest) (*apprunner.ListTagsForResourceResponse, error) {
-	service, err := h.liveService(ctx, input.ResourceARN)
+	tagged, err := h.tagged(ctx, apprunner.ListTagsForResource.Action, input.ResourceARN)
 	if err != nil {
 		return nil, err
 	}
 	output := &apprunner.ListTagsForResourceResponse{Tags: []apprunner.Tag{}}
-	for _, key := range slices.Sorted(maps.Keys(service.Tags)) {
+	for _, key := range slices.Sorted(maps.Keys(tagged.tags)) {
 		output.Tags = append(output.Tags, apprunner.Tag{
-			Key: new(apprunner.TagKey(key)), Value: new(apprunner.TagValue(service.Tags[key])),
+			Key: new(apprunner.TagKey(key)), Value: new(apprunner.TagValue(tagged.tags[key])),
 		})
 	}
 	return output, nil
 }
 
-// changeTags edits the tags of the service that arn names.
-func (h *Handler) changeTags(ctx context.Context, arn *apprunner.AppRunnerResourceARN, change func(map[string]string)) error {
-	service, err := h.liveService(ctx, arn)
+// tagged is a service or a resource with its tags. edit changes them in one transaction.
+type tagged struct {
+	tags map[string]string
+	edit func(func(tags map[string]string) error) error
+}
+
+// tagged finds what an ARN names among all that has tags.
+func (h *Handler) tagged(ctx context.Context, action apprunner.Action, arn *apprunner.AppRunnerResourceARN) (tagged, error) {
+	path, _ := h.resourceOf(*arn)
+	kind, _, _ := strings.Cut(path, "/")
+	if _, isKnown := kindWords[platform.ResourceKind(kind)]; !isKnown {
+		service, err := h.liveService(ctx, arn)
+		return tagged{service.Tags, func(edit func(map[string]string) error) error {
+			return h.Store.UpdateTags(ctx, service.ID, edit)
+		}}, err
+	}
+	resource, err := h.find(ctx, action, platform.ResourceKind(kind), arn)
+	if err == nil && resource.DeletedAt != nil {
+		err = notFound("There is no %s %s: it was deleted.", kindWords[resource.Kind].name, resource.ARN)
+	}
+	return tagged{resource.Tags, func(edit func(map[string]string) error) error {
+		return h.Store.EditResources(ctx, store.ResourceQuery{ID: resource.ID}, func(found []platform.Resource) error {
+			if len(found) == 0 {
+				return notFound("There is no %s %s: it was deleted.", kindWords[resource.Kind].name, resource.ARN)
+			}
+			if found[0].Tags == nil {
+				found[0].Tags = map[string]string{}
+			}
+			return edit(found[0].Tags)
+		})
+	}}, err
+}
+
+// changeTags edits the tags of what arn names.
+func (h *Handler) changeTags(ctx context.Context, action apprunner.Action, arn *apprunner.AppRunnerResourceARN, change func(map[string]string)) error {
+	tagged, err := h.tagged(ctx, action, arn)
 	if err != nil {
 		return err
 	}
-	return h.Store.UpdateTags(ctx, service.ID, func(tags map[string]string) error {
+	return tagged.edit(func(tags map[string]string) error {
 		change(tags)
 		if len(tags) > maxTags {
 			return invalidRequest("The resource would have %d tags, and may have at most %d.", len(tags), maxTags)

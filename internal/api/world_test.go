@@ -62,7 +62,11 @@ func newWorld(t *testing.T, edits ...func(*api.Config)) *world {
 	for _, edit := range edits {
 		edit(&config)
 	}
-	return &world{t, api.New(config), db}
+	handler := api.New(config)
+	if err := handler.EnsureDefaults(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return &world{t, handler, db}
 }
 
 type nobody struct{}

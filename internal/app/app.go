@@ -110,7 +110,7 @@ func Run(ctx context.Context, config Config) error {
 	if err := supervisor.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
-	server, err := newServer(config, listener, serverParts{
+	server, err := newServer(ctx, config, listener, serverParts{
 		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend,
 		keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
 	})

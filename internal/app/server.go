@@ -54,7 +54,7 @@ type serverParts struct {
 }
 
 // newServer answers on listener once run runs.
-func newServer(config Config, listener net.Listener, parts serverParts) (*server, error) {
+func newServer(ctx context.Context, config Config, listener net.Listener, parts serverParts) (*server, error) {
 	tokenKey, err := ensureKey(filepath.Join(config.DataDir, "token.key"))
 	if err != nil {
 		return nil, fmt.Errorf("read the key of pagination tokens: %w", err)
@@ -70,11 +70,15 @@ func newServer(config Config, listener net.Listener, parts serverParts) (*server
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid()})
 	})
-	mux.Handle("/", api.New(api.Config{
+	handler := api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
 		Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
-	}))
+	})
+	if err := handler.EnsureDefaults(ctx); err != nil {
+		return nil, fmt.Errorf("make the default auto scaling configuration: %w", err)
+	}
+	mux.Handle("/", handler)
 	return &server{listener, &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(parts.log.Handler(), slog.LevelWarn),
