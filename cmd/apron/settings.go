@@ -27,20 +27,23 @@ type settings struct {
 type setting struct {
 	name, usage string
 	of          func(*app.Config) *string
+	// isList is for a flag that may be given again.
+	isList bool
 }
 
 var allSettings = []setting{
-	{"data", "folder of all that apron keeps", func(c *app.Config) *string { return &c.DataDir }},
-	{"api", "address of the API, the Git server and the registry", func(c *app.Config) *string { return &c.APIAddr }},
-	{"http", "address of the services' HTTP traffic", func(c *app.Config) *string { return &c.HTTPAddr }},
-	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }},
-	{"domain", "what the services' host names end with", func(c *app.Config) *string { return &c.Domain }},
-	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }},
-	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }},
-	{"database", "URL of the database (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }},
-	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }},
-	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }},
-	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }},
+	{"data", "folder of all that apron keeps", func(c *app.Config) *string { return &c.DataDir }, false},
+	{"api", "address of the API, the Git server and the registry", func(c *app.Config) *string { return &c.APIAddr }, false},
+	{"http", "address of the services' HTTP traffic", func(c *app.Config) *string { return &c.HTTPAddr }, false},
+	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }, false},
+	{"domain", "what the services' host names end with", func(c *app.Config) *string { return &c.Domain }, false},
+	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }, false},
+	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }, false},
+	{"database", "URL of the database (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }, false},
+	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }, false},
+	{"quota", "limit of a number, such as services=30; again for each, or apprunner for App Runner's own numbers", func(c *app.Config) *string { return &c.Quotas }, true},
+	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }, false},
+	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }, false},
 }
 
 // variable is the environment's twin of a flag.
@@ -66,7 +69,27 @@ func (s *settings) bindOne(flags *pflag.FlagSet, each setting) {
 	if s.values[each.name] == nil {
 		s.values[each.name] = new(string)
 	}
-	flags.StringVar(s.values[each.name], each.name, "", each.usage+" ("+variable(each.name)+")"+defaultText(*each.of(&defaults)))
+	usage := each.usage + " (" + variable(each.name) + ")" + defaultText(*each.of(&defaults))
+	if each.isList {
+		flags.Var((*listed)(s.values[each.name]), each.name, usage)
+		return
+	}
+	flags.StringVar(s.values[each.name], each.name, "", usage)
+}
+
+// listed is a flag that, given again, adds its value after a comma.
+type listed string
+
+func (l *listed) String() string { return string(*l) }
+func (l *listed) Type() string   { return "string" }
+
+// Set adds a value.
+func (l *listed) Set(value string) error {
+	if *l != "" {
+		value = string(*l) + "," + value
+	}
+	*l = listed(value)
+	return nil
 }
 
 func defaultText(value string) string {

@@ -69,6 +69,18 @@ func TestAFlagWinsOverItsVariableThatOverTheFileThatOverTheDefault(t *testing.T)
 	}
 }
 
+func TestQuotasAddUp(t *testing.T) {
+	got, err := resolve(t, "--quota", "apprunner", "--quota", "services=3,connections=0")
+	if err != nil || got.Quotas != "apprunner,services=3,connections=0" {
+		t.Errorf("%q, %v", got.Quotas, err)
+	}
+	for _, wrong := range []string{"services", "services=-1", "servers=1", "services=1;connections=1"} {
+		if _, err := resolve(t, "--quota", wrong); err == nil || !strings.Contains(err.Error(), "quota ") {
+			t.Errorf("--quota %s: %v", wrong, err)
+		}
+	}
+}
+
 func TestAFileWithAMistakeIsRefused(t *testing.T) {
 	for content, want := range map[string]string{
 		"dta: /x\n": `no setting "dta"`, "data: [1]\n": "cannot unmarshal", ":": "yaml", "region: nowhere\n": "region",

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
+
+	"github.com/apron-run/apron/internal/api"
 )
 
 // Config is how one apron is set up. Two aprons with different data directories and addresses run side by side.
@@ -25,6 +28,8 @@ type Config struct {
 	Database string
 	// Compute names the backend that runs instances: containerd.
 	Compute string
+	// Quotas is what api.Quotas reads, separated by commas: apprunner, or NAME=NUMBER. Empty means no quotas.
+	Quotas string
 	// CacheDir holds the base images that were assembled on this machine, shared by every apron on it.
 	CacheDir string
 	// BinDir holds the daemons that apron runs as its children.
@@ -92,7 +97,24 @@ func (c Config) Validate() error {
 	if c.Database != "" {
 		problem("database: only the embedded SQLite is there, so leave it empty")
 	}
+	if _, err := c.quotas(); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
+}
+
+// quotas reads Quotas. A later part counts before an earlier one.
+func (c Config) quotas() (api.Quotas, error) {
+	quotas := api.Quotas{}
+	for text := range strings.SplitSeq(c.Quotas, ",") {
+		if text == "" {
+			continue
+		}
+		if err := quotas.Set(text); err != nil {
+			return nil, err
+		}
+	}
+	return quotas, nil
 }
 
 func checkAddress(address string) error {

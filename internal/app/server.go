@@ -63,6 +63,10 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	if err != nil {
 		return nil, err
 	}
+	quotas, err := config.quotas()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/git/", gitserver.New(gitserver.Config{Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, Log: parts.log}))
 	mux.Handle("/v2/", parts.images)
@@ -73,7 +77,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	handler := api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
-		Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
+		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
 	})
 	if err := handler.EnsureDefaults(ctx); err != nil {
 		return nil, fmt.Errorf("make the default auto scaling configuration: %w", err)
