@@ -18,12 +18,12 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build packages test check bench lint
+.PHONY: help up down build build-race packages test conformance compatibility race check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 23
 
 up: ## install what is missing, build, start apron and deploy the example
 	@scripts/install-packages build run
@@ -64,8 +64,23 @@ bin/runc: $(PINS)
 packages: ## install the packages of the distribution that building, running and testing need
 	@scripts/install-packages build run test
 
+build-race: build # bin/race/apron tells its data races; the daemons beside it are those of bin/
+	@mkdir -p bin/race
+	@CGO_ENABLED=1 $(BUILD) -race -o bin/race/apron ./cmd/apron
+	@for each in apron-log cni $(notdir $(DAEMONS) bin/runc); do ln -sfn ../$$each bin/race/$$each; done
+
 test: packages build check ## run the whole test suite; needs root, because it runs real containers
-	@go test -race -timeout $(TEST_TIMEOUT) ./...
+	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v /test/conformance)
+	@$(MAKE) --no-print-directory conformance
+
+conformance: packages build-race ## run one script by four clients of App Runner, against an apron that tells its data races
+	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance
+
+compatibility: packages build ## write docs/compatibility.md from what the clients of `make conformance` see
+	@APRON_COMPATIBILITY=write go test -count=1 -timeout $(TEST_TIMEOUT) -run Answers ./test/conformance
+
+race: packages build-race ## run the end-to-end tests against an apron that tells its data races
+	@APRON_BIN=$(CURDIR)/bin/race go test -race -count=1 -timeout $(TEST_TIMEOUT) ./test/e2e ./test/conformance
 
 check: # what must be true of every commit, apart from the tests
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \

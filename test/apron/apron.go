@@ -240,7 +240,26 @@ func (a *Apron) Close() error {
 		err = errors.Join(err, fmt.Errorf("apron down left behind:\n  %s", strings.Join(left, "\n  ")))
 	}
 	a.guard.dismiss()
-	return errors.Join(err, os.RemoveAll(a.Data), os.RemoveAll(a.log))
+	return errors.Join(err, a.races(), os.RemoveAll(a.Data), os.RemoveAll(a.log))
+}
+
+// races is an error when a part of apron that was built to tell its data races has told one.
+func (a *Apron) races() error {
+	logs, err := filepath.Glob(filepath.Join(a.Data, "run", "*.log"))
+	if err != nil {
+		return err
+	}
+	var told []error
+	for _, path := range append(logs, a.log) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if _, race, found := strings.Cut(string(content), "WARNING: DATA RACE"); found {
+			told = append(told, fmt.Errorf("%s tells a data race:%.4000s", filepath.Base(path), race))
+		}
+	}
+	return errors.Join(told...)
 }
 
 // LogTail returns the last lines of what `apron serve` has printed.
