@@ -18,7 +18,7 @@ func newResource(kind platform.ResourceKind, name string, revision, second int) 
 		CreatedAt: epoch.Add(time.Duration(second) * time.Second), Tags: map[string]string{"team": "a"},
 		Detail: platform.ResourceDetail{
 			AutoScaling: &platform.AutoScalingLimits{MaxConcurrency: 3, MinSize: 1, MaxSize: 2},
-			Connection:  &platform.ConnectionDetail{Provider: "GITHUB", Credentials: &platform.GitCredentials{Token: "t"}},
+			Connection:  &platform.ConnectionDetail{Provider: "GITHUB", Credentials: &platform.SealedCredentials{Kind: "TOKEN", Sealed: []byte{1, 0, 255}}},
 		},
 	}
 	resource.ARN = "arn:aws:apprunner:us-east-1:000000000000:" + resource.Path()
