@@ -25,7 +25,14 @@ func (h *Handler) authorizeConnection(ctx context.Context, input *apprunner.Auth
 	if err != nil {
 		return nil, err
 	}
-	repository, err := h.repositoryToTry(ctx, connection, input.RepositoryURL)
+	services, err := h.Store.ListServices(ctx, store.ServicePage{UsesARN: connection.ARN})
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseUnfit(connection, credentials.Kind(), services); err != nil {
+		return nil, err
+	}
+	repository, err := repositoryToTry(connection, services, input.RepositoryURL)
 	if err != nil {
 		return nil, err
 	}
@@ -95,15 +102,28 @@ func credentialsOf(input *apprunner.AuthorizeConnectionRequest) (credentials pla
 	return credentials, nil
 }
 
+// refuseUnfit refuses credentials of another kind than the services that use the connection can be read with: an SSH key
+// where they have URLs of https, and the other way round.
+func refuseUnfit(connection platform.Resource, kind platform.CredentialKind, services []platform.Service) error {
+	connection.Detail.Connection = &platform.ConnectionDetail{
+		Provider: connection.Detail.Connection.Provider, Credentials: &platform.SealedCredentials{Kind: kind},
+	}
+	for _, service := range services {
+		code := service.Configuration.Source.Code
+		var refused *Error
+		if code != nil && errors.As(checkReach(connection, code.RepositoryURL), &refused) {
+			return invalidRequest("The connection %s was not authorized, because of the service %s, which uses it: %s Make another connection for other credentials.",
+				connection.Name, service.Name, refused.Message)
+		}
+	}
+	return nil
+}
+
 // repositoryToTry is the one that was named, or that of a service which uses the connection.
-func (h *Handler) repositoryToTry(ctx context.Context, connection platform.Resource, named *apprunner.String) (string, error) {
+func repositoryToTry(connection platform.Resource, services []platform.Service, named *apprunner.String) (string, error) {
 	if named != nil {
 		repository := string(*named)
 		return repository, checkRepositoryURL("RepositoryUrl", repository)
-	}
-	services, err := h.Store.ListServices(ctx, store.ServicePage{UsesARN: connection.ARN, Limit: 1})
-	if err != nil {
-		return "", err
 	}
 	if len(services) == 0 || services[0].Configuration.Source.Code == nil {
 		return "", invalidRequest("RepositoryUrl is required, because no service uses the connection %s yet: name a private repository at %s to try the credentials with.",

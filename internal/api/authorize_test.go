@@ -106,6 +106,9 @@ func TestAConnectionBecomesAvailableByCredentialsThatReadARepository(t *testing.
 
 	// Other credentials: tried with the service's repository, by ARN.
 	byARN := fmt.Sprintf(`"ConnectionArn":%q`, f.arn)
+	if got := f.authorize(byARN + `,"SshPrivateKey":"k"`); got.status != 400 || !strings.Contains(got.body, "the service webapp") || !strings.Contains(got.body, "must begin with ssh://") {
+		t.Errorf("a key that the service cannot be read with: %d %s", got.status, got.body)
+	}
 	if got := f.authorize(byARN + withToken("wr0ng")); got.status != 400 || !strings.Contains(got.body, "refused the credentials") {
 		t.Errorf("a wrong token later: %d %s", got.status, got.body)
 	}
@@ -288,4 +291,37 @@ func TestTheTagOfAHostIsCheckedWhereItIsGiven(t *testing.T) {
 	}
 	f.call("CreateConnection", fmt.Sprintf(making, "git.lan:8443"))
 	f.call("TagResource", fmt.Sprintf(`{"ResourceArn":%q,"Tags":[{"Key":"apron:host","Value":"git.lan"}]}`, f.arn)) // it has no credentials yet
+}
+
+func TestAProvidersOwnHostNeedsNoTag(t *testing.T) {
+	f := newForge(t)
+	for provider, host := range map[string]string{"GITHUB": "github.com", "BITBUCKET": "bitbucket.org"} {
+		name := strings.ToLower(provider)
+		made := f.call("CreateConnection", fmt.Sprintf(`{"ConnectionName":%q,"ProviderType":%q}`, name, provider))
+		arn := member(t, member(t, made, "Connection"), "ConnectionArn").(string)
+		// No test can ask the host itself.
+		err := f.store.EditResources(t.Context(), store.ResourceQuery{Name: name}, func(found []platform.Resource) error {
+			found[0].Status = "AVAILABLE"
+			found[0].Detail.Connection.Credentials = &platform.SealedCredentials{Kind: platform.CredentialSSHKey}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		using := func(repository string) string {
+			return strings.Replace(f.codeOf(repository, arn), "webapp", name+"-app", 1)
+		}
+		f.call("CreateService", using("git@"+host+":ada/app.git"))
+		for _, elsewhere := range []string{"git@git.lan:ada/app.git", "http://" + host + "/ada/app", "https://" + host + "/ada/app"} {
+			f.refused("CreateService", using(elsewhere), "InvalidRequestException", 400)
+		}
+		// A key for the URL that the service has is read before anyone is asked.
+		got := f.authorize(fmt.Sprintf(`"ConnectionName":%q,"SshPrivateKey":"k"`, name))
+		if got.status != 400 || !strings.Contains(got.body, "this is not a private SSH key") {
+			t.Errorf("%s: %d %s", provider, got.status, got.body)
+		}
+		if got := f.authorize(fmt.Sprintf(`"ConnectionName":%q%s`, name, withToken("t"))); got.status != 400 || !strings.Contains(got.body, name+"-app, which uses it") {
+			t.Errorf("%s: %d %s", provider, got.status, got.body)
+		}
+	}
 }

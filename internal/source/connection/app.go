@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -77,6 +78,8 @@ func (a *apps) token(ctx context.Context, connection platform.Resource, app plat
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := a.now()
+	maps.DeleteFunc(a.tokens, func(_ string, kept appToken) bool { return now.After(kept.ends) })
 	if len(a.tokens) >= maxTokens {
 		clear(a.tokens)
 	}

@@ -35,6 +35,10 @@ func TestAConnectionsTokenIsUsedInPlaceOfTheAdministratorsAndNeverShown(t *testi
 	if err := os.WriteFile(filepath.Join(data, "git-credentials"), []byte(wrong), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	settings := "[credential]\n\thelper = \"!f() { echo username=other; echo password=wr0ngpass; }; f\"\n\tuseHttpPath = true\n"
+	if err := os.WriteFile(filepath.Join(data, "gitconfig"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	as := repositories.As(tokenFor(server, keys.Secret))
 	for _, inURL := range []*url.Userinfo{nil, url.UserPassword("other", "wr0ngpass")} {
 		dir, log := fetchMain(t, as, withUser(t, server.URL, inURL))

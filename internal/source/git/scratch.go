@@ -3,6 +3,7 @@ package git
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -90,13 +91,16 @@ func (s *scratch) writeFile(name, content string) error {
 // is started without the settings of the command line but reads this file.
 func (r *Repositories) settings(s *scratch) string {
 	var file strings.Builder
-	fmt.Fprintf(&file, "[credential]\n\thelper = %s\n", configQuote("store --file="+shellQuote(filepath.Join(s.dir, "credentials"))))
-	if s.from.access != nil {
-		// Git tells all helpers of credentials that were asked for and taken.
-		fmt.Fprintf(&file, "\thelper = %s\n", configQuote("!f() { cat >/dev/null; test \"$1\" != store || : >"+shellQuote(s.takenMark())+"; }; f"))
-	}
+	stored := "store --file=" + shellQuote(filepath.Join(s.dir, "credentials"))
+	fmt.Fprintf(&file, "[credential]\n\thelper = %s\n", configQuote(stored))
 	// What the administrator added comes in the middle: after what it may add to, before what it may not change.
 	fmt.Fprintf(&file, "[include]\n\tpath = %s\n", configQuote(filepath.Join(r.config.Data, "gitconfig")))
+	if s.from.access != nil {
+		// An empty helper forgets those before it: a connection asks with its own credentials alone. Git tells all helpers of
+		// credentials that were asked for and taken.
+		fmt.Fprintf(&file, "[credential]\n\thelper =\n\thelper = %s\n\thelper = %s\n\tuseHttpPath = false\n", configQuote(stored),
+			configQuote("!f() { cat >/dev/null; test \"$1\" != store || : >"+shellQuote(s.takenMark())+"; }; f"))
+	}
 	file.WriteString("[safe]\n\tdirectory = *\n" +
 		"[protocol]\n\tallow = never\n" +
 		"[protocol \"http\"]\n\tallow = always\n[protocol \"https\"]\n\tallow = always\n" +
@@ -124,6 +128,7 @@ func (r *Repositories) writeCredentials(s *scratch) error {
 		scheme, host := s.from.origin()
 		own := url.UserPassword(access.User, access.Password)
 		s.keepSecret(own)
+		s.secrets = append(s.secrets, base64.StdEncoding.EncodeToString([]byte(access.User+":"+access.Password)))
 		return s.writeFile("credentials", (&url.URL{Scheme: scheme, Host: host, User: own}).String()+"\n")
 	}
 	lines, err := readLines(filepath.Join(r.config.Data, "git-credentials"))
