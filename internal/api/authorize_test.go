@@ -162,7 +162,7 @@ func TestCredentialsAreInNoAnswerNoLogAndNoFile(t *testing.T) {
 		f.authorize(fmt.Sprintf(`%s%s,"RepositoryUrl":%q`, byName, withToken(gitToken), f.repository)),
 		f.authorize(fmt.Sprintf(`%s%s,"RepositoryUrl":%q`, byName, withToken(gitToken+"-wr0ng"), f.repository)),
 		f.authorize(fmt.Sprintf(`%s%s,"RepositoryUrl":"no URL"`, byName, withToken(gitToken))),
-		f.authorize(fmt.Sprintf(`%s,"SshPrivateKey":%q,"RepositoryUrl":"ssh://git@%s/app"`, byName, key, f.host)),
+		f.authorize(fmt.Sprintf(`%s,"SshPrivateKey":%q,"RepositoryUrl":%q`, byName, key, f.repository)),
 		f.authorize(fmt.Sprintf(`%s%s%s`, byName, withToken(gitToken), `,"UserName":"a\nb"`)),
 		f.authorize(fmt.Sprintf(`%s,"Token":%q,"SshPrivateKey":%q`, byName, gitToken, key)),
 		f.send("AppRunner.ListConnections", "{}", nil),
