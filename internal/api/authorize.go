@@ -52,7 +52,7 @@ func (h *Handler) authorizeConnection(ctx context.Context, input *apprunner.Auth
 		return nil, err
 	}
 	return &apprunner.AuthorizeConnectionResponse{
-		Connection: wireConnection(connection), RepositoryURL: new(apprunner.String(withoutUser(repository))),
+		Connection: wireConnection(connection), RepositoryURL: new(apprunner.String(withoutPassword(repository))),
 	}, nil
 }
 
@@ -150,12 +150,15 @@ func (h *Handler) saveCredentials(ctx context.Context, tried platform.Resource, 
 	return saved, err
 }
 
-// withoutUser is a repository's URL without the user and password that it may carry.
-func withoutUser(repository string) string {
+// withoutPassword is a repository's URL without the password that it may carry. Over http the user alone may be a token.
+func withoutPassword(repository string) string {
 	parsed, err := url.Parse(repository)
-	if err != nil || parsed.User == nil || parsed.Scheme == "ssh" {
+	if err != nil || parsed.User == nil {
 		return repository
 	}
-	parsed.User = nil
+	user := parsed.User.Username()
+	if parsed.User = nil; parsed.Scheme == "ssh" {
+		parsed.User = url.User(user)
+	}
 	return parsed.String()
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -183,6 +185,20 @@ func TestSealedCredentialsServeTheirConnectionAndHostAlone(t *testing.T) {
 	w.stored.Store(nil)
 	_, err = w.connections.ResolveCommit(deadline(t), w.source(forge))
 	wantCause(t, err, "was deleted")
+}
+
+func TestGitCredentialsNeverPrint(t *testing.T) {
+	app := platform.GitApp{ID: "1", Installation: "2", Key: "PRIVATE KEY"}
+	credentials := platform.GitCredentials{User: "u", Token: token, SSHKey: "PRIVATE KEY", App: &app}
+	wantNoSecret(t, fmt.Sprintf("%v %+v %#v %s %v %+v %#v %q", credentials, credentials, credentials, &credentials, app, app, &app, app))
+	marshalled, err := json.Marshal(map[string]any{"a": credentials, "b": app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "a", credentials, "b", app, "c", []any{credentials, app})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "a", credentials, "b", app, "c", []any{credentials, app})
+	wantNoSecret(t, string(marshalled)+log.String())
 }
 
 func TestASourceWithoutAConnectionIsReadAsBefore(t *testing.T) {
