@@ -126,8 +126,8 @@ func repositoryToTry(connection platform.Resource, services []platform.Service, 
 		return repository, checkRepositoryURL("RepositoryUrl", repository)
 	}
 	if len(services) == 0 || services[0].Configuration.Source.Code == nil {
-		return "", invalidRequest("RepositoryUrl is required, because no service uses the connection %s yet: name a private repository at %s to try the credentials with.",
-			connection.Name, connection.GitHost())
+		return "", invalidRequest("RepositoryUrl is required, because no service uses the connection %s yet: name a private repository at %s to try the credentials with (apron connection authorize %s --repository URL).",
+			connection.Name, connection.GitHost(), connection.Name)
 	}
 	return services[0].Configuration.Source.Code.RepositoryURL, nil
 }

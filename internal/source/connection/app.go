@@ -72,6 +72,11 @@ func (a *apps) token(ctx context.Context, connection platform.Resource, app plat
 	if ok && kept.app == app && kept.host == host && a.now().Before(kept.ends.Add(-renewBefore)) {
 		return kept.token, nil
 	}
+	return a.exchange(ctx, connection, app)
+}
+
+// exchange returns a token that was traded just now, and keeps it in place of the one before.
+func (a *apps) exchange(ctx context.Context, connection platform.Resource, app platform.GitApp) (string, error) {
 	fresh, err := a.trade(ctx, connection, app)
 	if err != nil {
 		return "", err
@@ -85,12 +90,6 @@ func (a *apps) token(ctx context.Context, connection platform.Resource, app plat
 	}
 	a.tokens[connection.ARN] = fresh
 	return fresh.token, nil
-}
-
-// exchange returns a token that was traded just now.
-func (a *apps) exchange(ctx context.Context, connection platform.Resource, app platform.GitApp) (string, error) {
-	fresh, err := a.trade(ctx, connection, app)
-	return fresh.token, err
 }
 
 // trade sends a statement that the app signed, and gets a token of its installation.

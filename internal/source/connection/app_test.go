@@ -152,18 +152,22 @@ func TestAnAppTradesItsKeyForTokensThatAreKeptUntilShortlyBeforeTheirEnd(t *test
 			t.Errorf("after %s there were %d trades, want %d", at.Now(), got, wantTrades)
 		}
 	}
-	resolve(2) // the first was the try
-	resolve(2)
+	resolve(1) // with the try's
 	at.pass(44 * time.Minute)
-	resolve(2)
+	resolve(1)
 	at.pass(2 * time.Minute)
-	resolve(3)
+	resolve(2)
+	resolve(2)
 	forge = w.authorize(w.forge(), platform.GitCredentials{App: new(app)}) // the same key again
-	resolve(4)
+	resolve(3)
 	other := newAppKey(t)
 	hub.public = other.public
 	forge = w.authorize(w.forge(), platform.GitCredentials{App: &platform.GitApp{ID: "7", Installation: "42", Key: other.pem}})
-	resolve(6) // another key's token is not taken
+	resolve(4)
+	back := w.authorize(w.forge(), platform.GitCredentials{User: user, Token: token})
+	if _, err := w.connections.ResolveCommit(deadline(t), w.source(back)); err != nil || hub.trades.Load() != 4 {
+		t.Errorf("a token of the connection's own: %v, %d trades", err, hub.trades.Load())
+	}
 }
 
 func TestAnAppThatIsRefusedIsExplained(t *testing.T) {
