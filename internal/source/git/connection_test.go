@@ -35,7 +35,7 @@ func TestAConnectionsTokenIsUsedInPlaceOfTheAdministratorsAndNeverShown(t *testi
 	if err := os.WriteFile(filepath.Join(data, "git-credentials"), []byte(wrong), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	settings := "[credential]\n\thelper = \"!f() { echo username=other; echo password=wr0ngpass; }; f\"\n\tuseHttpPath = true\n"
+	settings := fmt.Sprintf("[credential %q]\n\thelper = \"!f() { echo username=other; echo password=wr0ngpass; }; f\"\n\tuseHttpPath = true\n", server.URL)
 	if err := os.WriteFile(filepath.Join(data, "gitconfig"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
