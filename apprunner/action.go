@@ -87,9 +87,10 @@ var (
 
 // The endpoints that App Runner does not have.
 var (
-	DescribeOperation = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
-	ListInstances     = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
-	ReadLogs          = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
+	AuthorizeConnection = endpoint[AuthorizeConnectionRequest, AuthorizeConnectionResponse, LookupError]("AuthorizeConnection")
+	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
+	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
+	ReadLogs            = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
 )
 
 // actions is the service model's table of actions with their declared errors, in its order.
@@ -134,6 +135,7 @@ var actions = []Action{
 }
 
 var extensions = []Action{
+	extension("AuthorizeConnection", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ReadLogs", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),

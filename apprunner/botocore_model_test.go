@@ -142,12 +142,17 @@ var deliberate = []struct {
 	facts  []fact
 }{
 	{"it is an extension, which App Runner has not", []fact{
+		{"action AuthorizeConnection", "is there", ""},
 		{"action DescribeOperation", "is there", ""},
 		{"action ListInstances", "is there", ""},
 		{"action ReadLogs", "is there", ""},
+		{"shape AuthorizeConnectionRequest", "structure", ""},
+		{"shape AuthorizeConnectionResponse", "structure", ""},
 		{"shape DescribeOperationRequest", "structure", ""},
 		{"shape DescribeOperationResponse", "structure", ""},
 		{"shape Failure", "structure", ""},
+		{"shape GitApp", "structure", ""},
+		{"shape GitSecret", "string", ""},
 		{"shape Instance", "structure", ""},
 		{"shape InstanceExit", "structure", ""},
 		{"shape InstanceList", "list", ""},

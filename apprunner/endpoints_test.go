@@ -27,5 +27,5 @@ var endpoints = []endpointUnderTest{
 	ListConnections, ListObservabilityConfigurations, ListOperations, ListServices,
 	ListServicesForAutoScalingConfiguration, ListTagsForResource, ListVPCConnectors, ListVPCIngressConnections,
 	PauseService, ResumeService, StartDeployment, TagResource, UntagResource, UpdateDefaultAutoScalingConfiguration,
-	UpdateService, UpdateVPCIngressConnection, DescribeOperation, ListInstances, ReadLogs,
+	UpdateService, UpdateVPCIngressConnection, AuthorizeConnection, DescribeOperation, ListInstances, ReadLogs,
 }

@@ -1,6 +1,9 @@
 package apprunner
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // Shapes of the extension actions: what App Runner's own actions have no words for. Their target prefix is "Apron.", and
 // they are signed like the others.
@@ -11,6 +14,13 @@ type StreamName string
 
 // Limit bounds the lines of one answer.
 type Limit int32
+
+// GitSecret is a token or a private key. It prints as ***.
+type GitSecret string
+
+func (GitSecret) String() string       { return "***" }
+func (GitSecret) GoString() string     { return "***" }
+func (GitSecret) LogValue() slog.Value { return slog.StringValue("***") }
 
 type DescribeOperationRequest struct {
 	ServiceARN  *AppRunnerResourceARN `api:"ServiceArn,required"`
@@ -107,4 +117,34 @@ type InstanceExit struct {
 	At            *time.Time `api:",required"`
 	IsOutOfMemory *bool      `api:",required"`
 	IsOverStorage *bool      `api:",required"`
+}
+
+// AuthorizeConnectionRequest gives a connection its credentials: one of a token, an SSH key and an app.
+type AuthorizeConnectionRequest struct {
+	// ConnectionName or ConnectionARN names the connection.
+	ConnectionName *ConnectionName
+	ConnectionARN  *AppRunnerResourceARN `api:"ConnectionArn"`
+	// RepositoryURL is read with the credentials before they are kept. Absent: the repository of a service that uses the
+	// connection.
+	RepositoryURL *String `api:"RepositoryUrl"`
+	// Token goes with UserName; absent, the user is the host's own for tokens.
+	Token    *GitSecret
+	UserName *String
+	// SSHPrivateKey is a key without a passphrase.
+	SSHPrivateKey *GitSecret `api:"SshPrivateKey"`
+	App           *GitApp
+}
+
+// GitApp is an app of GitHub's, on github.com or a host of one's own.
+type GitApp struct {
+	ID *String `api:"Id,required"`
+	// InstallationID is of the app's installation in the organisation.
+	InstallationID *String    `api:"InstallationId,required"`
+	PrivateKey     *GitSecret `api:",required"`
+}
+
+type AuthorizeConnectionResponse struct {
+	Connection *Connection `api:",required"`
+	// RepositoryURL is what was read with the credentials, without a password that it carried.
+	RepositoryURL *String `api:"RepositoryUrl,required"`
 }

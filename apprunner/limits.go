@@ -119,6 +119,7 @@ var table = map[reflect.Type]*limits{
 	of[SourceCodeVersionType](): {shape: "SourceCodeVersionType", enum: names(SourceCodeVersionTypeBranch)},
 
 	// Extensions.
+	of[GitSecret]():  {min: 1, max: 16384, isSensitive: true},
 	of[Limit]():      {min: 1, max: 10_000},
 	of[StreamName](): {min: 1, max: 64, pattern: `events|application|(deployment|instance)/[0-9a-f]{32}`, says: "be events, application, deployment/OPERATION_ID or instance/INSTANCE_ID"},
 }

@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/operation": {"internal/deploy", "internal/store"},
 	"internal/platform":  {},
 	"internal/proxy":     {},
+	"internal/secret":    {},
 	"internal/source":    {},
 	"internal/store":     {},
 	"internal/telemetry": {},

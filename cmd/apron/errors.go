@@ -63,6 +63,8 @@ func explain(err error) (text, advice string) {
 		return err.Error(), advised.advice
 	case errors.Is(err, client.ErrNoService):
 		return err.Error(), "`apron services` lists those that are there."
+	case errors.Is(err, client.ErrNoConnection):
+		return err.Error(), adviceConnections
 	case errors.Is(err, push.ErrNoGit):
 		return err.Error(), "Install it: apt-get install git."
 	case errors.Is(err, push.ErrRefused):
@@ -94,6 +96,8 @@ func explain(err error) (text, advice string) {
 }
 
 const (
+	adviceConnections = "`apron connection list` lists those that are there."
+
 	adviceStart = "Start one with `apron serve --detach`, or say which one: eval \"$(apron env --data DIR)\"."
 	adviceKeys  = "Take this apron's own key pair: eval \"$(apron env)\", with --data DIR for another apron's."
 )

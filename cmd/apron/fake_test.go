@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -164,6 +165,19 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Operation": f.advance(input["OperationId"].(string))}
 	case "ReadLogs":
 		return f.readLogs(input)
+	case "ListConnections":
+		if input["ConnectionName"] == "nobody" {
+			return map[string]any{"ConnectionSummaryList": []any{}}
+		}
+		return map[string]any{"ConnectionSummaryList": []any{fakeConnection("forge", "PENDING_HANDSHAKE")}}
+	case "ListTagsForResource":
+		return map[string]any{"Tags": []any{map[string]any{"Key": "apron:host", "Value": "git.lan:8443"}}}
+	case "CreateConnection":
+		return map[string]any{"Connection": fakeConnection(input["ConnectionName"].(string), "PENDING_HANDSHAKE")}
+	case "DeleteConnection":
+		return map[string]any{"Connection": fakeConnection("forge", "DELETED")}
+	case "AuthorizeConnection":
+		return map[string]any{"Connection": fakeConnection("forge", "AVAILABLE"), "RepositoryUrl": "https://git.lan/app"}
 	case "ListInstances":
 		return map[string]any{"Instances": []map[string]any{{
 			"Id": "0123456789abcdef0123456789abcdef", "RevisionId": "r", "State": "RUNNING", "Address": "10.1.2.3:8080", "StartedAt": 1700000000.5,
@@ -171,6 +185,13 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 	}
 	f.t.Errorf("nobody expects %s", action)
 	return map[string]any{}
+}
+
+func fakeConnection(name, status string) map[string]any {
+	return map[string]any{
+		"ConnectionName": name, "ConnectionArn": strings.Replace(fmt.Sprintf(fakeARN, name), ":service/", ":connection/", 1),
+		"ProviderType": "GITHUB", "Status": status, "CreatedAt": 1700000000.5,
+	}
 }
 
 func (f *fakeAPI) service(input map[string]any) map[string]any {
@@ -280,10 +301,16 @@ type result struct {
 // apron runs a command line as a user would.
 func apron(t *testing.T, arguments ...string) result {
 	t.Helper()
+	return apronReading(t, strings.NewReader(""), arguments...)
+}
+
+// apronReading is apron with a standard input.
+func apronReading(t *testing.T, in io.Reader, arguments ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var out, problems bytes.Buffer
-	code := run(ctx, arguments, strings.NewReader(""), &out, &problems)
+	code := run(ctx, arguments, in, &out, &problems)
 	return result{code, out.String(), problems.String()}
 }
 

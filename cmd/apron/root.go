@@ -58,10 +58,12 @@ func newRoot(s *shell) *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupServices, Title: "Services:"}, &cobra.Group{ID: groupMachine, Title: "This machine:"})
 	for _, command := range []*cobra.Command{
 		newDeploy(s), newServices(s), newService(s), newOperations(s), newLogs(s), newOpen(s),
-		newPause(s), newResume(s), newDelete(s),
+		newPause(s), newResume(s), newDelete(s), newConnection(s),
 	} {
 		command.GroupID = groupServices
-		s.settings.bindData(command.Flags())
+		for _, verb := range append(command.Commands(), command) {
+			s.settings.bindData(verb.Flags())
+		}
 		root.AddCommand(command)
 	}
 	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newDoctor(s), newVersion(s)} {

@@ -43,6 +43,7 @@ func (h *Handler) register() registry {
 	handle(entries, apprunner.UpdateService, h.updateService)
 	handle(entries, apprunner.UpdateVPCIngressConnection, h.updateVPCIngressConnection)
 
+	handle(entries, apprunner.AuthorizeConnection, h.authorizeConnection)
 	handle(entries, apprunner.DescribeOperation, h.describeOperation)
 	handle(entries, apprunner.ListInstances, h.listInstances)
 	handle(entries, apprunner.ReadLogs, h.readLogs)

@@ -48,6 +48,14 @@ type Instances interface {
 	List(ctx context.Context) ([]platform.Instance, error)
 }
 
+// Connections holds the credentials of connections. Implemented by connection.Connections.
+type Connections interface {
+	// Authorize reads a repository with the credentials and returns them as they are remembered. What a person can act on
+	// is a *platform.ExplainedError.
+	Authorize(ctx context.Context, connection platform.Resource, credentials platform.GitCredentials,
+		repositoryURL string) (*platform.SealedCredentials, error)
+}
+
 // Networks are those of the host. Implemented by network.Network.
 type Networks interface {
 	// Resolve says which networks subnets' ids stand for, and which ids stand for none.
@@ -60,6 +68,8 @@ type Config struct {
 	Operations Operations
 	Logs       Logs
 	Instances  Instances
+	// Connections gives connections their credentials.
+	Connections Connections
 	// Networks may be nil: then a VPC connector's subnets are not checked.
 	Networks Networks
 	// Provision is called when a custom domain or a VPC ingress connection is to be brought into another state; nil does

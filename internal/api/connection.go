@@ -5,6 +5,7 @@ import (
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/store"
 )
 
@@ -62,18 +63,49 @@ func (h *Handler) deleteConnection(ctx context.Context, input *apprunner.DeleteC
 	return &apprunner.DeleteConnectionResponse{Connection: wireConnection(resource)}, nil
 }
 
-// connection returns the ARN of the connection that a service's source refers to, which must have its credentials.
-func (h *Handler) connection(ctx context.Context, arn apprunner.AppRunnerResourceARN) (string, error) {
+// connection returns the connection that a service's source refers to, which must have its credentials.
+func (h *Handler) connection(ctx context.Context, arn apprunner.AppRunnerResourceARN) (platform.Resource, error) {
 	const member = "SourceConfiguration.AuthenticationConfiguration.ConnectionArn"
 	resource, err := h.refer(ctx, member, platform.ResourceConnection, arn)
 	if err != nil {
-		return "", err
+		return platform.Resource{}, err
 	}
 	if resource.Status != connectionAvailable {
-		return "", invalidRequest("%s: the connection %s is %s and must be %s: `apron connection authorize %s` gives it its credentials.",
+		return platform.Resource{}, invalidRequest("%s: the connection %s is %s and must be %s: `apron connection authorize %s` gives it its credentials.",
 			member, resource.Name, resource.Status, connectionAvailable, resource.Name)
 	}
-	return resource.ARN, nil
+	return resource, nil
+}
+
+// checkReach refuses a repository that the connection's credentials are not for.
+func checkReach(connection platform.Resource, repositoryURL string) error {
+	const member = codePath + ".RepositoryUrl"
+	host := connection.GitHost()
+	if !source.IsAtHost(repositoryURL, host) {
+		return invalidRequest("%s must be at %s, the host of the connection %s, by https or ssh: a connection's credentials go to its own host alone. The tag %s names another host when a connection is made.",
+			member, host, connection.Name, platform.TagHost)
+	}
+	credentials := connection.Detail.Connection.Credentials
+	if credentials == nil {
+		return nil
+	}
+	isSSH, hasKey := source.IsSSH(repositoryURL), credentials.Kind == platform.CredentialSSHKey
+	switch {
+	case hasKey && !isSSH:
+		return invalidRequest("%s must begin with ssh:// or USER@HOST:, because the connection %s has an SSH key.", member, connection.Name)
+	case !hasKey && isSSH:
+		return invalidRequest("%s must begin with https://, because the connection %s has no SSH key.", member, connection.Name)
+	}
+	return nil
+}
+
+// keepHost keeps a connection that has credentials from being sent elsewhere by its tags.
+func keepHost(before, after platform.Resource) error {
+	if before.Kind != platform.ResourceConnection || before.Detail.Connection.Credentials == nil || before.GitHost() == after.GitHost() {
+		return nil
+	}
+	return invalidRequest("The tag %s must stay as it is: the connection %s has credentials for %s. Make another connection for another host.",
+		platform.TagHost, before.Name, before.GitHost())
 }
 
 func wireConnection(resource platform.Resource) *apprunner.Connection {

@@ -212,7 +212,7 @@ func TestWhoeverDidNotSignIsRefused(t *testing.T) {
 		if c.code == "IncompleteSignature" {
 			wantStatus = http.StatusBadRequest
 		}
-		if got.status != wantStatus || got.header.Get("X-Amzn-Errortype") != c.code || strings.Contains(got.body, secret) {
+		if got.status != wantStatus || got.header.Get("X-Amzn-Errortype") != c.code || strings.Contains(got.body, secretKey) {
 			t.Errorf("%s: %d %s, want %d %s", what, got.status, got.body, wantStatus, c.code)
 		}
 	}

@@ -224,10 +224,12 @@ func article(name string) string {
 }
 
 // shorten keeps what a client wrote within a message.
-func shorten(text string) string {
-	const room = 300
+func shorten(text string) string { return cut(text, 300) }
+
+// cut keeps a text within a number of bytes.
+func cut(text string, room int) string {
 	if len(text) > room {
-		return text[:room] + "…"
+		return strings.ToValidUTF8(text[:room], "") + "…"
 	}
 	return text
 }

@@ -53,27 +53,32 @@ func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags m
 		into.IsAutoDeployed = *change.AutoDeploymentsEnabled
 	}
 	if authentication := change.AuthenticationConfiguration; authentication != nil {
-		if err := h.applyConnection(ctx, into, authentication.ConnectionARN); err != nil {
-			return err
-		}
 		set(&into.AccessRoleARN, authentication.AccessRoleARN)
 	}
-	return nil
+	return h.applyConnection(ctx, into, change)
 }
 
-func (h *Handler) applyConnection(ctx context.Context, into *platform.Source, arn *apprunner.AppRunnerResourceARN) error {
+// applyConnection sees to it that the repository, new or not, is one that the connection, new or not, is for.
+func (h *Handler) applyConnection(ctx context.Context, into *platform.Source, change *apprunner.SourceConfiguration) error {
 	const member = "SourceConfiguration.AuthenticationConfiguration.ConnectionArn"
+	var arn *apprunner.AppRunnerResourceARN
+	if change.AuthenticationConfiguration != nil {
+		arn = change.AuthenticationConfiguration.ConnectionARN
+	}
 	switch {
-	case arn == nil:
-		return nil
-	case into.Code == nil:
+	case arn != nil && into.Code == nil:
 		return invalidRequest("%s may be given only for a code repository.", member)
+	case arn == nil && (into.ConnectionARN == "" || change.CodeRepository == nil):
+		return nil
+	case arn == nil:
+		arn = wireARN(into.ConnectionARN)
 	}
 	connection, err := h.connection(ctx, *arn)
-	if err == nil {
-		into.ConnectionARN = connection
+	if err != nil {
+		return err
 	}
-	return err
+	into.ConnectionARN = connection.ARN
+	return checkReach(connection, into.Code.RepositoryURL)
 }
 
 var ecrPattern = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.`)
@@ -108,7 +113,7 @@ func applyImage(into *platform.ImageSource, change *apprunner.ImageRepository) e
 }
 
 func applyCode(into *platform.CodeSource, change *apprunner.CodeRepository) error {
-	if err := checkRepositoryURL(string(*change.RepositoryURL)); err != nil {
+	if err := checkRepositoryURL(codePath+".RepositoryUrl", string(*change.RepositoryURL)); err != nil {
 		return err
 	}
 	branch := string(*change.SourceCodeVersion.Value)
@@ -219,10 +224,10 @@ var scpPattern = regexp.MustCompile(`^([A-Za-z0-9._][A-Za-z0-9._-]*@)?([A-Za-z0-
 var urlPattern = regexp.MustCompile(`^(?:(?:https?|ssh)://(?:[^/@]*@)?(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/.+|file://(?:localhost)?/.+)$`)
 
 // checkRepositoryURL accepts what Git fetches from. It never repeats the URL, which may carry a password.
-func checkRepositoryURL(url string) error {
+func checkRepositoryURL(member, url string) error {
 	isForm := strings.HasPrefix(url, "/") || urlPattern.MatchString(url) || !strings.Contains(url, "://") && scpPattern.MatchString(url)
 	if !isForm || strings.ContainsFunc(url, isSpaceOrControl) {
-		return invalidRequest("%s.RepositoryUrl must be the URL of a Git repository: https://, http://, ssh:// or file://, USER@HOST:PATH, or an absolute path.", codePath)
+		return invalidRequest("%s must be the URL of a Git repository: https://, http://, ssh:// or file://, USER@HOST:PATH, or an absolute path.", member)
 	}
 	return nil
 }

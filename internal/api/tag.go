@@ -10,6 +10,7 @@ import (
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/store"
 )
 
@@ -73,10 +74,14 @@ func (h *Handler) tagged(ctx context.Context, action apprunner.Action, arn *appr
 			if len(found) == 0 {
 				return notFound("There is no %s %s: it was deleted.", kindWords[resource.Kind].name, resource.ARN)
 			}
+			before := found[0].Clone()
 			if found[0].Tags == nil {
 				found[0].Tags = map[string]string{}
 			}
-			return edit(found[0].Tags)
+			if err := edit(found[0].Tags); err != nil {
+				return err
+			}
+			return keepHost(before, found[0])
 		})
 	}}, err
 }
@@ -132,6 +137,10 @@ func checkExtensionTag(at, key, value string) error {
 	case platform.TagDockerfile:
 		if value == "" || !isInside(value) {
 			return invalidRequest("%s.Value of the tag %s must be the path of a Dockerfile inside the source directory.", at, key)
+		}
+	case platform.TagHost:
+		if err := source.CheckHost(value); err != nil {
+			return invalidRequest("%s.Value of the tag %s: %s.", at, key, err)
 		}
 	}
 	return nil

@@ -22,16 +22,19 @@ import (
 	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/secret"
 	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/connection"
+	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/store/sqlite"
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
 const (
-	region  = "us-east-1"
-	account = "123456789012"
-	keyID   = "AKIAEXAMPLE"
-	secret  = "an example of a secret"
+	region    = "us-east-1"
+	account   = "123456789012"
+	keyID     = "AKIAEXAMPLE"
+	secretKey = "an example of a secret"
 )
 
 // world is the API over a real store and the real starter of operations. Nobody runs the operations; settle ends them.
@@ -39,14 +42,22 @@ type world struct {
 	t       *testing.T
 	handler *api.Handler
 	store   *sqlite.Store
+	// dirs are the folders in which anything is kept.
+	dirs []string
 }
 
 func newWorld(t *testing.T, edits ...func(*api.Config)) *world {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "apron.db"))
+	dir, data := t.TempDir(), t.TempDir()
+	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "apron.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	box, err := secret.New(make([]byte, secret.KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	repositories := git.New(git.Config{Data: data, Endpoint: source.NewEndpoint("127.0.0.1:8700")})
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -55,7 +66,10 @@ func newWorld(t *testing.T, edits ...func(*api.Config)) *world {
 	logs := telemetry.NewLogs(t.TempDir())
 	config := api.Config{
 		Store: db, Operations: operation.NewStarter(db, logs, func() {}), Logs: logs, Instances: nobody{},
-		Keys: source.KeyPair{ID: keyID, Secret: secret}, Region: region, Account: account, Domain: "apron.test", PublicPort: 8080,
+		Connections: connection.New(connection.Config{
+			Secrets: box, As: func(access *source.Access) connection.Repositories { return repositories.As(access) },
+		}),
+		Keys: source.KeyPair{ID: keyID, Secret: secretKey}, Region: region, Account: account, Domain: "apron.test", PublicPort: 8080,
 		TokenKey: []byte("a key"), Runtimes: func() []string { return []string{"PYTHON_311"} },
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -66,7 +80,7 @@ func newWorld(t *testing.T, edits ...func(*api.Config)) *world {
 	if err := handler.EnsureDefaults(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &world{t, handler, db}
+	return &world{t, handler, db, []string{dir, data}}
 }
 
 type nobody struct{}
@@ -92,7 +106,7 @@ func (w *world) send(target, body string, edit func(*http.Request)) answer {
 		r.Header.Set("X-Amz-Target", target)
 	}
 	sum := sha256.Sum256([]byte(body))
-	keys := aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secret}
+	keys := aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secretKey}
 	if err := v4.NewSigner().SignHTTP(r.Context(), keys, r, hex.EncodeToString(sum[:]), "apprunner", region, time.Now()); err != nil {
 		w.t.Fatal(err)
 	}

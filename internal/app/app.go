@@ -91,6 +91,10 @@ func Run(ctx context.Context, config Config) error {
 	if err := repositories.CleanUp(); err != nil {
 		log.Error("remove what was left of fetches", "error", err)
 	}
+	connections, err := newConnections(config, db, repositories)
+	if err != nil {
+		return err
+	}
 
 	logs := telemetry.NewLogs(filepath.Join(config.DataDir, "logs"))
 	plane, err := newDataPlane(config, log)
@@ -101,7 +105,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	executor := &deploy.Executor{
-		Store: db, Backend: backend, Images: backend, Code: repositories, Image: images, Builder: builder{machine.builder, backend},
+		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: deploy.NewRoutes(plane.client, config.host), Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: healthTimeout, Builds: make(chan struct{}, maxBuilds),
 	}
@@ -111,7 +115,7 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
 	server, err := newServer(ctx, config, listener, serverParts{
-		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend,
+		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend, connections: connections,
 		keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/source"
 )
 
@@ -68,13 +69,16 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// ensureKey reads a random key of 32 bytes from the data directory, and makes it at the first start.
+// ensureKey reads a random key of 32 bytes from the data directory, and makes it at the first start. A file of another
+// length is never replaced: what was sealed with its key would be lost.
 func ensureKey(path string) ([]byte, error) {
 	key, err := os.ReadFile(path)
-	if err == nil && len(key) == 32 {
+	switch {
+	case err == nil && len(key) == 32:
 		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	case err == nil:
+		return nil, platform.Explain(nil, "%s holds %d bytes, and a key has 32: put it back from a backup, or remove it and the next start makes a new one", path, len(key))
+	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
 	key = make([]byte, 32)

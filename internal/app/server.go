@@ -17,6 +17,7 @@ import (
 	"github.com/apron-run/apron/internal/compute"
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/connection"
 	"github.com/apron-run/apron/internal/source/gitserver"
 	"github.com/apron-run/apron/internal/source/registryserver"
 	"github.com/apron-run/apron/internal/store"
@@ -43,14 +44,15 @@ type server struct {
 
 // serverParts are what the server hands requests to.
 type serverParts struct {
-	store      store.Store
-	operations *operation.Starter
-	logs       *telemetry.Logs
-	instances  compute.Backend
-	keys       source.KeyPair
-	images     *registryserver.Server
-	runtimes   []string
-	log        *slog.Logger
+	store       store.Store
+	operations  *operation.Starter
+	logs        *telemetry.Logs
+	instances   compute.Backend
+	connections *connection.Connections
+	keys        source.KeyPair
+	images      *registryserver.Server
+	runtimes    []string
+	log         *slog.Logger
 }
 
 // newServer answers on listener once run runs.
@@ -75,7 +77,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid()})
 	})
 	handler := api.New(api.Config{
-		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Keys: parts.keys,
+		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
 		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
 	})

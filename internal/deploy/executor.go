@@ -64,7 +64,7 @@ func ImageName(service platform.ServiceID, revision platform.RevisionID) string 
 func (e *Executor) Resolve(ctx context.Context, source platform.Source, progress *platform.Progress) (detail string, err error) {
 	if source.Code != nil {
 		if progress.Commit == "" {
-			if progress.Commit, err = e.Code.ResolveCommit(ctx, *source.Code); err != nil {
+			if progress.Commit, err = e.Code.ResolveCommit(ctx, source); err != nil {
 				return "", err
 			}
 		}
@@ -96,7 +96,7 @@ func (e *Executor) Fetch(ctx context.Context, operation platform.Operation, serv
 	}
 	log := e.Logs.Deployment(service.ID, operation.ID)
 	defer log.Close()
-	if err := e.Code.Fetch(ctx, *service.Configuration.Source.Code, operation.Progress.Commit, partial, log); err != nil {
+	if err := e.Code.Fetch(ctx, service.Configuration.Source, operation.Progress.Commit, partial, log); err != nil {
 		return err
 	}
 	return os.Rename(partial, dir)

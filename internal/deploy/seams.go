@@ -8,12 +8,13 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// CodeResolver finds the newest commit of a branch and fetches it. Implemented by source/git.
+// CodeResolver finds the newest commit of a branch and fetches it, with the credentials of the source's connection where
+// it has one. Implemented by source/connection.
 type CodeResolver interface {
 	// ResolveCommit returns the full id of the branch's newest commit.
-	ResolveCommit(ctx context.Context, code platform.CodeSource) (string, error)
+	ResolveCommit(ctx context.Context, from platform.Source) (string, error)
 	// Fetch checks commit out (shallow, without .git) into the empty or missing folder dir.
-	Fetch(ctx context.Context, code platform.CodeSource, commit, dir string, log io.Writer) error
+	Fetch(ctx context.Context, from platform.Source, commit, dir string, log io.Writer) error
 }
 
 // ImageResolver finds what a tag means now. Implemented by source/registry.

@@ -209,12 +209,12 @@ func (w *world) Remove(_ context.Context, name string) error {
 	return nil
 }
 
-func (w *world) ResolveCommit(ctx context.Context, _ platform.CodeSource) (string, error) {
+func (w *world) ResolveCommit(ctx context.Context, _ platform.Source) (string, error) {
 	err := w.call(ctx, "resolve")
 	return w.commit, err
 }
 
-func (w *world) Fetch(ctx context.Context, _ platform.CodeSource, _, dir string, _ io.Writer) error {
+func (w *world) Fetch(ctx context.Context, _ platform.Source, _, dir string, _ io.Writer) error {
 	if err := w.call(ctx, "fetch"); err != nil {
 		return err
 	}

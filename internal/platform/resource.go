@@ -72,29 +72,6 @@ type ObservabilityDetail struct {
 	Vendor string
 }
 
-// ConnectionDetail is a Git host and how it is asked.
-type ConnectionDetail struct {
-	// Provider is GITHUB or BITBUCKET.
-	Provider string
-	// Credentials are absent until the connection was authorized.
-	Credentials *GitCredentials `json:",omitempty"`
-}
-
-// GitCredentials are one of a token, an SSH key and an app's key. They are secret: nothing prints them.
-type GitCredentials struct {
-	Token  string  `json:",omitempty"`
-	SSHKey string  `json:",omitempty"`
-	App    *GitApp `json:",omitempty"`
-}
-
-// GitApp is an app registered at the host, which trades a signed statement for tokens that live an hour.
-type GitApp struct {
-	// ID is the app's, Installation that of its installation in the organisation.
-	ID, Installation string
-	// Key is the app's private key, in PEM.
-	Key string
-}
-
 // VPCConnectorDetail names networks by their subnets' ids.
 type VPCConnectorDetail struct {
 	Subnets        []string

@@ -24,10 +24,17 @@ const commandTimeout = 10 * time.Minute
 // Command runs a verb of the apron program against this apron.
 func (a *Apron) Command(t testing.TB, arguments ...string) Outcome {
 	t.Helper()
+	return a.CommandReading(t, "", arguments...)
+}
+
+// CommandReading is Command with a standard input.
+func (a *Apron) CommandReading(t testing.TB, input string, arguments ...string) Outcome {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, a.program, arguments...)
 	command.Env = append(os.Environ(), "APRON_DATA="+a.Data)
+	command.Stdin = strings.NewReader(input)
 	var out, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &out, &complaint
 	err := command.Run()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/source"
 )
 
 // address is where a repository is, taken apart.
@@ -23,6 +24,8 @@ type address struct {
 	isSSH, isHTTP bool
 	// user is what an HTTP URL carried.
 	user *url.Userinfo
+	// access is how the connection asks; nil means with the URL's own or the administrator's credentials.
+	access *source.Access
 }
 
 func (a address) String() string { return a.shown }

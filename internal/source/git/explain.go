@@ -35,6 +35,10 @@ var symptoms = []symptom{
 	}},
 	{[]string{"Permission denied (", "Too many authentication failures", "bad permissions", "No more authentication methods"},
 		func(r *Repositories, from address) string {
+			if from.access != nil {
+				return fmt.Sprintf("%s refused the SSH key of the connection %s for %s: %s",
+					from.host, from.access.Connection, from.shown, authorize(from))
+			}
 			return fmt.Sprintf("%s refused apron's SSH key: put a private key that may read %s into %s (make one with ssh-keygen -t ed25519 -N '' -f %s and register its .pub file as a deploy key)",
 				from.host, from.shown, r.sshFolder(), filepath.Join(r.sshFolder(), "id_ed25519"))
 		}},
@@ -51,10 +55,18 @@ var symptoms = []symptom{
 		}},
 	{[]string{"Authentication failed for", "The requested URL returned error: 403", "The requested URL returned error: 401", "Access denied",
 		"invalid credentials"}, func(r *Repositories, from address) string {
+		if from.access != nil {
+			return fmt.Sprintf("%s refused the credentials of the connection %s for %s: %s",
+				from.host, from.access.Connection, from.shown, authorize(from))
+		}
 		return fmt.Sprintf("%s refused the credentials for %s: check the line for %s in %s, or the user and password in the URL",
 			from.host, from.shown, from.host, filepath.Join(r.config.Data, "git-credentials"))
 	}},
 	{[]string{"could not read Username", "could not read Password", "terminal prompts disabled"}, func(r *Repositories, from address) string {
+		if from.access != nil {
+			return fmt.Sprintf("%s led to another address that asks for credentials, and those of the connection %s go to %s alone: write the URL that it leads to",
+				from.shown, from.access.Connection, from.access.Host)
+		}
 		return fmt.Sprintf("%s asks for credentials for %s, which is private or does not exist: add a line https://USER:TOKEN@%s to %s",
 			from.host, from.shown, from.host, filepath.Join(r.config.Data, "git-credentials"))
 	}},
@@ -62,6 +74,10 @@ var symptoms = []symptom{
 		"does not exist", "not a git repository", "dumb http"}, func(_ *Repositories, from address) string {
 		if from.host == "" {
 			return fmt.Sprintf("there is no Git repository at %s on the machine apron runs on", from.shown)
+		}
+		if from.access != nil {
+			return fmt.Sprintf("there is no Git repository at %s, or the credentials of the connection %s may not see it: check the URL and what they may read, or %s",
+				from.shown, from.access.Connection, authorize(from))
 		}
 		return fmt.Sprintf("there is no Git repository at %s, or apron's credentials may not see it", from.shown)
 	}},
@@ -76,6 +92,11 @@ var symptoms = []symptom{
 	{[]string{"timed out", "Timeout", "Operation too slow", "timeout"},
 		sentencef("HOST did not answer in time: check that it is up, and deploy again")},
 	{passing, sentencef("the connection to HOST broke off, three times: check that it is up, and deploy again")},
+}
+
+// authorize says how a connection gets other credentials.
+func authorize(from address) string {
+	return fmt.Sprintf("give it others with `apron connection authorize %s`", from.access.Connection)
 }
 
 // passing are the troubles that a second try may not meet again.

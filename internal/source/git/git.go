@@ -3,8 +3,9 @@
 //
 // It runs the git binary with typed arguments, apart from the machine's own configuration. What an administrator can
 // add lies in the data directory: gitconfig (settings, credential helpers), git-credentials (one URL with user and
-// password per line) and ssh/ (private keys id_*, config, known_hosts). Passwords in URLs never become arguments, log
-// lines or parts of errors.
+// password per line) and ssh/ (private keys id_*, config, known_hosts). With a connection's credentials (As) those take the
+// place of the administrator's passwords and keys. Passwords in URLs and credentials never become arguments, log lines
+// or parts of errors.
 //
 // A fetch is bounded: in bytes on disk, files, silence and by its context. What cannot be used, such as a symbolic link
 // that leads out of the repository, is refused before anything is checked out. Failures that a person can act on are
@@ -46,9 +47,11 @@ type Limits struct {
 	Silence time.Duration
 }
 
-// Repositories implements deploy.CodeResolver. It is safe for concurrent use.
+// Repositories reads repositories. It is safe for concurrent use.
 type Repositories struct {
 	config Config
+	// access is a connection's credentials; nil means the administrator's.
+	access *source.Access
 	// retryAfter is how long to wait before each further try of what failed by a passing trouble.
 	retryAfter []time.Duration
 }
@@ -68,6 +71,13 @@ func New(config Config) *Repositories {
 		config.Limits.Silence = time.Minute
 	}
 	return &Repositories{config: config, retryAfter: []time.Duration{time.Second, 3 * time.Second}}
+}
+
+// As returns Repositories that ask with the credentials of a connection, and only its host; nil means the administrator's.
+func (r *Repositories) As(access *source.Access) *Repositories {
+	as := *r
+	as.access = access
+	return &as
 }
 
 // CleanUp removes what fetches that were cut off by a crash left. Call it once, before the first fetch.
@@ -90,7 +100,7 @@ func (r *Repositories) ResolveCommit(ctx context.Context, code platform.CodeSour
 	if !isBranchName(code.Branch) {
 		return "", platform.Explain(nil, "%q cannot be the name of a branch", code.Branch)
 	}
-	from, err := r.parse(code.RepositoryURL)
+	from, err := r.locate(code.RepositoryURL)
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +132,7 @@ func (r *Repositories) Fetch(ctx context.Context, code platform.CodeSource, comm
 	if !isBranchName(code.Branch) {
 		return platform.Explain(nil, "%q cannot be the name of a branch", code.Branch)
 	}
-	from, err := r.parse(code.RepositoryURL)
+	from, err := r.locate(code.RepositoryURL)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/source/gittest"
 )
-
-var _ deploy.CodeResolver = (*git.Repositories)(nil)
 
 // newRepositories returns Repositories over a data directory of its own.
 func newRepositories(t *testing.T, limits git.Limits) (*git.Repositories, string) {

@@ -139,16 +139,22 @@ func TestAMissingRepositoryIsExplained(t *testing.T) {
 	}
 }
 
-func TestAServerOfTheOldProtocolIsFetchedFromByBranch(t *testing.T) {
-	_, dir := newGitServer(t)
+// gitBackend serves the repositories of dir to anyone, by git's own program.
+func gitBackend(t *testing.T, dir string) http.Handler {
+	t.Helper()
 	core, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend := &cgi.Handler{
+	return &cgi.Handler{
 		Path: filepath.Join(strings.TrimSpace(string(core)), "git-http-backend"), Root: "/git",
 		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "HOME=/nonexistent"},
 	}
+}
+
+func TestAServerOfTheOldProtocolIsFetchedFromByBranch(t *testing.T) {
+	_, dir := newGitServer(t)
+	backend := gitBackend(t, dir)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Git-Protocol") // the old protocol refuses commits by id that no branch names
 		backend.ServeHTTP(w, r)

@@ -3,6 +3,7 @@ package git
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,7 +61,12 @@ func (r *Repositories) newScratch(from address) (_ *scratch, err error) {
 		if err := os.MkdirAll(r.sshFolder(), 0o700); err != nil {
 			return nil, fmt.Errorf("make ssh folder: %w", err)
 		}
-		if err := s.writeFile("ssh_config", r.sshSettings()); err != nil {
+		if from.access != nil {
+			if err := s.writeFile(keyFile, from.access.SSHKey); err != nil {
+				return nil, fmt.Errorf("write the connection's key: %w", err)
+			}
+		}
+		if err := s.writeFile("ssh_config", r.sshSettings(s)); err != nil {
 			return nil, fmt.Errorf("write ssh settings: %w", err)
 		}
 		s.options.Environment = append(s.options.Environment, "GIT_SSH_VARIANT=ssh",
@@ -68,6 +74,9 @@ func (r *Repositories) newScratch(from address) (_ *scratch, err error) {
 	}
 	return s, nil
 }
+
+// keyFile is the SSH key of a connection, in the scratch's folder.
+const keyFile = "connection_key"
 
 func (s *scratch) remove() { _ = os.RemoveAll(s.dir) }
 
@@ -82,9 +91,16 @@ func (s *scratch) writeFile(name, content string) error {
 // is started without the settings of the command line but reads this file.
 func (r *Repositories) settings(s *scratch) string {
 	var file strings.Builder
-	fmt.Fprintf(&file, "[credential]\n\thelper = %s\n", configQuote("store --file="+shellQuote(filepath.Join(s.dir, "credentials"))))
+	stored := "store --file=" + shellQuote(filepath.Join(s.dir, "credentials"))
+	fmt.Fprintf(&file, "[credential]\n\thelper = %s\n", configQuote(stored))
 	// What the administrator added comes in the middle: after what it may add to, before what it may not change.
 	fmt.Fprintf(&file, "[include]\n\tpath = %s\n", configQuote(filepath.Join(r.config.Data, "gitconfig")))
+	if s.from.access != nil {
+		// An empty helper forgets those before it: a connection asks with its own credentials alone. Git tells all helpers of
+		// credentials that were asked for and taken.
+		fmt.Fprintf(&file, "[credential]\n\thelper =\n\thelper = %s\n\thelper = %s\n\tuseHttpPath = false\n", configQuote(stored),
+			configQuote("!f() { cat >/dev/null; test \"$1\" != store || : >"+shellQuote(s.takenMark())+"; }; f"))
+	}
 	file.WriteString("[safe]\n\tdirectory = *\n" +
 		"[protocol]\n\tallow = never\n" +
 		"[protocol \"http\"]\n\tallow = always\n[protocol \"https\"]\n\tallow = always\n" +
@@ -100,9 +116,21 @@ func (r *Repositories) settings(s *scratch) string {
 	return file.String()
 }
 
-// writeCredentials writes the file that git's "store" helper reads: the URL's own first, then the administrator's. It
-// is a copy, so that git neither adds a URL's password to the administrator's file nor removes a refused one from it.
+// writeCredentials writes the file that git's "store" helper reads: the connection's alone, or the URL's own first and then
+// the administrator's. It is a copy, so that git neither adds a URL's password to the administrator's file nor removes
+// a refused one from it.
 func (r *Repositories) writeCredentials(s *scratch) error {
+	s.keepSecret(s.from.user)
+	if access := s.from.access; access != nil {
+		if !s.from.isHTTP {
+			return nil
+		}
+		scheme, host := s.from.origin()
+		own := url.UserPassword(access.User, access.Password)
+		s.keepSecret(own)
+		s.secrets = append(s.secrets, base64.StdEncoding.EncodeToString([]byte(access.User+":"+access.Password)))
+		return s.writeFile("credentials", (&url.URL{Scheme: scheme, Host: host, User: own}).String()+"\n")
+	}
 	lines, err := readLines(filepath.Join(r.config.Data, "git-credentials"))
 	if err != nil {
 		return err
@@ -113,7 +141,6 @@ func (r *Repositories) writeCredentials(s *scratch) error {
 		}
 	}
 	if own := s.from.user; own != nil && own.Username() != "" {
-		s.keepSecret(own)
 		scheme, host := s.from.origin()
 		password, hasPassword := own.Password()
 		line := (&url.URL{Scheme: scheme, Host: host, User: url.UserPassword(own.Username(), password)}).String()
@@ -133,6 +160,9 @@ func (r *Repositories) writeCredentials(s *scratch) error {
 
 // keepSecret remembers what a URL carried, so that it can be taken out of git's output.
 func (s *scratch) keepSecret(user *url.Userinfo) {
+	if user == nil {
+		return
+	}
 	password, hasPassword := user.Password()
 	if password != "" {
 		s.secrets = append(s.secrets, password, url.QueryEscape(password), url.PathEscape(password))
@@ -163,16 +193,27 @@ func readLines(path string) ([]string, error) {
 	return lines, scanner.Err()
 }
 
-// sshSettings is ssh's configuration: the administrator's first (in ssh the first value counts), then ours.
-func (r *Repositories) sshSettings() string {
+// takenMark is a file that is there once the server has asked for credentials and taken them.
+func (s *scratch) takenMark() string { return filepath.Join(s.dir, "taken") }
+
+// sshSettings is ssh's configuration: the administrator's first (in ssh the first value counts), then ours. A connection's
+// key is the first that is shown, and takes the place of the administrator's id_*.
+func (r *Repositories) sshSettings(s *scratch) string {
 	folder := r.sshFolder()
 	var file strings.Builder
+	if s.from.access != nil {
+		fmt.Fprintf(&file, "IdentityFile \"%s\"\n", filepath.Join(s.dir, keyFile))
+	}
 	if own := filepath.Join(folder, "config"); exists(own) {
 		fmt.Fprintf(&file, "Include \"%s\"\n", own)
 	}
 	fmt.Fprintf(&file, "Host *\n\tStrictHostKeyChecking accept-new\n\tUserKnownHostsFile \"%s\"\n", filepath.Join(folder, "known_hosts"))
 	file.WriteString("\tConnectTimeout 15\n\tServerAliveInterval 15\n\tServerAliveCountMax 3\n" +
 		"\tIdentitiesOnly yes\n\tIdentityAgent none\n\tClearAllForwardings yes\n\tLogLevel ERROR\n")
+	if s.from.access != nil {
+		file.WriteString("\tUser git\n") // where the URL names nobody
+		return file.String()
+	}
 	keys, _ := filepath.Glob(filepath.Join(folder, "id_*"))
 	for _, key := range keys {
 		if !strings.HasSuffix(key, ".pub") {

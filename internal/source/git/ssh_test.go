@@ -33,6 +33,8 @@ type sshServer struct {
 	port string
 	// authorized is the one key that may log in, as ssh.PublicKey.Marshal has it; nil is none.
 	authorized atomic.Pointer[[]byte]
+	// onCommand, when set, is called before each command.
+	onCommand atomic.Pointer[func()]
 }
 
 func newSSHServer(t *testing.T) *sshServer {
@@ -58,7 +60,7 @@ func newSSHServer(t *testing.T) *sshServer {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { serveSSH(conn, config) })
+			serving.Go(func() { s.serve(conn, config) })
 		}
 	})
 	t.Cleanup(func() {
@@ -100,8 +102,8 @@ func newKey(t *testing.T) (ssh.Signer, []byte) {
 	return signer, pem.EncodeToMemory(block)
 }
 
-// serveSSH serves one client until it leaves.
-func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
+// serve serves one client until it leaves.
+func (s *sshServer) serve(conn net.Conn, config *ssh.ServerConfig) {
 	defer conn.Close()
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
 	if err != nil {
@@ -121,6 +123,9 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
 			var command struct{ Line string }
 			ssh.Unmarshal(request.Payload, &command)
 			request.Reply(true, nil)
+			if look := s.onCommand.Load(); look != nil {
+				(*look)()
+			}
 			code := uploadPack(channel, command.Line)
 			channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{code}))
 			channel.Close()

@@ -49,7 +49,7 @@ func (s *Store) StartOperation(ctx context.Context, operation platform.Operation
 				return refusal
 			}
 		}
-		if err := saveService(ctx, tx, service); err != nil {
+		if err := saveService(ctx, tx, service, true); err != nil {
 			return err
 		}
 		return createOperation(ctx, tx, operation)
@@ -115,7 +115,7 @@ func (s *Store) SaveOperation(ctx context.Context, operation platform.Operation,
 			return err
 		}
 		edit(&service)
-		return saveService(ctx, tx, service)
+		return saveService(ctx, tx, service, false)
 	})
 	if err != nil {
 		return fmt.Errorf("save operation %s: %w", operation.ID, err)

@@ -48,7 +48,7 @@ func (s *Store) CreateService(ctx context.Context, service platform.Service, ope
 		if err != nil {
 			return err
 		}
-		if err := saveUses(ctx, tx, service); err != nil {
+		if err := saveUses(ctx, tx, service, true); err != nil {
 			return err
 		}
 		return createOperation(ctx, tx, operation)
@@ -122,8 +122,9 @@ func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func
 	return nil
 }
 
-func saveService(ctx context.Context, tx *sql.Tx, service platform.Service) error {
-	if err := saveUses(ctx, tx, service); err != nil {
+// saveService writes a service back. isNew says that a client changed it, and not an operation that goes on.
+func saveService(ctx context.Context, tx *sql.Tx, service platform.Service, isNew bool) error {
+	if err := saveUses(ctx, tx, service, isNew); err != nil {
 		return err
 	}
 	if service.Status == platform.ServiceStatusDeleted {

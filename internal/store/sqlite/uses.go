@@ -18,8 +18,9 @@ const (
 )
 
 // saveUses writes which resources a service refers to, in the transaction that writes the service. A deleted service
-// refers to none. What was deleted cannot be referred to anew.
-func saveUses(ctx context.Context, tx *sql.Tx, service platform.Service) error {
+// refers to none. A client cannot refer anew to what was deleted (isNew), but an operation that fails goes back to what
+// was there before, deleted or not: it could never end otherwise.
+func saveUses(ctx context.Context, tx *sql.Tx, service platform.Service, isNew bool) error {
 	var wanted []string
 	if service.Status != platform.ServiceStatusDeleted {
 		wanted = service.Configuration.Uses()
@@ -32,7 +33,7 @@ func saveUses(ctx context.Context, tx *sql.Tx, service platform.Service) error {
 		return err
 	}
 	for _, arn := range wanted {
-		if !slices.Contains(known, arn) {
+		if isNew && !slices.Contains(known, arn) {
 			if err := needThere(ctx, tx, arn); err != nil {
 				return err
 			}

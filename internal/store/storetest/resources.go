@@ -18,7 +18,7 @@ func newResource(kind platform.ResourceKind, name string, revision, second int) 
 		CreatedAt: epoch.Add(time.Duration(second) * time.Second), Tags: map[string]string{"team": "a"},
 		Detail: platform.ResourceDetail{
 			AutoScaling: &platform.AutoScalingLimits{MaxConcurrency: 3, MinSize: 1, MaxSize: 2},
-			Connection:  &platform.ConnectionDetail{Provider: "GITHUB", Credentials: &platform.GitCredentials{Token: "t"}},
+			Connection:  &platform.ConnectionDetail{Provider: "GITHUB", Credentials: &platform.SealedCredentials{Kind: "TOKEN", Sealed: []byte{1, 0, 255}}},
 		},
 	}
 	resource.ARN = "arn:aws:apprunner:us-east-1:000000000000:" + resource.Path()
@@ -206,7 +206,8 @@ var resourceTests = map[string]func(*testing.T, store.Store){
 			}
 		}
 	},
-	"what services use is known": testUses,
+	"what services use is known":                       testUses,
+	"an operation goes back to what was deleted since": testGoingBack,
 	"a deleted resource is not used anew": func(t *testing.T, db store.Store) {
 		resource := createResource(t, db, newResource(scaling, "fast", 1, 1))
 		editResource(t, db, resource.ID, remove)
@@ -221,6 +222,44 @@ var resourceTests = map[string]func(*testing.T, store.Store){
 			t.Errorf("the service: %v", err)
 		}
 	},
+}
+
+// testGoingBack: while a service is updated, what it no longer refers to may be deleted, and then the update may fail.
+func testGoingBack(t *testing.T, db store.Store) {
+	old := createResource(t, db, newResource(platform.ResourceConnection, "old", 1, 1))
+	service := newService(1)
+	service.Configuration.Source.ConnectionARN = old.ARN
+	creation := newOperation(service, platform.OperationCreateService, 1)
+	if err := db.CreateService(t.Context(), service, creation, nil); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, db, claim(t, db, creation.ID), platform.OperationStatusSucceeded, platform.ServiceStatusRunning)
+	_, update, err := db.StartOperation(t.Context(), newOperation(service, platform.OperationUpdateService, 2),
+		[]platform.ServiceStatus{platform.ServiceStatusRunning}, func(s *platform.Service) error {
+			s.Configuration.Source.ConnectionARN = ""
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	editResource(t, db, old.ID, remove)
+	running := claim(t, db, update.ID)
+	for _, status := range []platform.OperationStatus{platform.OperationStatusInProgress, platform.OperationStatusRollbackInProgress, platform.OperationStatusRollbackSucceeded} {
+		running.Status = status
+		var edit func(*platform.Service)
+		if status.IsTerminal() {
+			edit = func(s *platform.Service) {
+				s.Status, s.Configuration = running.Previous.Status, running.Previous.Configuration
+			}
+		}
+		if err := db.SaveOperation(t.Context(), running, edit); err != nil {
+			t.Fatalf("the operation cannot become %s: %v", status, err)
+		}
+	}
+	after, err := db.ServiceByID(t.Context(), service.ID)
+	if err != nil || after.Status != platform.ServiceStatusRunning || after.Configuration.Source.ConnectionARN != old.ARN {
+		t.Errorf("after going back the service is %s with %q, %v", after.Status, after.Configuration.Source.ConnectionARN, err)
+	}
 }
 
 func testUses(t *testing.T, db store.Store) {

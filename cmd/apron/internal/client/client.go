@@ -21,6 +21,8 @@ import (
 var (
 	// ErrNoService says that there is no service of that name.
 	ErrNoService = errors.New("no such service")
+	// ErrNoConnection says that there is no connection of that name.
+	ErrNoConnection = errors.New("no such connection")
 	// ErrNoEndpoint says that the configuration names no apron.
 	ErrNoEndpoint = errors.New("no endpoint of an apron is known")
 )

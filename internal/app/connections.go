@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/secret"
+	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/connection"
+	"github.com/apron-run/apron/internal/source/git"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// secretsFile is the key of what is sealed in the database. It lies beside the database, in a file of its own.
+const secretsFile = "secrets.key"
+
+// newConnections reads repositories by git, with the credentials of connections, which are sealed in the database.
+func newConnections(config Config, db store.Resources, repositories *git.Repositories) (*connection.Connections, error) {
+	key, err := ensureKey(filepath.Join(config.DataDir, secretsFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the key of secrets: %w", err)
+	}
+	box, err := secret.New(key)
+	if err != nil {
+		return nil, err
+	}
+	return connection.New(connection.Config{
+		Secrets: box,
+		As:      func(access *source.Access) connection.Repositories { return repositories.As(access) },
+		ByARN: func(ctx context.Context, arn string) (platform.Resource, bool, error) {
+			query := store.ResourceQuery{Kind: platform.ResourceConnection, ID: platform.ResourceID(path.Base(arn))}
+			found, err := db.ListResources(ctx, query)
+			if err != nil || len(found) == 0 || found[0].ARN != arn {
+				return platform.Resource{}, false, err
+			}
+			return found[0], true, nil
+		},
+	}), nil
+}
