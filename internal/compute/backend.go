@@ -84,6 +84,9 @@ type InstanceSpec struct {
 	// Port is where the app should listen.
 	Port int
 
+	// Subnets are ids that stand for networks of the host, to which the instance is attached besides the default.
+	Subnets []string
+
 	CPUUnits  int
 	MemoryMiB int
 	// StorageBytes bounds what the instance can write to its file system.

@@ -39,6 +39,7 @@ func instanceSpec(id platform.InstanceID, service platform.Service, revision pla
 	return compute.InstanceSpec{
 		ID: id, ServiceID: service.ID, RevisionID: revision.ID, ServiceName: service.Name,
 		Image: revision.Image, Args: CommandArgs(process.Command), Environment: environment, Port: process.Port,
+		Subnets:  revision.Configuration.Network.Subnets,
 		CPUUnits: size.CPUUnits, MemoryMiB: size.MemoryMiB, StorageBytes: StorageBytes, LogPath: logPath,
 	}
 }

@@ -86,7 +86,7 @@ func (b *Backend) create(ctx context.Context, spec compute.InstanceSpec) error {
 	if err := makeNamespace(b.netns(spec.ID)); err != nil {
 		return fmt.Errorf("make the network namespace: %w", err)
 	}
-	address, err := b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID))
+	address, err := b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID), spec.Subnets...)
 	if err != nil {
 		return err
 	}

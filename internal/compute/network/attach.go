@@ -3,10 +3,12 @@ package network
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -14,16 +16,40 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// interfaceName is the name of the interface inside an instance.
-const interfaceName = "eth0"
+// interfaceName begins the names of the interfaces inside an instance: 0 is on the instances' bridge, and those of the
+// host's networks follow.
+const interfaceName = "eth"
 
-// Attach gives the network namespace at path an address on the instances' bridge.
-func (n *Network) Attach(ctx context.Context, id, path string) (netip.Addr, error) {
-	list, err := n.conflist(instancesName)
+// Attach gives the network namespace at path an address on the instances' bridge, which it returns, and one on each network of
+// the host that a subnet's id stands for. Subnets that nothing stands for are a *platform.ExplainedError. What an Attach
+// that failed has done is undone by Detach.
+func (n *Network) Attach(ctx context.Context, id, path string, subnetIDs ...string) (netip.Addr, error) {
+	hosts, err := n.reserve(ctx, id, subnetIDs)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	result, err := n.plugins().AddNetworkList(ctx, list, runtimeConf(id, path))
+	address, err := n.add(ctx, instancesName, id, path, 0)
+	if err != nil || len(hosts) == 0 {
+		return address, err
+	}
+	if err := withoutIPv6(path); err != nil {
+		return netip.Addr{}, fmt.Errorf("keep IPv6 off the networks: %w", err)
+	}
+	for i, host := range hosts {
+		if err := n.addHost(ctx, host, id, path, i+1); err != nil {
+			return netip.Addr{}, fmt.Errorf("attach to the network %s: %w", host.Name, err)
+		}
+	}
+	return address, nil
+}
+
+// add plugs the namespace into the network with the configuration name, and returns its address there.
+func (n *Network) add(ctx context.Context, name, id, path string, index int) (netip.Addr, error) {
+	list, err := n.conflist(name)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	result, err := n.plugins().AddNetworkList(ctx, list, runtimeConf(id, path, index))
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("attach to the network: %w", err)
 	}
@@ -39,19 +65,33 @@ func (n *Network) Attach(ctx context.Context, id, path string) (netip.Addr, erro
 	return netip.Addr{}, fmt.Errorf("the plugin gave no address")
 }
 
-// Detach gives the address back. It is idempotent; path may be gone already.
+// Detach gives all addresses back. It is idempotent; path may be gone already.
 func (n *Network) Detach(ctx context.Context, id, path string) error {
-	list, err := n.conflist(instancesName)
+	names, err := n.attachments(id)
 	if err != nil {
-		return err
+		return fmt.Errorf("read what it is attached to: %w", err)
 	}
 	if !isNamespace(path) {
 		path = "" // the machine was restarted, or apron was killed before it was one: the address is given back
 	}
-	if err := n.plugins().DelNetworkList(ctx, list, runtimeConf(id, path)); err != nil {
-		return fmt.Errorf("detach from the network: %w", err)
+	configs := []string{instancesName}
+	for _, name := range names {
+		configs = append(configs, hostConfig(name))
 	}
-	return nil
+	var errs []error
+	for i, config := range configs {
+		list, err := n.conflist(config)
+		if err == nil {
+			err = n.plugins().DelNetworkList(ctx, list, runtimeConf(id, path, i))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("detach from the network: %w", err))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return n.forget(id)
 }
 
 // BuildConflist is the file with the CNI configuration of the builds' network, for BuildKit.
@@ -70,9 +110,12 @@ func (n *Network) plugins() *libcni.CNIConfig {
 	return libcni.NewCNIConfigWithCacheDir([]string{n.config.PluginDir}, filepath.Join(n.dir(), "cache"), nil)
 }
 
-func runtimeConf(id, path string) *libcni.RuntimeConf {
-	return &libcni.RuntimeConf{ContainerID: id, NetNS: path, IfName: interfaceName}
+func runtimeConf(id, path string, index int) *libcni.RuntimeConf {
+	return &libcni.RuntimeConf{ContainerID: id, NetNS: path, IfName: interfaceName + strconv.Itoa(index)}
 }
+
+// leases is where the plugin that gives addresses remembers them, in a folder for each network.
+func (n *Network) leases() string { return filepath.Join(n.dir(), "leases") }
 
 func (n *Network) conflistPath(name string) string { return filepath.Join(n.dir(), name+".conflist") }
 
@@ -87,18 +130,19 @@ func (n *Network) conflist(name string) (*libcni.NetworkConfigList, error) {
 // writeConflist writes the configuration of one bridge. The bridge plugin isolates the ports from each other;
 // masquerading and filtering are ours (rules), which saves each instance two runs of a plugin.
 func (n *Network) writeConflist(name string, b bridge) error {
-	content, err := json.MarshalIndent(map[string]any{
-		"cniVersion": "1.0.0",
-		"name":       name,
-		"plugins": []any{map[string]any{
-			"type": "bridge", "bridge": b.Name, "isGateway": true, "isDefaultGateway": true, "ipMasq": false,
-			"hairpinMode": false, "portIsolation": true,
-			"ipam": map[string]any{
-				"type": "host-local", "dataDir": filepath.Join(n.dir(), "leases"),
-				"ranges": [][]map[string]string{{{"subnet": b.Subnet.String()}}},
-			},
-		}},
-	}, "", "  ")
+	return n.writePlugin(name, map[string]any{
+		"type": "bridge", "bridge": b.Name, "isGateway": true, "isDefaultGateway": true, "ipMasq": false,
+		"hairpinMode": false, "portIsolation": true,
+		"ipam": map[string]any{
+			"type": "host-local", "dataDir": n.leases(),
+			"ranges": [][]map[string]string{{{"subnet": b.Subnet.String()}}},
+		},
+	})
+}
+
+// writePlugin writes the configuration of a network that one plugin makes.
+func (n *Network) writePlugin(name string, plugin map[string]any) error {
+	content, err := json.MarshalIndent(map[string]any{"cniVersion": "1.0.0", "name": name, "plugins": []any{plugin}}, "", "  ")
 	if err != nil {
 		return err
 	}

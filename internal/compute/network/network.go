@@ -1,9 +1,13 @@
-// Package network gives each apron on a machine two networks of its own: a bridge for instances and one for builds.
+// Package network gives each apron on a machine two networks of its own: a bridge for instances and one for builds. Beside
+// them stand the networks of the host that VPC connectors name: instances of a service with one have a second interface there.
 //
 // What may pass is decided here, by address of origin. Instances and builds reach the outside through masquerading, and
 // answers come back. They reach neither each other, nor each other's bridge, nor link-local addresses (a cloud's metadata
 // service), nor anything that listens on this host but the ports that services answer on. The host reaches them all;
 // that is how the proxy works. Within a bridge, ports are isolated from each other by the bridge itself.
+//
+// A network of the host opens what is plugged into its bridge, and the ports of this host that it names, to the instances
+// that are attached to it; and it closes its subnet to all others.
 package network
 
 import (
@@ -18,9 +22,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // Config says where a Network keeps its files and what instances may reach on this host.
@@ -33,10 +40,13 @@ type Config struct {
 	OpenPorts []int
 }
 
-// Network is the pair of bridges of one apron.
+// Network is the pair of bridges of one apron, and the networks of the host. It is safe for concurrent use.
 type Network struct {
 	config Config
 	layout layout
+	hosts  atomic.Pointer[[]platform.HostNetwork]
+	// changing holds one value while hosts, or what is attached to one of them, changes.
+	changing chan struct{}
 }
 
 // layout is what is chosen once and remembered in DATA/network.json.
@@ -56,6 +66,8 @@ const (
 	bridgePrefix = "apr"
 	// subnetBits leaves room for 4,093 instances on a bridge.
 	subnetBits = 20
+	// partial ends the name of a file that is not whole yet.
+	partial = ".partial"
 	// instancesName and buildsName are the names of the CNI networks.
 	instancesName, buildsName = "instances", "builds"
 )
@@ -63,7 +75,10 @@ const (
 // New returns the Network of a data directory: the one chosen before, or a new one on addresses that nothing else on this
 // machine uses. Nothing is set up yet.
 func New(config Config) (*Network, error) {
-	n := &Network{config: config}
+	n := &Network{config: config, changing: make(chan struct{}, 1)}
+	if err := n.loadHosts(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", n.hostsPath(), err)
+	}
 	content, err := os.ReadFile(n.path())
 	if err == nil {
 		if err := json.Unmarshal(content, &n.layout); err != nil {
@@ -94,14 +109,24 @@ func New(config Config) (*Network, error) {
 	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
 		return nil, err
 	}
-	partial := n.path() + ".partial"
-	if err := os.WriteFile(partial, content, 0o600); err != nil {
-		return nil, err
-	}
-	return n, os.Rename(partial, n.path())
+	return n, save(n.path(), content)
 }
 
-// Ensure sets up what all instances share: forwarding, firewall rules and the plugins' configuration. It is idempotent.
+// save replaces a file whole.
+func save(path string, content []byte) error {
+	file, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+partial, path)
+}
+
+// Ensure sets up what all instances share: forwarding, bridges, firewall rules and the plugins' configuration. It is
+// idempotent. A borrowed bridge may come later: only instances that need it fail meanwhile.
 func (n *Network) Ensure(ctx context.Context) error {
 	if err := forward(); err != nil {
 		return fmt.Errorf("switch IPv4 forwarding on: %w", err)
@@ -117,7 +142,16 @@ func (n *Network) Ensure(ctx context.Context) error {
 			return fmt.Errorf("make the bridge %s: %w", b.bridge.Name, err)
 		}
 	}
-	return n.ensureRules(ctx)
+	hosts := n.HostNetworks()
+	if err := n.removeStrayBridges(hosts); err != nil {
+		return fmt.Errorf("remove what was left of networks: %w", err)
+	}
+	for _, host := range hosts {
+		if err := n.ensureHost(host); err != nil {
+			return fmt.Errorf("set the network %s up: %w", host.Name, err)
+		}
+	}
+	return n.ensureRules(ctx, hosts)
 }
 
 // ensure makes the bridge with the host's address on it, before the first instance does: another apron that looks for free
@@ -142,20 +176,26 @@ func (b bridge) ensure() error {
 // gateway is the host's own address on the bridge.
 func (b bridge) gateway() netip.Addr { return b.Subnet.Addr().Next() }
 
-// Remove takes away the rules, the bridges and what is remembered of addresses. Instances must be gone.
+// Remove takes away the rules, apron's bridges and what is remembered of addresses. Instances must be gone. The networks
+// of the host are remembered, and Ensure sets them up again.
 func (n *Network) Remove(ctx context.Context) error {
 	errs := []error{n.removeRules(ctx)}
-	for _, b := range []bridge{n.layout.Instances, n.layout.Builds} {
-		link, err := netlink.LinkByName(b.Name)
-		if errors.As(err, &netlink.LinkNotFoundError{}) {
-			continue
-		}
-		if err == nil {
-			err = netlink.LinkDel(link)
-		}
-		errs = append(errs, err)
+	for _, name := range n.ownBridges() {
+		errs = append(errs, removeBridge(name))
 	}
 	return errors.Join(append(errs, os.RemoveAll(n.dir()))...)
+}
+
+// removeBridge removes a bridge; one that is gone is done already.
+func removeBridge(name string) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return netlink.LinkDel(link)
 }
 
 // InstanceBridge is the name of the instances' bridge.

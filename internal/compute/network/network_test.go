@@ -25,6 +25,14 @@ const openPort = 39181
 
 func newNetwork(t *testing.T) *network.Network {
 	t.Helper()
+	n := openNetwork(t, t.TempDir())
+	ensure(t, n)
+	return n
+}
+
+// openNetwork is the network of a data directory as a start of apron finds it.
+func openNetwork(t *testing.T, dir string) *network.Network {
+	t.Helper()
 	plugins, err := filepath.Abs("../../../bin/cni")
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +40,7 @@ func newNetwork(t *testing.T) *network.Network {
 	if _, err := os.Stat(filepath.Join(plugins, "bridge")); err != nil {
 		t.Fatalf("run `make build`: %v", err)
 	}
-	n, err := network.New(network.Config{DataDir: t.TempDir(), PluginDir: plugins, OpenPorts: []int{openPort}})
+	n, err := network.New(network.Config{DataDir: dir, PluginDir: plugins, OpenPorts: []int{openPort}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +49,6 @@ func newNetwork(t *testing.T) *network.Network {
 			t.Error(err)
 		}
 	})
-	ensure(t, n)
 	return n
 }
 
@@ -54,15 +61,32 @@ func ensure(t *testing.T, n *network.Network) {
 
 // namespace is a network namespace with an address; functions run in it on a thread of its own.
 type namespace struct {
+	path    string
 	address netip.Addr
 	calls   chan func()
 }
 
-func attach(t *testing.T, n *network.Network, id string) *namespace {
+func attach(t *testing.T, n *network.Network, id string, subnets ...string) *namespace {
+	t.Helper()
+	ns := newNamespace(t)
+	address, err := n.Attach(t.Context(), id, ns.path, subnets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.address = address
+	t.Cleanup(func() {
+		if err := n.Detach(context.Background(), id, ns.path); err != nil {
+			t.Error(err)
+		}
+	})
+	return ns
+}
+
+// newNamespace is one that is not attached to anything.
+func newNamespace(t *testing.T) *namespace {
 	t.Helper()
 	ns := &namespace{calls: make(chan func())}
 	ready, ended := make(chan error), make(chan struct{})
-	var path string
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and the namespace with the thread
@@ -70,7 +94,7 @@ func attach(t *testing.T, n *network.Network, id string) *namespace {
 		if lo, missing := netlink.LinkByName("lo"); err == nil && missing == nil {
 			err = netlink.LinkSetUp(lo)
 		}
-		path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+		ns.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
 		ready <- err
 		for call := range ns.calls {
 			call()
@@ -79,15 +103,7 @@ func attach(t *testing.T, n *network.Network, id string) *namespace {
 	if err := <-ready; err != nil {
 		t.Fatal(err)
 	}
-	address, err := n.Attach(t.Context(), id, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.address = address
 	t.Cleanup(func() {
-		if err := n.Detach(context.Background(), id, path); err != nil {
-			t.Error(err)
-		}
 		close(ns.calls)
 		<-ended
 	})
@@ -103,9 +119,14 @@ func (ns *namespace) inside(do func()) {
 
 func (ns *namespace) listen(t *testing.T) string {
 	t.Helper()
+	return ns.listenAt(t, ns.address)
+}
+
+func (ns *namespace) listenAt(t *testing.T, address netip.Addr) string {
+	t.Helper()
 	var listener net.Listener
 	var err error
-	ns.inside(func() { listener, err = net.Listen("tcp4", net.JoinHostPort(ns.address.String(), "0")) })
+	ns.inside(func() { listener, err = net.Listen("tcp4", net.JoinHostPort(address.String(), "0")) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // rulesTimeout bounds one call of iptables, which waits for others that hold its lock.
@@ -23,13 +25,14 @@ func (n *Network) natChain() string     { return "APRON-" + n.tag() + "-NAT" }
 
 // rules is the whole of the firewall in iptables-restore's format. Naming a chain empties it first, so that loading the
 // text again changes nothing, and each table changes in one step.
-func (n *Network) rules() string {
+func (n *Network) rules(hosts []platform.HostNetwork) string {
 	i, b := n.layout.Instances, n.layout.Builds
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 	line("*filter")
 	line(":%s - [0:0]", n.forwardChain())
 	line(":%s - [0:0]", n.inputChain())
+	n.forwardHosts(line, hosts)
 	for _, from := range []bridge{i, b} {
 		line("-A %s -i %s -o %s+ -j DROP", n.forwardChain(), from.Name, bridgePrefix) // also those of another apron
 		line("-A %s -i %s -d 169.254.0.0/16 -j DROP", n.forwardChain(), from.Name)
@@ -44,6 +47,7 @@ func (n *Network) rules() string {
 	}
 	line("-A %s -i %s -j DROP", n.inputChain(), i.Name)
 	line("-A %s -i %s -j DROP", n.inputChain(), b.Name)
+	n.inputHosts(line, hosts)
 	line("COMMIT")
 	line("*nat")
 	line(":%s - [0:0]", n.natChain())
@@ -82,16 +86,16 @@ type family struct {
 }
 
 // families leaves IPv6 out where the kernel has none.
-func (n *Network) families() []family {
-	families := []family{{"iptables", n.rules(), n.jumps()}}
+func (n *Network) families(hosts []platform.HostNetwork) []family {
+	families := []family{{"iptables", n.rules(hosts), n.jumps()}}
 	if _, err := os.Stat("/proc/net/if_inet6"); err == nil {
 		families = append(families, family{"ip6tables", n.rules6(), n.jumps()[:2]})
 	}
 	return families
 }
 
-func (n *Network) ensureRules(ctx context.Context) error {
-	for _, f := range n.families() {
+func (n *Network) ensureRules(ctx context.Context, hosts []platform.HostNetwork) error {
+	for _, f := range n.families(hosts) {
 		if err := run(ctx, f.rules, f.program+"-restore", "-w", "--noflush"); err != nil {
 			return fmt.Errorf("load the firewall rules: %w", err)
 		}
@@ -109,7 +113,7 @@ func (n *Network) ensureRules(ctx context.Context) error {
 
 func (n *Network) removeRules(ctx context.Context) error {
 	var errs []error
-	for _, f := range n.families() {
+	for _, f := range n.families(nil) {
 		for _, jump := range f.jumps {
 			chain := jump[len(jump)-1]
 			// Each may be gone already, so that only the chain's end decides.
