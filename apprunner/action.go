@@ -88,9 +88,13 @@ var (
 // The endpoints that App Runner does not have.
 var (
 	AuthorizeConnection = endpoint[AuthorizeConnectionRequest, AuthorizeConnectionResponse, LookupError]("AuthorizeConnection")
+	CreateNetwork       = endpoint[CreateNetworkRequest, CreateNetworkResponse, ListError]("CreateNetwork")
+	DeleteNetwork       = endpoint[DeleteNetworkRequest, DeleteNetworkResponse, LookupError]("DeleteNetwork")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
 	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
+	ListNetworks        = endpoint[ListNetworksRequest, ListNetworksResponse, ListError]("ListNetworks")
 	ReadLogs            = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
+	UpdateNetwork       = endpoint[UpdateNetworkRequest, UpdateNetworkResponse, LookupError]("UpdateNetwork")
 )
 
 // actions is the service model's table of actions with their declared errors, in its order.
@@ -136,9 +140,13 @@ var actions = []Action{
 
 var extensions = []Action{
 	extension("AuthorizeConnection", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("CreateNetwork", CodeInvalidRequest, CodeInternalServiceError),
+	extension("DeleteNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("ListNetworks", CodeInvalidRequest, CodeInternalServiceError),
 	extension("ReadLogs", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("UpdateNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 }
 
 func action(name string, errors ...ErrorCode) Action {

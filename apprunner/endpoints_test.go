@@ -27,5 +27,7 @@ var endpoints = []endpointUnderTest{
 	ListConnections, ListObservabilityConfigurations, ListOperations, ListServices,
 	ListServicesForAutoScalingConfiguration, ListTagsForResource, ListVPCConnectors, ListVPCIngressConnections,
 	PauseService, ResumeService, StartDeployment, TagResource, UntagResource, UpdateDefaultAutoScalingConfiguration,
-	UpdateService, UpdateVPCIngressConnection, AuthorizeConnection, DescribeOperation, ListInstances, ReadLogs,
+	UpdateService, UpdateVPCIngressConnection,
+
+	AuthorizeConnection, CreateNetwork, DeleteNetwork, DescribeOperation, ListInstances, ListNetworks, ReadLogs, UpdateNetwork,
 }

@@ -56,10 +56,17 @@ type Connections interface {
 		repositoryURL string) (*platform.SealedCredentials, error)
 }
 
-// Networks are those of the host. Implemented by network.Network.
+// Networks are those of the host that VPC connectors name. What cannot be is refused with a *platform.ExplainedError.
+// Implemented by network.Network.
 type Networks interface {
-	// Resolve says which networks subnets' ids stand for, and which ids stand for none.
-	Resolve(subnetIDs []string) (names, unmapped []string, err error)
+	// HostNetworks returns them all, in order of creation. They are not to be changed.
+	HostNetworks() []platform.HostNetwork
+	// CreateHostNetwork makes one; what wanted leaves out is chosen.
+	CreateHostNetwork(ctx context.Context, wanted platform.HostNetwork) (platform.HostNetwork, error)
+	// UpdateHostNetwork replaces the subnets' ids and the ports of one.
+	UpdateHostNetwork(ctx context.Context, wanted platform.HostNetwork) (platform.HostNetwork, error)
+	// DeleteHostNetwork removes one to which no instance is attached. An unknown name is done already.
+	DeleteHostNetwork(ctx context.Context, name string) error
 }
 
 // Config is all that a Handler needs. Every member is required but where a comment says otherwise.
@@ -70,7 +77,7 @@ type Config struct {
 	Instances  Instances
 	// Connections gives connections their credentials.
 	Connections Connections
-	// Networks may be nil: then a VPC connector's subnets are not checked.
+	// Networks may be nil: then a VPC connector's subnets are not checked, and no network can be made.
 	Networks Networks
 	// Provision is called when a custom domain or a VPC ingress connection is to be brought into another state; nil does
 	// nothing.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -57,13 +56,14 @@ func (h *Handler) checkSubnets(subnets []string) error {
 	if h.Networks == nil {
 		return nil
 	}
-	_, unmapped, err := h.Networks.Resolve(subnets)
-	if err != nil {
-		return fmt.Errorf("read the host's networks: %w", err)
-	}
+	_, unmapped := platform.ResolveSubnets(h.Networks.HostNetworks(), subnets)
 	if len(unmapped) > 0 {
-		return invalidRequest("Subnets: no network of the host stands for %s. `apron network create NAME --subnet-id %s` makes one.",
-			shorten(strings.Join(unmapped, ", ")), shorten(unmapped[0]))
+		id := unmapped[0]
+		if len(id) > maxSubnetID {
+			id = "ID"
+		}
+		return invalidRequest("Subnets: no network of the host stands for %s. `apron network create NAME --subnet-id %s` makes one; with --subnet-id '*' it stands for every id that is left.",
+			shorten(strings.Join(unmapped, ", ")), id)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	server, err := newServer(ctx, config, listener, serverParts{
 		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend, connections: connections,
-		keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
+		networks: machine.network, keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
 	})
 	if err != nil {
 		return err

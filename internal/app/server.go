@@ -15,6 +15,7 @@ import (
 
 	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/compute/network"
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/source/connection"
@@ -53,6 +54,7 @@ type serverParts struct {
 	images      *registryserver.Server
 	runtimes    []string
 	log         *slog.Logger
+	networks    *network.Network
 }
 
 // newServer answers on listener once run runs.
@@ -77,7 +79,8 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid()})
 	})
 	handler := api.New(api.Config{
-		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections, Keys: parts.keys,
+		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,
+		Networks: parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
 		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
 	})
