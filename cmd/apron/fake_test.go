@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,6 +32,7 @@ type fakeAPI struct {
 
 	mu         sync.Mutex
 	services   []map[string]any
+	networks   []map[string]any
 	operations []*fakeOperation
 	requests   []fakeRequest
 	// failNext is the cause with which the next deployment fails.
@@ -182,6 +184,18 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Instances": []map[string]any{{
 			"Id": "0123456789abcdef0123456789abcdef", "RevisionId": "r", "State": "RUNNING", "Address": "10.1.2.3:8080", "StartedAt": 1700000000.5,
 		}}}
+	case "CreateNetwork":
+		network := map[string]any{"Subnet": "10.20.0.0/24", "Addresses": "10.20.0.128/25", "HostAddress": "10.20.0.1", "Bridge": "apr0"}
+		maps.Copy(network, input)
+		f.networks = append(f.networks, network)
+		return map[string]any{"Network": network}
+	case "ListNetworks":
+		return map[string]any{"Networks": append([]map[string]any{}, f.networks...)}
+	case "UpdateNetwork":
+		maps.Copy(f.networks[0], input)
+		return map[string]any{"Network": f.networks[0]}
+	case "DeleteNetwork":
+		return map[string]any{"Network": map[string]any{"Name": input["Name"]}}
 	}
 	f.t.Errorf("nobody expects %s", action)
 	return map[string]any{}

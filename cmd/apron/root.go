@@ -66,7 +66,7 @@ func newRoot(s *shell) *cobra.Command {
 		}
 		root.AddCommand(command)
 	}
-	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newDoctor(s), newVersion(s)} {
+	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newDoctor(s), newNetwork(s), newVersion(s)} {
 		command.GroupID = groupMachine
 		root.AddCommand(command)
 	}

@@ -19,7 +19,7 @@ func TestWrongUsageExitsWith2AndSaysWhereToLook(t *testing.T) {
 	for _, arguments := range [][]string{
 		{"nothing"}, {"services", "--nope"}, {"service"}, {"service", "a", "b"}, {"logs", "x", "--build", "--events"},
 		{"logs", "x", "--number", "-1"}, {"services", "--output", "xml"}, {"serve", "x"}, {"serve", "--region", "here"},
-		{"operations"}, {"doctor", "--data", "/" + strings.Repeat("d", 100)}, {"serve", "--config", "/nowhere.yaml"},
+		{"operations"}, {"network", "make"}, {"network", "create"}, {"network", "create", "a", "--port", "x"}, {"network", "update", "a"}, {"doctor", "--data", "/" + strings.Repeat("d", 100)}, {"serve", "--config", "/nowhere.yaml"},
 	} {
 		apron(t, arguments...).expect(t, 2, "apron: ")
 	}

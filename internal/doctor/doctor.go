@@ -55,6 +55,7 @@ var checks = []check{
 	{"memory", checkMemory},
 	{"clock", checkClock},
 	{"ports", checkPorts},
+	{"networks", checkNetworks},
 }
 
 // Examine runs every check on the machine, in a fixed order.

@@ -155,6 +155,11 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 			m.holderOfAddress = func(*Machine, string) string { return "nginx (pid 123)" }
 		}, StateFail, "127.0.0.1:0 is taken by nginx (pid 123)"},
 		"port below 1024": {"ports", func(_ *testing.T, m *Machine) { m.Listen = func(string) error { return syscall.EACCES } }, StateFail, "not allowed"},
+		"borrowed bridge gone": {"networks", func(t *testing.T, m *Machine) {
+			put(t, m, "/sys/class/net/br1/bridge/bridge_id", "8000.x")
+			put(t, m, "/data/networks.json", `[{"Name":"own","Bridge":"apr0"},{"Name":"lan","Bridge":"br0","IsBorrowed":true},{"Name":"b","Bridge":"br1","IsBorrowed":true}]`)
+		}, StateWarn, ": br0 of the network lan."},
+		"networks unreadable": {"networks", func(t *testing.T, m *Machine) { put(t, m, "/data/networks.json", "{") }, StateWarn, "cannot be read"},
 		"foreign address": {"ports", func(_ *testing.T, m *Machine) { m.Listen = func(string) error { return syscall.EADDRNOTAVAIL } },
 			StateFail, "not an address of this machine"},
 	} {
