@@ -30,20 +30,19 @@ const leaveTimeout = 5 * time.Second
 // belongings notes what the apron has now.
 func (a *Apron) belongings() belongings {
 	var b belongings
-	var layout struct{ Instances, Builds struct{ Name string } }
+	var layout struct{ Instances struct{ Name string } }
 	if content, err := os.ReadFile(filepath.Join(a.Data, "network.json")); err == nil {
 		json.Unmarshal(content, &layout)
 	}
-	for _, bridge := range []string{layout.Instances.Name, layout.Builds.Name} {
-		if bridge == "" {
-			continue
-		}
+	if name := layout.Instances.Name; name != "" {
+		b.tag = strings.TrimPrefix(name[:len(name)-1], "apr")
+	}
+	for _, bridge := range b.bridges() {
 		b.interfaces = append(b.interfaces, bridge)
 		plugged, _ := os.ReadDir("/sys/class/net/" + bridge + "/brif")
 		for _, each := range plugged {
 			b.interfaces = append(b.interfaces, each.Name())
 		}
-		b.tag = strings.TrimPrefix(bridge[:len(bridge)-1], "apr")
 	}
 	own, _ := cgroupsOf("self")
 	for _, pid := range a.containerProcesses() {
@@ -57,6 +56,18 @@ func (a *Apron) belongings() belongings {
 	slices.Sort(b.cgroups)
 	b.cgroups = slices.Compact(b.cgroups)
 	return b
+}
+
+// bridges are those that the apron has made and that are there: of instances, of builds, and of networks of the host.
+func (b belongings) bridges() []string {
+	var names []string
+	links, _ := os.ReadDir("/sys/class/net")
+	for _, link := range links {
+		if b.tag != "" && strings.HasPrefix(link.Name(), "apr"+b.tag) {
+			names = append(names, link.Name())
+		}
+	}
+	return names
 }
 
 // leftovers lists what is still there of an apron that has gone, and what it had.
@@ -140,7 +151,7 @@ func (a *Apron) leftLoopDevices() []string {
 
 func leftInterfaces(had belongings) []string {
 	var left []string
-	for _, name := range had.interfaces {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(had.bridges(), had.interfaces...)))) {
 		if _, err := os.Stat("/sys/class/net/" + name); err == nil {
 			left = append(left, "interface "+name)
 		}
