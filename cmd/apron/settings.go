@@ -42,6 +42,7 @@ var allSettings = []setting{
 	{"database", "URL of the database (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }, false},
 	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }, false},
 	{"quota", "limit of a number, such as services=30; again for each, or apprunner for App Runner's own numbers", func(c *app.Config) *string { return &c.Quotas }, true},
+	{"deadline", "how long something may take, such as build=1h or health-check=5m; again for each", func(c *app.Config) *string { return &c.Deadlines }, true},
 	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }, false},
 	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }, false},
 }

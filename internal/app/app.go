@@ -40,8 +40,6 @@ import (
 )
 
 const (
-	// healthTimeout is how long new instances have to become ready.
-	healthTimeout = 60 * time.Second
 	// maxBuilds is how many builds run at a time; more wait.
 	maxBuilds = 2
 	// leaseOwner names this process in leases. The claim on the data directory keeps it the only one.
@@ -104,13 +102,17 @@ func Run(ctx context.Context, config Config) error {
 	if err := plane.ensure(ctx); err != nil {
 		return err
 	}
+	deadlines, err := config.deadlines()
+	if err != nil {
+		return err
+	}
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: deploy.NewRoutes(plane.client, config.host), Logs: logs, Log: log,
-		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: healthTimeout, Builds: make(chan struct{}, maxBuilds),
+		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: make(chan struct{}, maxBuilds),
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
-	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner)
+	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner, deadlines)
 	if err := supervisor.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the routes: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/apron-run/apron/internal/api"
+	"github.com/apron-run/apron/internal/operation"
 )
 
 // Config is how one apron is set up. Two aprons with different data directories and addresses run side by side.
@@ -30,6 +31,8 @@ type Config struct {
 	Compute string
 	// Quotas is what api.Quotas reads, separated by commas: apprunner, or NAME=NUMBER. Empty means no quotas.
 	Quotas string
+	// Deadlines is what operation.Deadlines reads, separated by commas: NAME=DURATION. What is not there has its default.
+	Deadlines string
 	// CacheDir holds the base images that were assembled on this machine, shared by every apron on it.
 	CacheDir string
 	// BinDir holds the daemons that apron runs as its children.
@@ -100,21 +103,35 @@ func (c Config) Validate() error {
 	if _, err := c.quotas(); err != nil {
 		problems = append(problems, err)
 	}
+	if _, err := c.deadlines(); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
 }
 
 // quotas reads Quotas. A later part counts before an earlier one.
 func (c Config) quotas() (api.Quotas, error) {
 	quotas := api.Quotas{}
-	for text := range strings.SplitSeq(c.Quotas, ",") {
+	return quotas, setEach(c.Quotas, quotas.Set)
+}
+
+// deadlines reads Deadlines.
+func (c Config) deadlines() (operation.Deadlines, error) {
+	deadlines := operation.DefaultDeadlines()
+	return deadlines, setEach(c.Deadlines, deadlines.Set)
+}
+
+// setEach sets each part of a list that is separated by commas.
+func setEach(list string, set func(text string) error) error {
+	for text := range strings.SplitSeq(list, ",") {
 		if text == "" {
 			continue
 		}
-		if err := quotas.Set(text); err != nil {
-			return nil, err
+		if err := set(text); err != nil {
+			return err
 		}
 	}
-	return quotas, nil
+	return nil
 }
 
 func checkAddress(address string) error {

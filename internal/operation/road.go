@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -17,35 +18,40 @@ type road struct{ before, after []step }
 // roadFor chooses the steps for an operation. It is pure and gives the same road after a crash.
 func roadFor(operation platform.Operation, service platform.Service) road {
 	rollout := []step{
-		{stepStart, 2 * time.Minute, startInstances},
-		{stepHealthCheck, 15 * time.Minute, awaitHealthy}, // the executor's own HealthTimeout comes first
-		{stepSwitch, time.Minute, switchTraffic},
+		{name: stepStart, run: startInstances},
+		{name: stepHealthCheck, run: awaitHealthy},
+		{name: stepSwitch, run: switchTraffic, isWhole: true},
 	}
-	leave := []step{{stepDrain, drainTimeout + time.Minute, drainOld}, {stepStop, time.Minute, stopOld}}
+	drain := step{name: stepDrain, run: drainOld}
+	stop := step{name: stepStop, run: stopAll, isWhole: true}
+	switchOff := func(run func(context.Context, *run) (string, error)) step {
+		return step{name: stepSwitchOff, run: run, isWhole: true}
+	}
 	switch operation.Type {
 	case platform.OperationPauseService:
-		return road{[]step{{stepSwitchOff, time.Minute, pauseTraffic}}, []step{leave[0], {stepStop, time.Minute, stopAll}}}
+		return road{[]step{switchOff(pauseTraffic)}, []step{drain, stop}}
 	case platform.OperationResumeService:
 		return road{rollout, nil}
 	case platform.OperationDeleteService:
-		return road{
-			[]step{{stepSwitchOff, time.Minute, endTraffic}},
-			[]step{leave[0], {stepStop, time.Minute, stopAll}, {stepRemove, 5 * time.Minute, removeService}},
-		}
+		remove := step{name: stepRemove, run: removeService, isWhole: true}
+		return road{[]step{switchOff(endTraffic)}, []step{drain, stop, remove}}
 	}
-	return road{append(acquire(operation, service), rollout...), leave}
+	leave := step{name: stepStop, run: stopOld, isWhole: true}
+	return road{append(acquire(operation, service), rollout...), []step{drain, leave}}
 }
 
 // acquire is how the new revision's image is come by.
 func acquire(operation platform.Operation, service platform.Service) []step {
-	resolve := step{stepResolve, 2 * time.Minute, resolveSource}
+	resolve := step{name: stepResolve, run: resolveSource}
 	switch {
 	case operation.Type == platform.OperationUpdateService && keepsImage(operation, service):
-		return []step{{stepReuse, time.Minute, reuseImage}}
+		return []step{{name: stepReuse, run: reuseImage}}
 	case service.Configuration.Source.Code != nil:
-		return []step{resolve, {stepFetch, 10 * time.Minute, fetchSource}, {stepBuild, 40 * time.Minute, buildImage}}
+		return []step{
+			resolve, {name: stepFetch, run: fetchSource}, {name: stepBuild, run: buildImage},
+		}
 	default:
-		return []step{resolve, {stepPull, 20 * time.Minute, pullImage}}
+		return []step{resolve, {name: stepPull, run: pullImage}}
 	}
 }
 
@@ -208,7 +214,11 @@ func drainOld(ctx context.Context, r *run) (string, error) {
 	}
 	draining, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	if left := r.executor.Router.Drain(draining, old); left > 0 && ctx.Err() == nil {
+	left := r.executor.Router.Drain(draining, old)
+	switch {
+	case errors.Is(context.Cause(ctx), errCancelled):
+		return "cancelled with " + plural(left, "request") + " running", nil
+	case left > 0 && ctx.Err() == nil:
 		return plural(left, "request") + " cut off after " + drainTimeout.String(), nil
 	}
 	return plural(len(old), "instance"), nil

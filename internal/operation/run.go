@@ -21,7 +21,17 @@ type run struct {
 	revision  platform.Revision
 	instances []platform.Instance
 	log       *slog.Logger
+	// givenUp ends when somebody asked for the operation's end.
+	givenUp context.Context
+	// until is when the operation must have reached its switch.
+	until time.Time
 }
+
+// errCancelled is the cause of an operation that was given up because somebody asked for it.
+var errCancelled = platform.Explain(nil, "The operation was cancelled.")
+
+// maxClaims bounds how often an operation is taken up again: one whose work ends apron itself must end too.
+const maxClaims = 100
 
 // drive runs the operation to its end. An error means that it has not ended: the lease was lost, apron stops, or the
 // store does not answer.
@@ -36,9 +46,16 @@ func (r *run) drive(ctx context.Context) (err error) {
 		r.operation.Status = platform.OperationStatusInProgress
 		r.announce()
 	}
+	r.until = time.Now().Add(r.deadlines[nameOf(r.operation.Type)])
 	road := roadFor(r.operation, r.service)
 	if !r.operation.Progress.HasSwitched {
+		if r.operation.LeaseTerm > maxClaims {
+			return r.fail(ctx, platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims))
+		}
 		for _, s := range road.before {
+			if r.givenUp.Err() != nil {
+				return r.fail(ctx, errCancelled)
+			}
 			if err := r.runStep(ctx, s); err != nil {
 				if isInterruption(err) {
 					return err
@@ -91,7 +108,7 @@ func (r *run) succeed(ctx context.Context) error {
 
 // fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to.
 func (r *run) fail(ctx context.Context, cause error) error {
-	r.log.Error("operation failed", "error", cause)
+	r.log.Warn("operation failed", "error", cause)
 	r.operation.Failure = failureFrom(cause, r.operation.Steps, r.logs.LastLines(r.service.ID, "deployment/"+string(r.operation.ID), 10))
 	r.logs.Event(r.service.ID, "Deployment with ID : %s failed. Failure reason : %s", r.operation.ID, r.operation.Failure.Cause)
 	r.writeDeployment("%s", r.operation.Failure.Cause)
@@ -105,7 +122,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	status := platform.ServiceStatusCreateFailed
 	if r.operation.Type == platform.OperationDeleteService {
 		status = platform.ServiceStatusDeleteFailed
-	} else if err := r.removeNew(ctx); err != nil {
+	} else if err := r.undo(ctx); isInterruption(err) {
 		return err
 	}
 	r.end(platform.OperationStatusFailed)
@@ -117,12 +134,16 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	return nil
 }
 
-// rollBack takes the new instances away and restores the service. The route was never touched.
+// rollBack takes the new instances away and restores the service. The route was never touched, so that the service is
+// well also when the instances cannot be removed now; the Supervisor goes on trying.
 func (r *run) rollBack(ctx context.Context) error {
-	if err := r.removeNew(ctx); err != nil {
+	outcome := platform.OperationStatusRollbackSucceeded
+	if err := r.undo(ctx); isInterruption(err) {
 		return err
+	} else if err != nil {
+		outcome = platform.OperationStatusRollbackFailed
 	}
-	r.end(platform.OperationStatusRollbackSucceeded)
+	r.end(outcome)
 	previous := r.operation.Previous
 	err := r.save(ctx, func(service *platform.Service) {
 		service.Configuration = previous.Configuration
@@ -136,14 +157,36 @@ func (r *run) rollBack(ctx context.Context) error {
 	return nil
 }
 
+// undo is removeNew, asked for again until it succeeds or its time is over.
+func (r *run) undo(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, r.deadlines[rollback])
+	defer cancel()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := r.removeNew(limited)
+		if err == nil {
+			return nil
+		}
+		r.log.Error("remove what the operation had started", "error", err)
+		select {
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return interruption(ctx)
+			}
+			r.logs.Event(r.service.ID, "Instances of the new revision could not be removed within %s; apron goes on trying.", r.deadlines[rollback])
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
 // removeNew stops the instances that the operation started and discards the revision that it made.
 func (r *run) removeNew(ctx context.Context) error {
 	instances, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
 	if err != nil {
-		return r.orInterruption(ctx, err)
+		return err
 	}
 	if err := r.executor.StopInstances(ctx, instances, 0); err != nil {
-		return r.orInterruption(ctx, err)
+		return err
 	}
 	revision := platform.RevisionIDFor(r.operation.ID)
 	if err := r.executor.Discard(ctx, r.service.ID, revision); err != nil {
@@ -158,13 +201,6 @@ func (r *run) servingRevision() platform.RevisionID {
 		return r.service.ActiveRevisionID
 	}
 	return ""
-}
-
-func (r *run) orInterruption(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return interruption(ctx)
-	}
-	return err
 }
 
 // end sets a terminal status. Progress stays for people to see.
@@ -205,7 +241,7 @@ func failureFrom(cause error, steps []platform.StepRecord, output []string) *pla
 	} else {
 		failure.Cause = fmt.Sprintf("The step %q failed for a reason that is apron's own; its log has the details. Start the operation again.", failure.Step)
 	}
-	if len(failure.Evidence) == 0 {
+	if len(failure.Evidence) == 0 && !errors.Is(cause, errCancelled) {
 		failure.Evidence = output
 	}
 	return failure

@@ -67,6 +67,17 @@ func (s *Starter) Start(ctx context.Context, id platform.ServiceID, kind platfor
 	return service, operation, nil
 }
 
+// Cancel asks for the end of an operation: before its switch it is rolled back, after that it finishes without waiting.
+// store.ErrNotFound without such an operation, store.ErrConflict when it has ended.
+func (s *Starter) Cancel(ctx context.Context, id platform.OperationID) (platform.Operation, error) {
+	operation, err := s.store.AskCancel(ctx, id, s.now())
+	if err == nil {
+		s.logs.Event(operation.ServiceID, "The operation with ID : %s is being cancelled.", id)
+		s.wake()
+	}
+	return operation, err
+}
+
 func (s *Starter) newOperation(service platform.ServiceID, kind platform.OperationType) platform.Operation {
 	now := s.now().UTC().Truncate(time.Microsecond)
 	return platform.Operation{

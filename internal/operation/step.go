@@ -12,9 +12,10 @@ import (
 // step is a unit of an operation. Its run is idempotent, asks by itself whether its work is done, and returns one
 // short line for people.
 type step struct {
-	name     string
-	deadline time.Duration
-	run      func(ctx context.Context, r *run) (detail string, err error)
+	name string
+	run  func(ctx context.Context, r *run) (detail string, err error)
+	// isWhole says that the step is not given up half way: it is over in a moment, and nobody could say how far it came.
+	isWhole bool
 }
 
 // The names of the steps, as people see them.
@@ -39,14 +40,14 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	if err := r.save(ctx, nil); err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, s.deadline,
-		platform.Explain(context.DeadlineExceeded, "The step %q took longer than %s and was stopped.", s.name, s.deadline))
+	limited, cancel := r.limit(ctx, s)
 	defer cancel()
 	detail, err := s.run(limited, r)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
 		return interruption(ctx)
-	}
-	if err != nil && limited.Err() != nil && platform.AsExplained(err) == nil {
+	case errors.Is(context.Cause(limited), errCancelled), limited.Err() != nil && platform.AsExplained(err) == nil:
 		err = context.Cause(limited)
 	}
 	ended := time.Now().UTC()
@@ -57,6 +58,39 @@ func (r *run) runStep(ctx context.Context, s step) error {
 		record.State = platform.StepStateFailed
 	}
 	return err
+}
+
+// limit returns the context of a step: it ends with the step's deadline, with that of the operation before the switch,
+// and when the operation is to be given up.
+func (r *run) limit(ctx context.Context, s step) (context.Context, context.CancelFunc) {
+	deadline := r.deadlineOf(s)
+	until, late := time.Now().Add(deadline), platform.Explain(context.DeadlineExceeded,
+		"The step %q took longer than %s and was stopped.", s.name, deadline)
+	if !r.operation.Progress.HasSwitched && r.until.Before(until) {
+		until, late = r.until, platform.Explain(context.DeadlineExceeded,
+			"The operation took longer than %s in all and was stopped in the step %q.", r.deadlines[nameOf(r.operation.Type)], s.name)
+	}
+	timed, cancelTimed := context.WithDeadlineCause(ctx, until, late)
+	limited, cancel := context.WithCancelCause(timed)
+	forget := func() bool { return true }
+	if !s.isWhole {
+		forget = context.AfterFunc(r.givenUp, func() { cancel(errCancelled) })
+	}
+	return limited, func() { forget(); cancel(nil); cancelTimed() }
+}
+
+// deadlineOf is how long a step may take. Those that watch a clock of their own, to say more about what they waited for,
+// have a margin over it.
+func (r *run) deadlineOf(s step) time.Duration {
+	const margin = time.Minute
+	switch s.name {
+	case stepDrain:
+		return drainTimeout + margin
+	case stepHealthCheck:
+		return r.deadlines.HealthCheck() + margin
+	default:
+		return r.deadlines[nameOf(s.name)]
+	}
 }
 
 // begin adds the record of the step that is about to run. A step that runs again after a crash keeps its place.

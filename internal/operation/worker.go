@@ -42,20 +42,26 @@ type Worker struct {
 	logs       deploy.Logs
 	log        *slog.Logger
 	owner      string
+	deadlines  Deadlines
 	wake       chan struct{}
 	running    chan struct{}
 	group      sync.WaitGroup
+
+	mu sync.Mutex // guards giveUp
+	// giveUp ends the steps of an operation that runs.
+	giveUp map[platform.OperationID]context.CancelFunc
 }
 
 // NewWorker returns a Worker that claims in the name of owner. No two live workers may have the same owner.
-func NewWorker(db store.Store, executor *deploy.Executor, supervisor *deploy.Supervisor, logs deploy.Logs, log *slog.Logger, owner string) *Worker {
+func NewWorker(db store.Store, executor *deploy.Executor, supervisor *deploy.Supervisor, logs deploy.Logs, log *slog.Logger, owner string, deadlines Deadlines) *Worker {
 	return &Worker{
-		store: db, executor: executor, supervisor: supervisor, logs: logs, log: log, owner: owner,
+		store: db, executor: executor, supervisor: supervisor, logs: logs, log: log, owner: owner, deadlines: deadlines,
 		wake: make(chan struct{}, 1), running: make(chan struct{}, maxRunning),
+		giveUp: map[platform.OperationID]context.CancelFunc{},
 	}
 }
 
-// Wake makes the worker look for operations now.
+// Wake makes the worker look now for operations that wait or are to be given up.
 func (w *Worker) Wake() {
 	select {
 	case w.wake <- struct{}{}:
@@ -74,6 +80,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		w.runOnce(ctx)
+		w.cancelAsked(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -107,6 +114,21 @@ func (w *Worker) runOnce(ctx context.Context) {
 	}
 }
 
+// cancelAsked gives up the operations of which somebody asked for the end. Their own goroutines do the rest.
+func (w *Worker) cancelAsked(ctx context.Context) {
+	ids, err := w.store.CancelsAsked(ctx, w.owner)
+	if err != nil && ctx.Err() == nil {
+		w.log.Error("look for operations to give up", "error", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if giveUp, isRunning := w.giveUp[id]; isRunning {
+			giveUp()
+		}
+	}
+}
+
 // run runs one claimed operation to its end, or until ctx ends or the lease is lost.
 func (w *Worker) run(ctx context.Context, operation platform.Operation) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -117,7 +139,20 @@ func (w *Worker) run(ctx context.Context, operation platform.Operation) {
 	defer cancel(nil)
 
 	log := w.log.With("service", operation.ServiceID, "operation", operation.ID, "type", operation.Type)
-	err := w.guard(ctx, operation, log)
+	givenUp, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // stopping is no wish to cancel
+	defer giveUp()
+	if operation.CancelAskedAt != nil {
+		giveUp()
+	}
+	w.mu.Lock()
+	w.giveUp[operation.ID] = giveUp
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.giveUp, operation.ID)
+	}()
+	err := w.guard(ctx, &run{Worker: w, operation: operation, log: log, givenUp: givenUp})
 	switch {
 	case err == nil:
 	case errors.Is(err, errStopping), errors.Is(err, errLeaseLost), errors.Is(err, store.ErrConflict):
@@ -130,11 +165,10 @@ func (w *Worker) run(ctx context.Context, operation platform.Operation) {
 
 // guard turns a panic into a failed operation, so that one broken operation cannot stop the others, nor apron at each
 // of its starts.
-func (w *Worker) guard(ctx context.Context, operation platform.Operation, log *slog.Logger) (err error) {
-	r := &run{Worker: w, operation: operation, log: log}
+func (w *Worker) guard(ctx context.Context, r *run) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			log.Error("operation panicked", "reason", reason, "stack", string(debug.Stack()))
+			r.log.Error("operation panicked", "reason", reason, "stack", string(debug.Stack()))
 			err = r.fail(ctx, fmt.Errorf("panic: %v", reason))
 		}
 	}()

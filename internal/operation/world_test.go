@@ -41,6 +41,8 @@ type world struct {
 	// isSilent makes every probe fail.
 	isSilent bool
 	commit   string
+	// deadlines are those of the aprons that are started.
+	deadlines Deadlines
 }
 
 func newWorld(t *testing.T) *world {
@@ -58,6 +60,7 @@ func newWorld(t *testing.T) *world {
 		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
 		routes: map[string]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
 		hold: map[string]chan struct{}{}, calls: map[string]int{}, commit: "1111111111111111111111111111111111111111",
+		deadlines: DefaultDeadlines(),
 	}
 }
 
@@ -77,7 +80,7 @@ func (w *world) start() *apron {
 		Log: log, SourcesDir: filepath.Join(w.t.TempDir(), "sources"), HealthTimeout: 300 * time.Millisecond, Builds: make(chan struct{}, 2),
 	}
 	supervisor := deploy.NewSupervisor(executor, w.store, log)
-	worker := NewWorker(w.store, executor, supervisor, w, log, "test")
+	worker := NewWorker(w.store, executor, supervisor, w, log, "test", w.deadlines)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := supervisor.Restore(ctx); err != nil {
 		w.t.Fatal(err)

@@ -65,6 +65,8 @@ type Operation struct {
 	Progress Progress
 	// Failure is the first cause; nil unless the operation failed or was rolled back.
 	Failure *Failure `json:",omitempty"`
+	// CancelAskedAt is when somebody asked for this operation to be given up; nil when nobody did. Only the store sets it.
+	CancelAskedAt *time.Time
 	// LeaseTerm counts the claims of this operation. A writer with an older term is refused (store.ErrConflict).
 	LeaseTerm int
 }

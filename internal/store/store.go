@@ -89,6 +89,11 @@ type Operations interface {
 	// written again. edit, when not nil, changes the service in the same transaction; that is how a step moves the
 	// service and its own record together. An edit of the service's ID, Name, ARN, Subdomain or CreatedAt is lost.
 	SaveOperation(ctx context.Context, operation platform.Operation, edit func(*platform.Service)) error
+	// AskCancel notes that an operation is to be given up, and returns it; asking again changes nothing. ErrNotFound
+	// without such an operation, ErrConflict when it has ended.
+	AskCancel(ctx context.Context, id platform.OperationID, now time.Time) (platform.Operation, error)
+	// CancelsAsked lists the operations that owner has leased and that are to be given up.
+	CancelsAsked(ctx context.Context, owner string) ([]platform.OperationID, error)
 	// PruneOperations removes the terminal operations of a service but the newest keep of them.
 	PruneOperations(ctx context.Context, service platform.ServiceID, keep int) error
 	// ReleaseLeases ends all leases of owner at once, for a clean stop or a start after a crash.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -17,15 +18,19 @@ const isOpen = `status IN ('PENDING', 'IN_PROGRESS', 'ROLLBACK_IN_PROGRESS')`
 
 const (
 	operationColumns = `id, service_id, service_arn, type, status, started_at, updated_at, ended_at, previous, steps,
-		progress, failure, lease_term`
+		progress, failure, lease_term, cancel_asked_at`
 	insertOperation = `INSERT INTO operations (` + operationColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	selectOperationByID = `SELECT ` + operationColumns + ` FROM operations WHERE id = $1`
 	selectOperations    = `SELECT ` + operationColumns + ` FROM operations
 		WHERE service_id = $1 AND (started_at, id) < ($2, $3) ORDER BY started_at DESC, id DESC LIMIT $4`
 	// The status as it was read is part of the condition, so that the statement alone is enough to keep the edges.
 	updateOperation = `UPDATE operations SET status = $4, updated_at = $5, ended_at = $6, previous = $7, steps = $8,
 		progress = $9, failure = $10 WHERE id = $1 AND lease_term = $2 AND lease_owner <> '' AND status = $3`
+	// An operation keeps the first time at which its end was asked for.
+	askCancel = `UPDATE operations SET cancel_asked_at = COALESCE(cancel_asked_at, $2) WHERE id = $1 AND ` + isOpen + `
+		RETURNING ` + operationColumns
+	selectCancels       = `SELECT id FROM operations WHERE ` + isOpen + ` AND lease_owner = $1 AND cancel_asked_at IS NOT NULL`
 	deleteOldOperations = `DELETE FROM operations WHERE id IN (SELECT id FROM operations
 		WHERE service_id = $1 AND NOT (` + isOpen + `) ORDER BY started_at DESC, id DESC LIMIT $2 OFFSET $3)`
 )
@@ -70,7 +75,7 @@ func newOperation(operation platform.Operation, service platform.Service) platfo
 	operation.Previous = &platform.Before{Status: service.Status, Configuration: service.Configuration.Clone()}
 	operation.StartedAt = operation.StartedAt.UTC().Truncate(time.Microsecond)
 	operation.UpdatedAt = operation.UpdatedAt.UTC().Truncate(time.Microsecond)
-	operation.LeaseTerm = 0
+	operation.LeaseTerm, operation.CancelAskedAt = 0, nil
 	return operation
 }
 
@@ -131,6 +136,35 @@ func saveOperation(ctx context.Context, tx *sql.Tx, operation platform.Operation
 	return needLease(operation.LeaseTerm, result, err)
 }
 
+// AskCancel notes that an operation is to be given up.
+func (s *Store) AskCancel(ctx context.Context, id platform.OperationID, now time.Time) (platform.Operation, error) {
+	var operation platform.Operation
+	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+		operation, err = scanOperation(tx.QueryRowContext(ctx, askCancel, id, now.UnixMicro()))
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if _, err = scanOperation(tx.QueryRowContext(ctx, selectOperationByID, id)); err == nil {
+			err = fmt.Errorf("%w: it has ended", store.ErrConflict)
+		}
+		return err
+	})
+	if err != nil {
+		return platform.Operation{}, fmt.Errorf("cancel operation %s: %w", id, err)
+	}
+	return operation, nil
+}
+
+// CancelsAsked lists the operations of an owner that are to be given up.
+func (s *Store) CancelsAsked(ctx context.Context, owner string) ([]platform.OperationID, error) {
+	scan := func(from row) (id platform.OperationID, err error) { return id, from.Scan(&id) }
+	ids, err := list(ctx, s.reader, scan, selectCancels, owner)
+	if err != nil {
+		return nil, fmt.Errorf("list the operations to give up: %w", err)
+	}
+	return ids, nil
+}
+
 // PruneOperations removes the oldest terminal operations of a service beyond keep.
 func (s *Store) PruneOperations(ctx context.Context, service platform.ServiceID, keep int) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
@@ -147,7 +181,7 @@ func createOperation(ctx context.Context, tx *sql.Tx, operation platform.Operati
 	_, err := tx.ExecContext(ctx, insertOperation, operation.ID, operation.ServiceID, operation.ServiceARN, operation.Type,
 		operation.Status, micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},
-		document{&operation.Failure}, operation.LeaseTerm)
+		document{&operation.Failure}, operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt})
 	return err
 }
 
@@ -156,6 +190,6 @@ func scanOperation(from row) (platform.Operation, error) {
 	err := from.Scan(&operation.ID, &operation.ServiceID, &operation.ServiceARN, &operation.Type, &operation.Status,
 		micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},
-		document{&operation.Failure}, &operation.LeaseTerm)
+		document{&operation.Failure}, &operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt})
 	return operation, interpret(err)
 }

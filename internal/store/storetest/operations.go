@@ -32,6 +32,7 @@ var operationTests = map[string]func(*testing.T, store.Store){
 			t.Errorf("listed %v", got)
 		}
 	},
+	"a cancel is kept, told to the holder of the lease, and refused once the operation has ended": testCancel,
 	"16 starts on one service at the same time: exactly one wins": func(t *testing.T, db store.Store) {
 		service := runningService(t, db, 1)
 		wins := race(16, func(n int) error {

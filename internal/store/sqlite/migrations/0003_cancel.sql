@@ -1,0 +1,1 @@
+ALTER TABLE operations ADD COLUMN cancel_asked_at BIGINT;
