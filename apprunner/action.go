@@ -88,12 +88,15 @@ var (
 // The endpoints that App Runner does not have.
 var (
 	AuthorizeConnection = endpoint[AuthorizeConnectionRequest, AuthorizeConnectionResponse, LookupError]("AuthorizeConnection")
+	CancelOperation     = endpoint[CancelOperationRequest, CancelOperationResponse, StateLookupError]("CancelOperation")
 	CreateNetwork       = endpoint[CreateNetworkRequest, CreateNetworkResponse, ListError]("CreateNetwork")
 	DeleteNetwork       = endpoint[DeleteNetworkRequest, DeleteNetworkResponse, LookupError]("DeleteNetwork")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
 	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
 	ListNetworks        = endpoint[ListNetworksRequest, ListNetworksResponse, ListError]("ListNetworks")
+	ListRevisions       = endpoint[ListRevisionsRequest, ListRevisionsResponse, LookupError]("ListRevisions")
 	ReadLogs            = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
+	RollbackService     = endpoint[RollbackServiceRequest, RollbackServiceResponse, StateLookupError]("RollbackService")
 	UpdateNetwork       = endpoint[UpdateNetworkRequest, UpdateNetworkResponse, LookupError]("UpdateNetwork")
 )
 
@@ -140,12 +143,15 @@ var actions = []Action{
 
 var extensions = []Action{
 	extension("AuthorizeConnection", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("CancelOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
 	extension("CreateNetwork", CodeInvalidRequest, CodeInternalServiceError),
 	extension("DeleteNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListNetworks", CodeInvalidRequest, CodeInternalServiceError),
+	extension("ListRevisions", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ReadLogs", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("RollbackService", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
 	extension("UpdateNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 }
 

@@ -29,5 +29,6 @@ var endpoints = []endpointUnderTest{
 	PauseService, ResumeService, StartDeployment, TagResource, UntagResource, UpdateDefaultAutoScalingConfiguration,
 	UpdateService, UpdateVPCIngressConnection,
 
-	AuthorizeConnection, CreateNetwork, DeleteNetwork, DescribeOperation, ListInstances, ListNetworks, ReadLogs, UpdateNetwork,
+	AuthorizeConnection, CancelOperation, CreateNetwork, DeleteNetwork, DescribeOperation, ListInstances, ListNetworks,
+	ListRevisions, ReadLogs, RollbackService, UpdateNetwork,
 }

@@ -35,6 +35,7 @@ var table = map[reflect.Type]*limits{
 	of[ConnectionName]():                   {shape: "ConnectionName", min: 4, max: 32, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,31}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
 	of[CustomerAccountID]():                {shape: "CustomerAccountId", min: 12, max: 12, pattern: `[0-9]{12}`, says: "be twelve digits"},
 	of[DescribeCustomDomainsMaxResults]():  {shape: "DescribeCustomDomainsMaxResults", min: 1, max: 5},
+	of[RevisionNumber]():                   {min: 1},
 	of[DomainName]():                       {shape: "DomainName", min: 1, max: 255, pattern: `[A-Za-z0-9*.-]{1,255}`, says: "hold only letters, digits, dots, dashes and *"},
 	of[MaxConcurrency]():                   {shape: "MaxConcurrency"},
 	of[MaxResults]():                       {shape: "MaxResults", min: 1, max: 100},

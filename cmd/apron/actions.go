@@ -53,11 +53,17 @@ func newResume(s *shell) *cobra.Command {
 }
 
 func newDelete(s *shell) *cobra.Command {
-	return s.newAction(action{
+	var cancels bool
+	command := s.newAction(action{
 		use: "delete NAME", short: "Delete a service with its instances, images and logs",
 		long:    "delete ends the service and forgets its versions and logs. A repository on apron's Git server stays.",
-		example: "  apron delete my-app",
+		example: "  apron delete my-app\n  apron delete my-app --cancel    # also while an operation runs on it",
 		start: func(ctx context.Context, connected *client.Client, arn string) (string, error) {
+			if cancels {
+				if err := s.cancelAny(ctx, connected, arn); err != nil {
+					return "", err
+				}
+			}
 			output, err := connected.API.DeleteService(ctx, &apprunner.DeleteServiceInput{ServiceArn: &arn})
 			if err != nil {
 				return "", err
@@ -66,6 +72,8 @@ func newDelete(s *shell) *cobra.Command {
 		},
 		what: "deleting", done: "is deleted", already: "is deleted already",
 	})
+	command.Flags().BoolVar(&cancels, "cancel", false, "cancel the operation that runs on the service first")
+	return command
 }
 
 func (s *shell) newAction(a action) *cobra.Command {

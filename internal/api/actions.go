@@ -44,12 +44,15 @@ func (h *Handler) register() registry {
 	handle(entries, apprunner.UpdateVPCIngressConnection, h.updateVPCIngressConnection)
 
 	handle(entries, apprunner.AuthorizeConnection, h.authorizeConnection)
+	handle(entries, apprunner.CancelOperation, h.cancelOperation)
 	handle(entries, apprunner.CreateNetwork, h.createNetwork)
 	handle(entries, apprunner.DeleteNetwork, h.deleteNetwork)
 	handle(entries, apprunner.DescribeOperation, h.describeOperation)
 	handle(entries, apprunner.ListInstances, h.listInstances)
 	handle(entries, apprunner.ListNetworks, h.listNetworks)
+	handle(entries, apprunner.ListRevisions, h.listRevisions)
 	handle(entries, apprunner.ReadLogs, h.readLogs)
+	handle(entries, apprunner.RollbackService, h.rollbackService)
 	handle(entries, apprunner.UpdateNetwork, h.updateNetwork)
 	return entries
 }

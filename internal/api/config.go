@@ -20,6 +20,7 @@ type Store interface {
 	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
 	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 	ListOperations(ctx context.Context, service platform.ServiceID, page store.OperationPage) ([]platform.Operation, error)
+	ListRevisions(ctx context.Context, service platform.ServiceID) ([]platform.Revision, error)
 	store.Resources
 	store.Domains
 }
@@ -35,6 +36,11 @@ type Operations interface {
 	// when its status does not allow the operation.
 	Start(ctx context.Context, id platform.ServiceID, kind platform.OperationType,
 		change func(*platform.Service) error) (platform.Service, platform.Operation, error)
+	// RollBack is Start of an update that deploys an earlier revision of the service again.
+	RollBack(ctx context.Context, id platform.ServiceID, revision platform.Revision) (platform.Service, platform.Operation, error)
+	// Cancel asks for the end of an operation. store.ErrNotFound without such an operation, store.ErrConflict when it
+	// has ended.
+	Cancel(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 }
 
 // Logs reads what services wrote. Implemented by telemetry.Logs.

@@ -17,14 +17,20 @@ func (h *Handler) describeOperation(ctx context.Context, input *apprunner.Descri
 	if err != nil {
 		return nil, err
 	}
-	operation, err := h.Store.OperationByID(ctx, platform.OperationID(*input.OperationID))
-	if errors.Is(err, store.ErrNotFound) || err == nil && operation.ServiceID != service.ID {
-		return nil, notFound("The service has no operation %s.", *input.OperationID)
-	}
+	operation, err := h.operation(ctx, service, *input.OperationID)
 	if err != nil {
 		return nil, err
 	}
 	return &apprunner.DescribeOperationResponse{Operation: wireOperation(operation)}, nil
+}
+
+// operation returns an operation of the service.
+func (h *Handler) operation(ctx context.Context, service platform.Service, id apprunner.UUID) (platform.Operation, error) {
+	operation, err := h.Store.OperationByID(ctx, platform.OperationID(id))
+	if errors.Is(err, store.ErrNotFound) || err == nil && operation.ServiceID != service.ID {
+		return operation, notFound("The service has no operation %s.", id)
+	}
+	return operation, err
 }
 
 func wireOperation(operation platform.Operation) *apprunner.Operation {

@@ -133,19 +133,24 @@ func (h *Handler) start(ctx context.Context, action apprunner.Action, arn *appru
 		return platform.Service{}, platform.Operation{}, err
 	}
 	service, operation, err := h.Operations.Start(ctx, service.ID, kind, change)
+	return service, operation, h.refusedStart(action, arn, kind, err)
+}
+
+// refusedStart chooses the code of an operation that could not be started; nil for nil.
+func (h *Handler) refusedStart(action apprunner.Action, arn *apprunner.AppRunnerResourceARN, kind platform.OperationType, err error) error {
 	var status *store.StatusError
 	var gone *store.GoneError
 	switch {
 	case errors.As(err, &gone):
-		return service, operation, invalidRequest("%s has been deleted.", gone.ARN)
+		return invalidRequest("%s has been deleted.", gone.ARN)
 	case errors.As(err, &status) && status.Status == platform.ServiceStatusDeleted:
-		return service, operation, notFoundService(*arn) // deleted a moment ago
+		return notFoundService(*arn) // deleted a moment ago
 	case errors.As(err, &status):
-		return service, operation, invalidState(action, "Service cannot be %s in the current state: %s.", participles[kind], status.Status)
+		return invalidState(action, "Service cannot be %s in the current state: %s.", participles[kind], status.Status)
 	case errors.Is(err, store.ErrNotFound):
-		return service, operation, notFoundService(*arn)
+		return notFoundService(*arn)
 	}
-	return service, operation, err
+	return err
 }
 
 // participles complete "Service cannot be".

@@ -120,10 +120,18 @@ func (w *world) send(target, body string, edit func(*http.Request)) answer {
 	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
 }
 
+// targetOf is the target of an action of App Runner's, or of one that has its prefix already.
+func targetOf(action string) string {
+	if strings.Contains(action, ".") {
+		return action
+	}
+	return "AppRunner." + action
+}
+
 // call sends an action that must succeed, and reads its answer.
 func (w *world) call(action, body string) map[string]any {
 	w.t.Helper()
-	got := w.send("AppRunner."+action, body, nil)
+	got := w.send(targetOf(action), body, nil)
 	if got.status != http.StatusOK {
 		w.t.Fatalf("%s %s answers %d %s", action, body, got.status, got.body)
 	}
@@ -137,7 +145,7 @@ func (w *world) call(action, body string) map[string]any {
 // refused sends an action that must be refused, and returns the message.
 func (w *world) refused(action, body, code string, status int) string {
 	w.t.Helper()
-	got := w.send("AppRunner."+action, body, nil)
+	got := w.send(targetOf(action), body, nil)
 	var read struct {
 		Type string `json:"__type"`
 		// Both forms are read by some client.
@@ -173,7 +181,7 @@ func (w *world) running(name string) string {
 }
 
 // settle ends the service's operation as a worker would, with a status.
-func (w *world) settle(arn string, status platform.ServiceStatus) {
+func (w *world) settle(arn string, status platform.ServiceStatus, edits ...func(*platform.Service)) {
 	w.t.Helper()
 	now := time.Now().UTC()
 	claimed, err := w.store.ClaimOperation(w.t.Context(), "test", now, now.Add(time.Minute))
@@ -195,6 +203,9 @@ func (w *world) settle(arn string, status platform.ServiceStatus) {
 		service.Status = status
 		if status == platform.ServiceStatusDeleted {
 			service.DeletedAt = &now
+		}
+		for _, edit := range edits {
+			edit(service)
 		}
 	})
 	if err != nil {

@@ -145,23 +145,30 @@ func (e *Executor) Pull(ctx context.Context, operation platform.Operation, servi
 	return e.createRevision(ctx, operation, service, image.Digest, process)
 }
 
-// Reuse records a Revision with the active one's image and the service's new configuration, for an update that does
-// not change the source.
+// Reuse records a Revision with the image of an earlier one and the service's new configuration: of the active one for
+// an update that does not change the source, of the one to go back to for a rollback.
 func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, service platform.Service) error {
 	if done, err := e.hasRevision(ctx, operation); done || err != nil {
 		return err
 	}
-	active, err := e.Store.RevisionByID(ctx, service.ActiveRevisionID)
-	if err != nil {
-		return fmt.Errorf("read the active revision: %w", err)
+	id := service.ActiveRevisionID
+	if operation.RollsBackTo != "" {
+		id = operation.RollsBackTo
 	}
-	process := active.Process
+	earlier, err := e.Store.RevisionByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return platform.Explain(err, "The revision whose image was to be used is not kept any more. Choose one that ListRevisions shows.")
+	}
+	if err != nil {
+		return fmt.Errorf("read the earlier revision: %w", err)
+	}
+	process := earlier.Process
 	if image := service.Configuration.Source.Image; image != nil {
 		if process, err = imageProcess(*image); err != nil {
 			return err
 		}
 	}
-	revision := active
+	revision := earlier
 	revision.ID = platform.RevisionIDFor(operation.ID)
 	revision.CreatedAt = operation.StartedAt
 	revision.Process = process

@@ -24,6 +24,9 @@ func (r *run) announce() {
 		return
 	}
 	r.logs.Event(id, "Deployment with ID : %s started. Triggering event : %s", r.operation.ID, trigger)
+	if r.operation.RollsBackTo != "" {
+		r.logs.Event(id, "The service goes back to revision %s.", r.operation.RollsBackTo)
+	}
 	source := r.service.Configuration.Source
 	if code := source.Code; code != nil {
 		r.logs.Event(id, "Deployment Artifact: [Repo Type: Source], [Repository: %s], [Branch: %s], [SourceDirectory: %s]",

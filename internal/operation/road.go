@@ -44,7 +44,7 @@ func roadFor(operation platform.Operation, service platform.Service) road {
 func acquire(operation platform.Operation, service platform.Service) []step {
 	resolve := step{name: stepResolve, run: resolveSource}
 	switch {
-	case operation.Type == platform.OperationUpdateService && keepsImage(operation, service):
+	case operation.RollsBackTo != "", operation.Type == platform.OperationUpdateService && keepsImage(operation, service):
 		return []step{{name: stepReuse, run: reuseImage}}
 	case service.Configuration.Source.Code != nil:
 		return []step{

@@ -56,12 +56,27 @@ func (s *Starter) Create(ctx context.Context, service platform.Service, check fu
 // does not allow the operation.
 func (s *Starter) Start(ctx context.Context, id platform.ServiceID, kind platform.OperationType,
 	change func(*platform.Service) error) (platform.Service, platform.Operation, error) {
-	service, operation, err := s.store.StartOperation(ctx, s.newOperation(id, kind), allowedStatuses[kind], change)
+	return s.start(ctx, s.newOperation(id, kind), change)
+}
+
+// RollBack is Start of an update that deploys an earlier revision of the service again: its image, with the
+// configuration that it had.
+func (s *Starter) RollBack(ctx context.Context, id platform.ServiceID, revision platform.Revision) (platform.Service, platform.Operation, error) {
+	operation := s.newOperation(id, platform.OperationUpdateService)
+	operation.RollsBackTo = revision.ID
+	return s.start(ctx, operation, func(service *platform.Service) error {
+		service.Configuration = revision.Configuration.Clone()
+		return nil
+	})
+}
+
+func (s *Starter) start(ctx context.Context, operation platform.Operation, change func(*platform.Service) error) (platform.Service, platform.Operation, error) {
+	service, operation, err := s.store.StartOperation(ctx, operation, allowedStatuses[operation.Type], change)
 	if err != nil {
 		return platform.Service{}, platform.Operation{}, err
 	}
-	if kind == platform.OperationUpdateService {
-		s.logs.Event(id, "Service update started.")
+	if operation.Type == platform.OperationUpdateService {
+		s.logs.Event(service.ID, "Service update started.")
 	}
 	s.wake()
 	return service, operation, nil

@@ -59,6 +59,9 @@ type Operation struct {
 
 	// Previous is how the Service was before, to go back to when the operation fails; nil for a creation.
 	Previous *Before `json:",omitempty"`
+	// RollsBackTo is the earlier Revision whose image an update takes, and whose configuration the Service got; empty for
+	// everything else.
+	RollsBackTo RevisionID
 	// Steps are those begun so far, in order.
 	Steps []StepRecord
 	// Progress is what the steps found out, so that a step after a crash need not ask again.

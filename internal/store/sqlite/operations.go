@@ -18,9 +18,9 @@ const isOpen = `status IN ('PENDING', 'IN_PROGRESS', 'ROLLBACK_IN_PROGRESS')`
 
 const (
 	operationColumns = `id, service_id, service_arn, type, status, started_at, updated_at, ended_at, previous, steps,
-		progress, failure, lease_term, cancel_asked_at`
+		progress, failure, lease_term, cancel_asked_at, rolls_back_to`
 	insertOperation = `INSERT INTO operations (` + operationColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	selectOperationByID = `SELECT ` + operationColumns + ` FROM operations WHERE id = $1`
 	selectOperations    = `SELECT ` + operationColumns + ` FROM operations
 		WHERE service_id = $1 AND (started_at, id) < ($2, $3) ORDER BY started_at DESC, id DESC LIMIT $4`
@@ -181,7 +181,7 @@ func createOperation(ctx context.Context, tx *sql.Tx, operation platform.Operati
 	_, err := tx.ExecContext(ctx, insertOperation, operation.ID, operation.ServiceID, operation.ServiceARN, operation.Type,
 		operation.Status, micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},
-		document{&operation.Failure}, operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt})
+		document{&operation.Failure}, operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt}, operation.RollsBackTo)
 	return err
 }
 
@@ -190,6 +190,6 @@ func scanOperation(from row) (platform.Operation, error) {
 	err := from.Scan(&operation.ID, &operation.ServiceID, &operation.ServiceARN, &operation.Type, &operation.Status,
 		micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},
-		document{&operation.Failure}, &operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt})
+		document{&operation.Failure}, &operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt}, &operation.RollsBackTo)
 	return operation, interpret(err)
 }

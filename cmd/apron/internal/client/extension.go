@@ -58,6 +58,18 @@ type Failure struct {
 	Evidence []string `json:"Evidence,omitempty"`
 }
 
+// Revision is something deployed that can be gone back to.
+type Revision struct {
+	ID          string `json:"Id"`
+	Number      int    `json:"Number"`
+	IsActive    bool   `json:"IsActive"`
+	CreatedAt   Time   `json:"CreatedAt"`
+	ImageDigest string `json:"ImageDigest"`
+	// Commit is the Git commit that it was built from, ImageIdentifier what it was pulled by.
+	Commit          string `json:"Commit,omitempty"`
+	ImageIdentifier string `json:"ImageIdentifier,omitempty"`
+}
+
 // LogLine is one line of a log.
 type LogLine struct {
 	Timestamp Time   `json:"Timestamp"`
@@ -92,6 +104,38 @@ func (c *Client) DescribeOperation(ctx context.Context, arn, id string) (Operati
 	var output struct{ Operation Operation }
 	err := c.call(ctx, "DescribeOperation", map[string]any{"ServiceArn": arn, "OperationId": id}, &output)
 	return output.Operation, err
+}
+
+// CancelOperation asks for the end of an operation, or of the one in progress when id is empty, and returns it.
+func (c *Client) CancelOperation(ctx context.Context, arn, id string) (Operation, error) {
+	input := map[string]any{"ServiceArn": arn}
+	if id != "" {
+		input["OperationId"] = id
+	}
+	var output struct{ Operation Operation }
+	err := c.call(ctx, "CancelOperation", input, &output)
+	return output.Operation, err
+}
+
+// Revisions returns what was deployed of a service and is kept, newest first.
+func (c *Client) Revisions(ctx context.Context, arn string) ([]Revision, error) {
+	var output struct{ Revisions []Revision }
+	err := c.call(ctx, "ListRevisions", map[string]any{"ServiceArn": arn}, &output)
+	return output.Revisions, err
+}
+
+// RollbackService goes back to a revision by its number, or to the one before the active one for 0, and returns the
+// operation's id.
+func (c *Client) RollbackService(ctx context.Context, arn string, number int) (string, error) {
+	input := map[string]any{"ServiceArn": arn}
+	if number != 0 {
+		input["RevisionNumber"] = number
+	}
+	var output struct {
+		OperationID string `json:"OperationId"`
+	}
+	err := c.call(ctx, "RollbackService", input, &output)
+	return output.OperationID, err
 }
 
 // ReadLogs returns lines of a stream (events, deployment/ID, instance/ID, application) and the token to go on with. An
