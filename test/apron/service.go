@@ -107,6 +107,16 @@ func (s *Service) Deploy(t testing.TB) string {
 	return aws.ToString(output.OperationId)
 }
 
+// Update changes the service's source and returns the operation's id.
+func (s *Service) Update(t testing.TB, source *types.SourceConfiguration) string {
+	t.Helper()
+	output, err := s.apron.SDK().UpdateService(t.Context(), &apprunner.UpdateServiceInput{ServiceArn: &s.ARN, SourceConfiguration: source})
+	if err != nil {
+		t.Fatalf("update %s: %v", s.Name, err)
+	}
+	return aws.ToString(output.OperationId)
+}
+
 // MustDeploy deploys and waits until that has succeeded.
 func (s *Service) MustDeploy(t testing.TB) {
 	t.Helper()
