@@ -59,7 +59,7 @@ var quotas = []string{"--quota=apprunner", "--quota=services=3"}
 
 // runScript runs the chapters by one client on an apron of its own.
 func runScript(t *testing.T, name string) Run {
-	a := apron.Start(t, quotas...)
+	a := start(t, quotas...)
 	client, at := connect(t, a, name)
 	run := Run{Version: client.Version(), Chapters: map[string][]Result{}}
 	for _, chapter := range script() {
@@ -86,6 +86,14 @@ func runScript(t *testing.T, name string) Run {
 		})
 	}
 	return run
+}
+
+// start starts an apron on which every subnet's id stands for a network, as the ids of a script have no other meaning.
+func start(t *testing.T, flags ...string) *apron.Apron {
+	t.Helper()
+	a := apron.Start(t, flags...)
+	a.MustCommand(t, "network", "create", "vpc", "--subnet-id", "*")
+	return a
 }
 
 // tidy deletes the services that a chapter has left when it failed, so that the next one begins as it should.

@@ -27,7 +27,7 @@ type tf struct {
 
 func TestTerraform(t *testing.T) {
 	t.Parallel()
-	a := apron.Start(t)
+	a := start(t)
 	for name, test := range map[string]func(tf){
 		"service": tfService, "auto_scaling_configuration_version": tfAutoScaling, "default_auto_scaling_configuration_version": tfDefaultAutoScaling,
 		"connection": tfConnection, "observability_configuration": tfObservability, "vpc_connector": tfConnector,
