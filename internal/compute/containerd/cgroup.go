@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -24,21 +25,30 @@ func isUnifiedCgroup() bool {
 	return err == nil
 }
 
-// removeCgroups removes the groups of an apron without instances. One that still holds a process stays, and is told.
+// removeCgroups removes the groups of an apron without instances, with whatever is below them: a build that was cut short
+// leaves the group of its step. One that still holds a process stays, and is told.
 func removeCgroups(parent string) error {
-	groups, err := filepath.Glob(filepath.Join(cgroupRoot, "*", parent))
+	tops, err := filepath.Glob(filepath.Join(cgroupRoot, "*", parent))
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, group := range append(groups, filepath.Join(cgroupRoot, parent)) {
-		children, err := filepath.Glob(filepath.Join(group, "*", "cgroup.procs"))
+	var groups []string
+	for _, top := range append(tops, filepath.Join(cgroupRoot, parent)) {
+		err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err == nil && entry.IsDir() {
+				groups = append(groups, path)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		for _, child := range children {
-			errs = append(errs, removeGroup(filepath.Dir(child)))
-		}
+	}
+	var errs []error
+	for _, group := range slices.Backward(groups) { // the inner ones first
 		errs = append(errs, removeGroup(group))
 	}
 	return errors.Join(errs...)
