@@ -90,11 +90,7 @@ func (s *shell) newAction(a action) *cobra.Command {
 }
 
 func (s *shell) act(ctx context.Context, a action, name string, doNotWait bool) error {
-	connected, err := s.connect()
-	if err != nil {
-		return err
-	}
-	arn, err := connected.ARN(ctx, name)
+	connected, arn, err := s.connectTo(ctx, name)
 	if err != nil {
 		return err
 	}

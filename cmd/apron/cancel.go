@@ -35,11 +35,7 @@ func newCancel(s *shell) *cobra.Command {
 		Args:    args(cobra.RangeArgs(1, 2), "the name or ARN of a service, and perhaps an operation's id"),
 		RunE: func(command *cobra.Command, given []string) error {
 			ctx := command.Context()
-			connected, err := s.connect()
-			if err != nil {
-				return err
-			}
-			arn, err := connected.ARN(ctx, given[0])
+			connected, arn, err := s.connectTo(ctx, given[0])
 			if err != nil {
 				return err
 			}

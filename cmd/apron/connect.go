@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,4 +88,13 @@ func firstOf(values ...string) string {
 		}
 	}
 	return ""
+}
+
+// connectTo is connect for a verb about one service, which its name or ARN names.
+func (s *shell) connectTo(ctx context.Context, name string) (connected *client.Client, arn string, err error) {
+	if connected, err = s.connect(); err != nil {
+		return nil, "", err
+	}
+	arn, err = connected.ARN(ctx, name)
+	return connected, arn, err
 }

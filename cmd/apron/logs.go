@@ -47,11 +47,7 @@ func (s *shell) logs(ctx context.Context, name string, flags logFlags) error {
 	if flags.number < 0 || flags.number > maxLogLines {
 		return &usageError{fmt.Errorf("--number %d: want 0 to %d", flags.number, maxLogLines), ""}
 	}
-	connected, err := s.connect()
-	if err != nil {
-		return err
-	}
-	arn, err := connected.ARN(ctx, name)
+	connected, arn, err := s.connectTo(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,7 @@ func newOperations(s *shell) *cobra.Command {
 		Example: "  apron operations my-app\n  apron operations my-app 3f2a…\n  apron operations my-app --output json",
 		Args:    args(cobra.RangeArgs(1, 2), "the name or ARN of a service, and perhaps an operation's id"),
 		RunE: func(command *cobra.Command, given []string) error {
-			connected, err := s.connect()
-			if err != nil {
-				return err
-			}
-			arn, err := connected.ARN(command.Context(), given[0])
+			connected, arn, err := s.connectTo(command.Context(), given[0])
 			if err != nil {
 				return err
 			}

@@ -19,11 +19,7 @@ func newRevisions(s *shell) *cobra.Command {
 		Example: "  apron revisions my-app\n  apron rollback my-app 3",
 		Args:    args(cobra.ExactArgs(1), "the name or ARN of a service"),
 		RunE: func(command *cobra.Command, given []string) error {
-			connected, err := s.connect()
-			if err != nil {
-				return err
-			}
-			arn, err := connected.ARN(command.Context(), given[0])
+			connected, arn, err := s.connectTo(command.Context(), given[0])
 			if err != nil {
 				return err
 			}
