@@ -42,7 +42,8 @@ func doctorConfig(ctx context.Context, config app.Config) doctor.Config {
 	_, isRunning, _ := app.FindRunning(config.DataDir) // what cannot be told is not running, and its ports say the rest
 	addresses := []doctor.Address{{Flag: "--api", Address: config.APIAddr}, {Flag: "--https", Address: config.HTTPSAddr}}
 	if !app.AnswersServices(ctx, config) {
-		addresses = append(addresses, doctor.Address{Flag: "--http", Address: config.HTTPAddr})
+		addresses = append(addresses, doctor.Address{Flag: "--http", Address: config.HTTPAddr},
+			doctor.Address{Flag: "--private-http", Address: config.PrivateHTTPAddr})
 	}
 	return doctor.Config{
 		DataDir: config.DataDir, CacheDir: config.CacheDir, BinDir: config.BinDir, Addresses: addresses, IsRunning: isRunning,

@@ -23,7 +23,8 @@ func newServe(s *shell) *cobra.Command {
 		Long: "serve runs the API, the proxy and the instances until it is told to stop (SIGTERM). Instances go on running\n" +
 			"without it, and the next serve takes them over; `apron down` stops them too.",
 		Example: "  apron serve\n  apron serve --detach\n" +
-			"  apron serve --detach --data /srv/second --api 127.0.0.1:8800 --http :8180 --https :8543",
+			"  apron serve --detach --data /srv/second --api 127.0.0.1:8800 --http :8180 --https :8543 \\\n" +
+			"    --private-http 127.0.0.1:8181",
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := s.settings.resolve()

@@ -36,6 +36,7 @@ var allSettings = []setting{
 	{"api", "address of the API, the Git server and the registry", func(c *app.Config) *string { return &c.APIAddr }, false},
 	{"http", "address of the services' HTTP traffic", func(c *app.Config) *string { return &c.HTTPAddr }, false},
 	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }, false},
+	{"private-http", "address of the HTTP traffic of private services", func(c *app.Config) *string { return &c.PrivateHTTPAddr }, false},
 	{"domain", "what the services' host names end with", func(c *app.Config) *string { return &c.Domain }, false},
 	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }, false},
 	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }, false},
@@ -48,7 +49,9 @@ var allSettings = []setting{
 }
 
 // variable is the environment's twin of a flag.
-func variable(name string) string { return "APRON_" + strings.ToUpper(name) }
+func variable(name string) string {
+	return "APRON_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
+}
 
 // bind adds a flag for each setting, and --config.
 func (s *settings) bind(flags *pflag.FlagSet) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,8 @@ type Config struct {
 	DataDir string
 	// APIAddr takes the API, the Git server and the registry; HTTPAddr and HTTPSAddr take the services' traffic.
 	APIAddr, HTTPAddr, HTTPSAddr string
+	// PrivateHTTPAddr takes the traffic of services that are not publicly accessible.
+	PrivateHTTPAddr string
 	// Domain is what the host names of services end with.
 	Domain string
 	// Region and Account are part of every ARN.
@@ -43,7 +46,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		DataDir: "/var/lib/apron", CacheDir: "/var/cache/apron", BinDir: defaultBinDir(),
-		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443",
+		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443", PrivateHTTPAddr: "127.0.0.1:8081",
 		Domain: "apron.localhost", Region: "us-east-1", Account: "000000000000",
 		Compute: "containerd",
 	}
@@ -80,10 +83,15 @@ func (c Config) Validate() error {
 	if !filepath.IsAbs(c.CacheDir) {
 		problem("cache directory %q: want an absolute path", c.CacheDir)
 	}
-	for _, a := range []struct{ name, address string }{{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"https", c.HTTPSAddr}} {
+	for _, a := range []struct{ name, address string }{
+		{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"https", c.HTTPSAddr}, {"private-http", c.PrivateHTTPAddr},
+	} {
 		if err := checkAddress(a.address); err != nil {
 			problem("%s address %q: %w", a.name, a.address, err)
 		}
+	}
+	if private := portsOf(c.PrivateHTTPAddr); len(private) > 0 && slices.Contains(openPorts(c), private[0]) {
+		problem("private-http address %q: want a port that is not that of http or https, because instances may reach those", c.PrivateHTTPAddr)
 	}
 	if !domainPattern.MatchString(c.Domain) || len(c.Domain) > 200 {
 		problem("domain %q: want a DNS name in lower case, such as apron.localhost", c.Domain)

@@ -24,6 +24,7 @@ func TestValidateNamesEachProblem(t *testing.T) {
 		"relative cache":             {func(c *Config) { c.CacheDir = "x" }, "cache directory"},
 		"address without a port":     {func(c *Config) { c.APIAddr = "127.0.0.1" }, `api address "127.0.0.1": want HOST:PORT`},
 		"port that is no number":     {func(c *Config) { c.HTTPAddr = ":http" }, `http address ":http": port`},
+		"private port is open":       {func(c *Config) { c.PrivateHTTPAddr = "127.0.0.1:8080" }, "private-http address"},
 		"port out of range":          {func(c *Config) { c.HTTPSAddr = ":65536" }, "https address"},
 		"domain in upper case":       {func(c *Config) { c.Domain = "Apron.localhost" }, "domain"},
 		"region of no known form":    {func(c *Config) { c.Region = "here" }, "region"},

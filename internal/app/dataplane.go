@@ -38,7 +38,10 @@ func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
 	client := dataplane.NewClient(socket, log)
 	return &dataPlane{client, &daemon.Daemon{
 		Name: "proxy", Path: program, Dir: run, Log: log, Ready: client.Check, StopTimeout: proxyStopTimeout, Env: []string{},
-		Args: []string{"proxy", "--control", socket, "--http", config.HTTPAddr, "--log-file", filepath.Join(config.DataDir, "proxy.log")},
+		Args: []string{
+			"proxy", "--control", socket, "--http", config.HTTPAddr, "--private-http", config.PrivateHTTPAddr,
+			"--log-file", filepath.Join(config.DataDir, "proxy.log"),
+		},
 	}}, nil
 }
 
@@ -57,8 +60,8 @@ func (d *dataPlane) ensure(ctx context.Context) error {
 // stop lets the data plane finish its requests, and ends it.
 func (d *dataPlane) stop(ctx context.Context) error { return d.daemon.Stop(ctx) }
 
-// AnswersServices says whether a data plane of this data directory holds config's address for services: the one of an
-// apron that was killed goes on, and its address is not taken from the next one.
+// AnswersServices says whether a data plane of this data directory holds config's addresses for services: the one of
+// an apron that was killed goes on, and its addresses are not taken from the next one.
 func AnswersServices(ctx context.Context, config Config) bool {
 	plane, err := newDataPlane(config, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -68,11 +71,12 @@ func AnswersServices(ctx context.Context, config Config) bool {
 	return err == nil && slices.Equal(arguments, plane.daemon.Args)
 }
 
-// Proxy is the data plane's process: it answers on httpAddr as the orders at the control socket say, until ctx ends.
-func Proxy(ctx context.Context, control, httpAddr, logFile string, arguments []string) error {
+// Proxy is the data plane's process: it answers on httpAddr and privateAddr as the orders at the control socket say, until
+// ctx ends.
+func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile string, arguments []string) error {
 	log := slog.New(slog.NewTextHandler(telemetry.NewProgramLog(logFile), nil))
 	return dataplane.Serve(ctx, dataplane.ServerConfig{
-		Socket: control, Arguments: arguments, Log: log,
+		Socket: control, PrivateAddress: privateAddr, Arguments: arguments, Log: log,
 		Proxy: proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, ShutdownTimeout: requestTimeout, Log: log},
 	})
 }

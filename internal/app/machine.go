@@ -91,10 +91,13 @@ func removeBuilds(ctx context.Context, config containerd.Config) error {
 		backend.RemoveBuilds(ctx), backend.Close(), containerd.RemoveMounts(filepath.Join(config.Paths.DataDir, "buildkit")))
 }
 
-// openPorts are the ports of this host that instances may reach: those where services answer.
-func openPorts(config Config) []int {
+// openPorts are the ports of this host that instances may reach: those where services answer publicly.
+func openPorts(config Config) []int { return portsOf(config.HTTPAddr, config.HTTPSAddr) }
+
+// portsOf lists the ports of addresses, without those that the kernel will choose.
+func portsOf(addresses ...string) []int {
 	var ports []int
-	for _, address := range []string{config.HTTPAddr, config.HTTPSAddr} {
+	for _, address := range addresses {
 		if _, port, err := net.SplitHostPort(address); err == nil {
 			if number, err := strconv.Atoi(port); err == nil && number > 0 {
 				ports = append(ports, number)

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -14,7 +15,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,7 +40,7 @@ type Client struct {
 	session string
 
 	mu      sync.Mutex // guards the members below
-	routes  map[string]platform.Route
+	routes  map[platform.ServiceID]platform.Route
 	wanted  uint64 // counts the changes
 	applied uint64 // the newest change that is in force
 	reached chan struct{}
@@ -56,19 +56,19 @@ func NewClient(socket string, log *slog.Logger) *Client {
 				return dialer.DialContext(ctx, "unix", socket)
 			},
 		}},
-		log: log, session: rand.Text(), routes: map[string]platform.Route{},
+		log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{},
 		reached: make(chan struct{}), changed: make(chan struct{}, 1), wanted: 1, // even no route at all must be said once
 	}
 }
 
-// SetRoute replaces the route of route.Host. It is in force once Flush has returned.
+// SetRoute replaces the route of route.ServiceID. It is in force once Flush has returned.
 func (c *Client) SetRoute(route platform.Route) {
-	c.change(func() { c.routes[route.Host] = route })
+	c.change(func() { c.routes[route.ServiceID] = route })
 }
 
-// RemoveRoute forgets a host.
-func (c *Client) RemoveRoute(host string) {
-	c.change(func() { delete(c.routes, host) })
+// RemoveRoute forgets the route of a service.
+func (c *Client) RemoveRoute(service platform.ServiceID) {
+	c.change(func() { delete(c.routes, service) })
 }
 
 func (c *Client) change(edit func()) {
@@ -230,9 +230,9 @@ func (c *Client) sync(ctx context.Context) error {
 	return nil
 }
 
-// sorted returns the routes in the order of their hosts. Callers hold mu.
+// sorted returns the routes in the order of their services. Callers hold mu.
 func (c *Client) sorted() []platform.Route {
-	return slices.SortedFunc(maps.Values(c.routes), func(a, b platform.Route) int { return strings.Compare(a.Host, b.Host) })
+	return slices.SortedFunc(maps.Values(c.routes), func(a, b platform.Route) int { return cmp.Compare(a.ServiceID, b.ServiceID) })
 }
 
 // order sends one order and reads its answer.

@@ -31,8 +31,8 @@ var arguments = []string{"proxy", "--http", "here"}
 
 // plane is a data plane that can be ended and started anew at the same addresses.
 type plane struct {
-	socket, address string
-	stop            func()
+	socket, address, private string
+	stop                     func()
 }
 
 func newPlane(t *testing.T) *plane {
@@ -42,13 +42,15 @@ func newPlane(t *testing.T) *plane {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	p := &plane{socket: filepath.Join(dir, "s"), stop: func() {}}
+	for _, address := range []*string{&p.address, &p.private} {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer free.Close() // both at once, so that they differ
+		*address = free.Addr().String()
 	}
-	address := free.Addr().String()
-	free.Close()
-	p := &plane{socket: filepath.Join(dir, "s"), address: address, stop: func() {}}
 	t.Cleanup(func() { p.stop() })
 	return p
 }
@@ -62,7 +64,8 @@ func (p *plane) start(t *testing.T) {
 	go func() {
 		ended <- dataplane.Serve(ctx, dataplane.ServerConfig{
 			Socket: p.socket, Arguments: arguments, Log: log,
-			Proxy: proxy.Config{Address: p.address, ShutdownTimeout: 100 * time.Millisecond, Log: log},
+			PrivateAddress: p.private,
+			Proxy:          proxy.Config{Address: p.address, ShutdownTimeout: 100 * time.Millisecond, Log: log},
 		})
 	}()
 	p.stop = func() {
@@ -94,7 +97,7 @@ func (p *plane) newClient(t *testing.T) (client *dataplane.Client, stop func()) 
 // route is a route of host to one backend.
 func route(host, address string) platform.Route {
 	return platform.Route{
-		Host: host, ServiceID: "service", State: platform.RouteStateServing,
+		Hosts: []string{host}, ServiceID: platform.ServiceID(host), State: platform.RouteStateServing,
 		Endpoints: []platform.Endpoint{{InstanceID: platform.InstanceID("at-" + address), Address: address}},
 	}
 }

@@ -22,6 +22,8 @@ type ServerConfig struct {
 	Socket string
 	// Proxy's Address is where services answer.
 	Proxy proxy.Config
+	// PrivateAddress is where they answer to their private hosts.
+	PrivateAddress string
 	// Arguments are the process's own, which health repeats.
 	Arguments []string
 	Log       *slog.Logger
@@ -48,12 +50,20 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	if err != nil {
 		return fmt.Errorf("identify this program: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", config.Proxy.Address)
-	if err != nil {
-		return platform.Explain(err, "services cannot answer on %s: %v; choose another address with --http", config.Proxy.Address, err)
+	for _, each := range []struct {
+		address, flag string
+		into          *net.Listener
+	}{
+		{config.Proxy.Address, "--http", &config.Proxy.Listener},
+		{config.PrivateAddress, "--private-http", &config.Proxy.PrivateListener},
+	} {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", each.address)
+		if err != nil {
+			return platform.Explain(err, "services cannot answer on %s: %v; choose another address with %s", each.address, err, each.flag)
+		}
+		defer listener.Close()
+		*each.into = listener
 	}
-	defer listener.Close()
-	config.Proxy.Listener = listener
 	orders, err := listenControl(config.Socket)
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)

@@ -77,7 +77,7 @@ func (s *Supervisor) restore(ctx context.Context, service platform.Service, inst
 		})
 	}
 	probes.Wait()
-	s.executor.Routes.Serve(service, endpoints)
+	s.executor.Routes.Serve(service, revision, endpoints)
 	return nil
 }
 

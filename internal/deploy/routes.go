@@ -7,38 +7,57 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// Routes is the one owner of which instances answer for a service. It keeps the current Route of each and hands every
-// change to the Router as a new, whole Route.
+// Routes is the one owner of which instances answer for a service, and to which hosts. It keeps the current Route of each
+// and hands every change to the Router as a new, whole Route.
 type Routes struct {
 	router Router
 	host   func(platform.Service) string
 
-	mu     sync.Mutex // guards routes, and orders the calls of router, which do not wait
-	routes map[platform.ServiceID]platform.Route
+	mu     sync.Mutex // guards routes and names, and orders the calls of router, which do not wait
+	routes map[platform.ServiceID]exposed
+	names  map[platform.ServiceID]Names
+}
+
+// exposed is a Route and what decides on its hosts.
+type exposed struct {
+	platform.Route
+	// host is the service's own.
+	host string
+	// isPublic is what the revision that serves says: an update's wish holds from the switch on.
+	isPublic bool
+}
+
+// Names are those that a service answers to besides its own host.
+type Names struct {
+	// Domains are the hosts of custom domains, with wildcards. They answer where the service does.
+	Domains []string
+	// Ingress are the hosts of VPC ingress connections, on the private listener.
+	Ingress []string
 }
 
 // NewRoutes returns Routes without any route. host gives a service's host name without a port.
 func NewRoutes(router Router, host func(platform.Service) string) *Routes {
-	return &Routes{router: router, host: host, routes: map[platform.ServiceID]platform.Route{}}
+	return &Routes{router: router, host: host, routes: map[platform.ServiceID]exposed{}}
 }
 
 // Serve points the service's route to the endpoints of its active revision in one step, and returns the instances
 // that answered until now and no longer do.
-func (r *Routes) Serve(service platform.Service, endpoints []platform.Endpoint) []platform.InstanceID {
-	return r.replace(service, platform.RouteStateServing, endpoints)
+func (r *Routes) Serve(service platform.Service, revision platform.Revision, endpoints []platform.Endpoint) []platform.InstanceID {
+	return r.replace(service, revision.Configuration, platform.RouteStateServing, endpoints)
 }
 
-// Pause makes the service's host answer that it is paused, and returns the instances that answered until now.
+// Pause makes the service's hosts answer that it is paused, and returns the instances that answered until now.
 func (r *Routes) Pause(service platform.Service) []platform.InstanceID {
-	return r.replace(service, platform.RouteStatePaused, nil)
+	return r.replace(service, service.Configuration, platform.RouteStatePaused, nil)
 }
 
 // Starting makes the service's host answer that it has not been ready yet.
 func (r *Routes) Starting(service platform.Service) {
-	r.replace(service, platform.RouteStateStarting, nil)
+	r.replace(service, service.Configuration, platform.RouteStateStarting, nil)
 }
 
-func (r *Routes) replace(service platform.Service, state platform.RouteState, endpoints []platform.Endpoint) []platform.InstanceID {
+func (r *Routes) replace(service platform.Service, configuration platform.Configuration, state platform.RouteState,
+	endpoints []platform.Endpoint) []platform.InstanceID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var gone []platform.InstanceID
@@ -47,10 +66,11 @@ func (r *Routes) replace(service platform.Service, state platform.RouteState, en
 			gone = append(gone, old.InstanceID)
 		}
 	}
-	r.set(platform.Route{
-		Host: r.host(service), ServiceID: service.ID, ServiceName: service.Name, RevisionID: service.ActiveRevisionID,
-		State: state, Endpoints: endpoints, MaxConcurrency: service.Configuration.AutoScaling.MaxConcurrency,
-	}, service.Configuration.Network.IsPubliclyAccessible)
+	route := platform.Route{
+		ServiceID: service.ID, ServiceName: service.Name, RevisionID: service.ActiveRevisionID,
+		State: state, Endpoints: endpoints, MaxConcurrency: configuration.AutoScaling.MaxConcurrency,
+	}
+	r.set(exposed{route, r.host(service), configuration.Network.IsPubliclyAccessible})
 	return gone
 }
 
@@ -66,7 +86,7 @@ func (r *Routes) Add(service platform.Service, endpoint platform.Endpoint) bool 
 		return e.InstanceID == endpoint.InstanceID
 	})
 	route.Endpoints = append(route.Endpoints, endpoint)
-	r.set(route, service.Configuration.Network.IsPubliclyAccessible)
+	r.set(route)
 	return true
 }
 
@@ -81,10 +101,10 @@ func (r *Routes) Remove(service platform.Service, instance platform.InstanceID) 
 	route.Endpoints = slices.DeleteFunc(slices.Clone(route.Endpoints), func(e platform.Endpoint) bool {
 		return e.InstanceID == instance
 	})
-	r.set(route, service.Configuration.Network.IsPubliclyAccessible)
+	r.set(route)
 }
 
-// Forget makes the service's host unknown, and returns the instances that answered until now.
+// Forget makes the service's hosts unknown, and returns the instances that answered until now.
 func (r *Routes) Forget(service platform.Service) []platform.InstanceID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +113,7 @@ func (r *Routes) Forget(service platform.Service) []platform.InstanceID {
 		gone = append(gone, old.InstanceID)
 	}
 	delete(r.routes, service.ID)
-	r.router.RemoveRoute(r.host(service))
+	r.router.RemoveRoute(service.ID)
 	return gone
 }
 
@@ -101,16 +121,38 @@ func (r *Routes) Forget(service platform.Service) []platform.InstanceID {
 func (r *Routes) Current(service platform.ServiceID) (route platform.Route, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	route, ok = r.routes[service]
-	return route, ok
+	found, ok := r.routes[service]
+	return found.Route, ok
 }
 
-// set remembers and publishes route. A service that is not public is remembered but never published. Callers hold mu.
-func (r *Routes) set(route platform.Route, isPublic bool) {
-	r.routes[route.ServiceID] = route
-	if isPublic {
-		r.router.SetRoute(route)
-	} else {
-		r.router.RemoveRoute(route.Host)
+// SetNames replaces the names of all services. They hold for the routes that there are and for those to come.
+func (r *Routes) SetNames(names map[platform.ServiceID]Names) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.names
+	r.names = names
+	for id, route := range r.routes {
+		if !old[id].equal(names[id]) {
+			r.set(route)
+		}
 	}
+}
+
+func (n Names) equal(other Names) bool {
+	return slices.Equal(n.Domains, other.Domains) && slices.Equal(n.Ingress, other.Ingress)
+}
+
+// set remembers and publishes route with its hosts. A private service answers to nothing but where its VPC ingress
+// connections lead; without one it has no host at all. Callers hold mu.
+func (r *Routes) set(route exposed) {
+	names := r.names[route.ServiceID]
+	route.Hosts, route.PrivateHosts = nil, nil
+	switch {
+	case route.isPublic:
+		route.Hosts = append([]string{route.host}, names.Domains...)
+	case len(names.Ingress) > 0:
+		route.PrivateHosts = slices.Concat(names.Ingress, names.Domains)
+	}
+	r.routes[route.ServiceID] = route
+	r.router.SetRoute(route.Route)
 }

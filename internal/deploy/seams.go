@@ -50,10 +50,11 @@ type BuildResult struct {
 
 // Router is the data plane as a deployment sees it. Implemented by dataplane.
 type Router interface {
-	// SetRoute replaces the route of route.Host in one step. It does not wait until the route is in force; Flush does.
+	// SetRoute replaces the route of route.ServiceID, with all its hosts, in one step. It does not wait until the route is
+	// in force; Flush does.
 	SetRoute(route platform.Route)
-	// RemoveRoute forgets a host.
-	RemoveRoute(host string)
+	// RemoveRoute forgets a service's route.
+	RemoveRoute(service platform.ServiceID)
 	// Flush waits until every change made before is in force, or ctx ends.
 	Flush(ctx context.Context) error
 	// Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends; it

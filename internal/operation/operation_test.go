@@ -93,7 +93,7 @@ func (w *world) do(a *apron, service platform.Service, kind platform.OperationTy
 func (w *world) routeOf(service platform.Service) platform.Route {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.routes[string(service.Subdomain)+".test"]
+	return w.routes[service.ID]
 }
 
 func stepNames(operation platform.Operation) string {

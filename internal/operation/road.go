@@ -156,7 +156,7 @@ func switchTraffic(ctx context.Context, r *run) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.executor.Routes.Serve(r.service, deploy.Endpoints(r.instances))
+	r.executor.Routes.Serve(r.service, r.revision, deploy.Endpoints(r.instances))
 	r.flush(ctx)
 	r.logs.Event(r.service.ID, "Successfully routed incoming traffic to application.")
 	return "", nil

@@ -27,7 +27,7 @@ type world struct {
 	mu        sync.Mutex // guards what follows
 	instances map[platform.InstanceID]platform.Instance
 	images    map[string]compute.Image
-	routes    map[string]platform.Route
+	routes    map[platform.ServiceID]platform.Route
 	events    []string
 	lines     map[string][]string
 	// fail holds the error of a call by its name.
@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	})
 	return &world{
 		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
-		routes: map[string]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
+		routes: map[platform.ServiceID]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
 		hold: map[string]chan struct{}{}, calls: map[string]int{}, commit: "1111111111111111111111111111111111111111",
 		deadlines: DefaultDeadlines(),
 	}
@@ -266,11 +266,11 @@ func (w *world) WaitHealthy(ctx context.Context, address string, check platform.
 }
 
 func (w *world) SetRoute(route platform.Route) {
-	w.set(func() { w.routes[route.Host] = route })
+	w.set(func() { w.routes[route.ServiceID] = route })
 }
 
-func (w *world) RemoveRoute(host string) {
-	w.set(func() { delete(w.routes, host) })
+func (w *world) RemoveRoute(service platform.ServiceID) {
+	w.set(func() { delete(w.routes, service) })
 }
 
 func (w *world) Flush(context.Context) error { return nil }

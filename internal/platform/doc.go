@@ -8,7 +8,7 @@
 //   - an Operation is the asynchronous record behind an OperationId, made of Steps;
 //   - a Revision is an immutable pair of image digest and Configuration;
 //   - an Instance is one running copy of a Revision;
-//   - a Route says which Instances answer for a host.
+//   - a Route says which Instances answer for a service's hosts.
 //
 // # Service
 //

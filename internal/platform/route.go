@@ -12,14 +12,17 @@ const (
 	RouteStateStarting RouteState = "STARTING"
 )
 
-// Route says which Instances answer for a host. It is immutable: a change makes a new one.
+// Route says which Instances answer for a service's hosts. It is immutable: a change makes a new one.
 type Route struct {
-	// Host is the service's host name without a port, in lower case.
-	Host        string
-	ServiceID   ServiceID
-	ServiceName string
-	RevisionID  RevisionID
-	State       RouteState
+	ServiceID ServiceID
+	// Hosts are the names that the service answers to, without a port, in lower case; "*.example.com" stands for all names
+	// with one label in place of the star, as far as no route has such a name itself.
+	Hosts []string
+	// PrivateHosts are those on the private listener. A name is in one of the two lists.
+	PrivateHosts []string
+	ServiceName  string
+	RevisionID   RevisionID
+	State        RouteState
 	// Endpoints are the ready instances.
 	Endpoints []Endpoint
 	// MaxConcurrency is the most requests one instance should hold at a time.

@@ -13,11 +13,13 @@ type Config struct {
 	Listener net.Listener
 	// Address is host:port to listen on, by default ":8080".
 	Address string
+	// PrivateListener takes connections for the private hosts; nil means that none of them is reached.
+	PrivateListener net.Listener
 
 	// TrustedProxies are peers whose X-Forwarded headers are believed and added to. By default none.
 	TrustedProxies []netip.Prefix
 
-	// MaxConns bounds the client connections; more wait to be accepted. By default 10,000.
+	// MaxConns bounds the client connections of each listener; more wait to be accepted. By default 10,000.
 	MaxConns int
 	// MaxHeaderBytes bounds a request's line and headers. By default 64 KiB.
 	MaxHeaderBytes int

@@ -7,6 +7,7 @@
 //
 //   - A request reads one immutable route table. A change builds a new table and swaps the pointer, so that a request
 //     sees a switch wholly or not at all.
+//   - A request that came by the private listener finds private hosts only, and every other request public ones only.
 //   - A request claims its instance before it uses it, and then looks whether the instance has left the table in
 //     between. So once Drain has seen no request in flight, none will come any more.
 //   - A request is sent to another instance only if nothing of it was sent. One without a body whose method is safe is
@@ -19,7 +20,7 @@
 // # What the proxy itself answers
 //
 //	400  the request cannot be read without doubt
-//	404  no service has this host
+//	404  no service has this host on the listener that was asked
 //	405  CONNECT
 //	502  an instance got the request and broke off, or answered something that is not HTTP
 //	503  no instance got the request: the service is paused, starting, or has no instance that accepts connections

@@ -29,19 +29,20 @@ type Proxy struct {
 // New returns a Proxy without routes. Nothing runs before Run.
 func New(config Config) *Proxy {
 	p := &Proxy{config: config.withDefaults(), instances: map[platform.Endpoint]*instance{}}
-	p.table.Store(&table{routes: map[string]*route{}})
+	p.table.Store(&table{public: newHosts(), private: newHosts()})
 	p.server = &http.Server{
 		Handler:                      p,
 		ReadHeaderTimeout:            p.config.ReadHeaderTimeout,
 		IdleTimeout:                  p.config.IdleTimeout,
 		MaxHeaderBytes:               p.config.MaxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
+		BaseContext:                  baseContext,
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
 	}
 	return p
 }
 
-// Run serves until ctx ends, and then shuts down: it takes no more connections, and waits for the requests in flight
+// Run serves on its listeners until ctx ends, and then shuts down: it takes no more connections, and waits for the requests in flight
 // at most ShutdownTimeout.
 func (p *Proxy) Run(ctx context.Context) error {
 	listener := p.config.Listener
@@ -51,20 +52,28 @@ func (p *Proxy) Run(ctx context.Context) error {
 			return platform.Explain(err, "The proxy cannot listen on %s: %v. Choose another address with --http.", p.config.Address, err)
 		}
 	}
-	served := make(chan error, 1)
-	go func() { served <- p.server.Serve(limitConns(listener, p.config.MaxConns)) }()
+	listeners := []net.Listener{limitConns(listener, p.config.MaxConns)}
+	if p.config.PrivateListener != nil {
+		listeners = append(listeners, privateListener{limitConns(p.config.PrivateListener, p.config.MaxConns)})
+	}
+	served := make(chan error, len(listeners))
+	for _, each := range listeners {
+		go func() { served <- p.server.Serve(each) }()
+	}
 	select {
 	case err := <-served:
 		if errors.Is(err, http.ErrServerClosed) { // Shutdown was called
 			return nil
 		}
-		return fmt.Errorf("serve: %w", err)
+		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
 	case <-ctx.Done():
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.ShutdownTimeout)
 	defer cancel()
 	err := p.Shutdown(stopping)
-	<-served
+	for range listeners {
+		<-served
+	}
 	if err != nil {
 		p.config.Log.Warn("requests were cut off", "error", err)
 	}
@@ -87,3 +96,19 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	}
 	return err
 }
+
+// privateListener takes the connections for private hosts.
+type privateListener struct{ net.Listener }
+
+// privateKey marks the context of requests that came by the private listener.
+type privateKey struct{}
+
+func baseContext(listener net.Listener) context.Context {
+	ctx := context.Background()
+	if _, isPrivate := listener.(privateListener); isPrivate {
+		ctx = context.WithValue(ctx, privateKey{}, true)
+	}
+	return ctx
+}
+
+func isPrivate(ctx context.Context) bool { return ctx.Value(privateKey{}) != nil }

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type running struct {
 	*proxy.Proxy
 	address string
+	private string // the private listener's address
 	stop    context.CancelFunc
 	stopped <-chan error
 }
@@ -34,14 +35,18 @@ type running struct {
 // start starts a proxy and stops it when the test ends.
 func start(t testing.TB, config proxy.Config) *running {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, listener := range []*net.Listener{&config.Listener, &config.PrivateListener} {
+		var err error
+		if *listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
 	}
-	config.Listener = listener
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
-	p := &running{Proxy: proxy.New(config), address: listener.Addr().String(), stop: cancel, stopped: stopped}
+	p := &running{
+		Proxy: proxy.New(config), address: config.Listener.Addr().String(), private: config.PrivateListener.Addr().String(),
+		stop: cancel, stopped: stopped,
+	}
 	go func() {
 		stopped <- p.Run(ctx)
 		close(stopped)
@@ -87,9 +92,12 @@ func refusing(t testing.TB) platform.Endpoint {
 // route is a serving route of host "app.test".
 func route(endpoints ...platform.Endpoint) platform.Route {
 	return platform.Route{
-		Host: "app.test", ServiceID: "service-id", ServiceName: "shop", State: platform.RouteStateServing, Endpoints: endpoints,
+		Hosts: []string{"app.test"}, ServiceID: "service-id", ServiceName: "shop", State: platform.RouteStateServing, Endpoints: endpoints,
 	}
 }
+
+// privately is the proxy as who asks its private listener sees it.
+func (p *running) privately() *running { return &running{Proxy: p.Proxy, address: p.private} }
 
 // serve makes these the proxy's routes.
 func (p *running) serve(routes ...platform.Route) { p.SetRoutes(routes) }
@@ -155,7 +163,7 @@ func (p *running) raw(t testing.TB, text string) string {
 func TestARequestGoesToTheServiceThatHasItsHost(t *testing.T) {
 	p := start(t, proxy.Config{})
 	other := route(backend(t, says("other")))
-	other.Host = "Other.Test."
+	other.Hosts = []string{"Other.Test."}
 	p.serve(route(backend(t, says("app"))), other)
 	for host, want := range map[string]string{
 		"app.test": "app", "APP.test": "app", "app.test:8080": "app", "app.test.": "app", "App.Test.:80": "app", "other.test": "other",

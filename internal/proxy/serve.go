@@ -61,11 +61,11 @@ func (x *exchange) serve(ctx context.Context, peer netip.Addr) {
 		x.refuse(refuseConnect())
 		return
 	}
-	host := canonicalHost(x.r.Host)
+	host, isPrivate := canonicalHost(x.r.Host), isPrivate(x.r.Context())
 	var header http.Header
 	var tried []*instance
 	for {
-		route, in := x.claim(host, tried)
+		route, in := x.claim(isPrivate, host, tried)
 		if route != nil {
 			x.record.ServiceID = route.ServiceID
 		}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -10,7 +11,49 @@ import (
 
 // table says where each host's requests go. It is never changed once it is published.
 type table struct {
-	routes map[string]*route
+	routes []*route
+	// public and private are the hosts of the two listeners.
+	public, private hosts
+}
+
+// hosts finds routes by the host of a request.
+type hosts struct {
+	named map[string]*route
+	// wild is by what follows the star of a wildcard, its dot included.
+	wild map[string]*route
+}
+
+func newHosts() hosts { return hosts{map[string]*route{}, map[string]*route{}} }
+
+// add lets a name lead to the route. The first of two routes with a name is as good as the second.
+func (h hosts) add(name string, to *route) {
+	into := h.named
+	name = canonicalHost(name)
+	if rest, isWild := strings.CutPrefix(name, "*"); isWild {
+		into, name = h.wild, rest
+	}
+	if into[name] == nil {
+		into[name] = to
+	}
+}
+
+// find returns the route of a host: that of its own name, or else that of the wildcard which has its first label's place.
+func (h hosts) find(host string) *route {
+	if found := h.named[host]; found != nil || len(h.wild) == 0 {
+		return found
+	}
+	if dot := strings.IndexByte(host, '.'); dot > 0 {
+		return h.wild[host[dot:]]
+	}
+	return nil
+}
+
+// on returns the hosts of one of the listeners.
+func (t *table) on(isPrivate bool) hosts {
+	if isPrivate {
+		return t.private
+	}
+	return t.public
 }
 
 // route is a Route with its instances' counters.
@@ -27,17 +70,19 @@ type route struct {
 func (p *Proxy) SetRoutes(routes []platform.Route) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := &table{routes: make(map[string]*route, len(routes))}
+	next := &table{public: newHosts(), private: newHosts()}
 	for _, each := range routes {
-		host := canonicalHost(each.Host)
-		if next.routes[host] != nil {
-			continue // the first of two is as good as the second
-		}
 		entry := &route{Route: each}
 		for _, endpoint := range each.Endpoints {
 			entry.instances = append(entry.instances, p.enlist(endpoint))
 		}
-		next.routes[host] = entry
+		next.routes = append(next.routes, entry)
+		for _, name := range each.Hosts {
+			next.public.add(name, entry)
+		}
+		for _, name := range each.PrivateHosts {
+			next.private.add(name, entry)
+		}
 	}
 	for _, old := range p.table.Swap(next).routes {
 		for _, in := range old.instances {
@@ -80,9 +125,9 @@ func (r *route) pick(tried []*instance) *instance {
 
 // claim finds the host's route in the newest table, and counts the request on one of its instances that was not tried
 // yet. The route is nil for an unknown host, the instance when there is none to try.
-func (p *Proxy) claim(host string, tried []*instance) (*route, *instance) {
+func (p *Proxy) claim(isPrivate bool, host string, tried []*instance) (*route, *instance) {
 	for {
-		route := p.table.Load().routes[host]
+		route := p.table.Load().on(isPrivate).find(host)
 		if route == nil || route.State != platform.RouteStateServing {
 			return route, nil
 		}

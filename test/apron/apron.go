@@ -24,8 +24,8 @@ import (
 
 // Apron is one `apron serve` with its data directory.
 type Apron struct {
-	// Data is the data directory, API and HTTP are the addresses, Region is part of every ARN.
-	Data, API, HTTP, HTTPS, Region string
+	// Data is the data directory, API, HTTP, HTTPS and Private are the addresses, Region is part of every ARN.
+	Data, API, HTTP, HTTPS, Private, Region string
 
 	program string
 	flags   []string
@@ -75,16 +75,16 @@ func Open(flags ...string) (*Apron, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := freeAddresses(3)
+	addresses, err := freeAddresses(4)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))
 	}
 	a := &Apron{
-		Data: data, API: addresses[0], HTTP: addresses[1], HTTPS: addresses[2], Region: "us-east-1",
+		Data: data, API: addresses[0], HTTP: addresses[1], HTTPS: addresses[2], Private: addresses[3], Region: "us-east-1",
 		program: program, log: data + ".log",
 	}
 	a.flags = append([]string{"--data=" + data, "--api=" + a.API, "--http=" + a.HTTP, "--https=" + a.HTTPS,
-		"--cache=" + cacheDir, "--bin=" + filepath.Dir(program)}, flags...)
+		"--private-http=" + a.Private, "--cache=" + cacheDir, "--bin=" + filepath.Dir(program)}, flags...)
 	if a.guard, err = startGuard(program, a.settings(), data); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))
 	}

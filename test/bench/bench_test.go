@@ -162,7 +162,7 @@ func secondUp(b *testing.B, a *apron.Apron) time.Duration {
 	for range 2 {
 		command := exec.Command("make", "up")
 		command.Dir = root
-		command.Env = append(os.Environ(), "APRON_DATA="+a.Data, "APRON_API="+a.API, "APRON_HTTP="+a.HTTP, "APRON_HTTPS="+a.HTTPS)
+		command.Env = append(os.Environ(), "APRON_DATA="+a.Data, "APRON_API="+a.API, "APRON_HTTP="+a.HTTP, "APRON_HTTPS="+a.HTTPS, "APRON_PRIVATE_HTTP="+a.Private)
 		begun := time.Now()
 		if output, err := command.CombinedOutput(); err != nil {
 			b.Fatalf("make up: %v\n%s", err, output)
