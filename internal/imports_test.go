@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/api":       {"apprunner", "internal/source", "internal/store", "internal/telemetry"},
 	"internal/app":       {"*"},
 	"internal/build":     {"internal/daemon"},
+	"internal/certs":     {"internal/store"},
 	"internal/compute":   {"internal/daemon"},
 	"internal/daemon":    {},
 	"internal/dataplane": {"internal/proxy"},

@@ -38,6 +38,7 @@ var allSettings = []setting{
 	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }, false},
 	{"private-http", "address of the HTTP traffic of private services", func(c *app.Config) *string { return &c.PrivateHTTPAddr }, false},
 	{"domain", "what the services' host names end with", func(c *app.Config) *string { return &c.Domain }, false},
+	{"resolver", "HOST:PORT of the DNS server to look for custom domains' records at (default the machine's servers)", func(c *app.Config) *string { return &c.Resolver }, false},
 	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }, false},
 	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }, false},
 	{"database", "URL of the database (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }, false},

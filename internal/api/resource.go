@@ -171,10 +171,15 @@ func (h *Handler) remove(ctx context.Context, query store.ResourceQuery, status 
 	if err != nil {
 		return platform.Resource{}, err
 	}
+	h.prune(ctx)
+	return last, nil
+}
+
+// prune forgets what was deleted long ago. Nothing depends on it; the next deletion tries again.
+func (h *Handler) prune(ctx context.Context) {
 	if err := h.Store.PruneResources(ctx, h.Now().Add(-deletedFor)); err != nil {
 		h.Log.Error("forget deleted resources", "error", err)
 	}
-	return last, nil
 }
 
 // refuseUsed keeps a resource that a service refers to.

@@ -10,16 +10,6 @@ import (
 	"github.com/apron-run/apron/internal/store"
 )
 
-const (
-	ingressAvailable       = string(apprunner.VPCIngressConnectionStatusAvailable)
-	ingressPendingCreation = string(apprunner.VPCIngressConnectionStatusPendingCreation)
-	ingressPendingUpdate   = string(apprunner.VPCIngressConnectionStatusPendingUpdate)
-	ingressPendingDeletion = string(apprunner.VPCIngressConnectionStatusPendingDeletion)
-	ingressFailedCreation  = string(apprunner.VPCIngressConnectionStatusFailedCreation)
-	ingressFailedUpdate    = string(apprunner.VPCIngressConnectionStatusFailedUpdate)
-	ingressFailedDeletion  = string(apprunner.VPCIngressConnectionStatusFailedDeletion)
-)
-
 func (h *Handler) createVPCIngressConnection(ctx context.Context, input *apprunner.CreateVPCIngressConnectionRequest) (*apprunner.CreateVPCIngressConnectionResponse, error) {
 	action := apprunner.CreateVPCIngressConnection.Action
 	service, err := h.referService(ctx, action, input.ServiceARN)
@@ -31,7 +21,7 @@ func (h *Handler) createVPCIngressConnection(ctx context.Context, input *apprunn
 		return nil, err
 	}
 	resource := platform.Resource{
-		Kind: platform.ResourceVPCIngress, Name: string(*input.VPCIngressConnectionName), Status: ingressPendingCreation,
+		Kind: platform.ResourceVPCIngress, Name: string(*input.VPCIngressConnectionName), Status: platform.IngressStatusPendingCreation,
 		ServiceID: service.ID, Detail: platform.ResourceDetail{VPCIngress: &detail},
 	}
 	resource, err = h.create(ctx, resource, input.Tags, func(existing store.Existing) error {
@@ -134,8 +124,9 @@ func (h *Handler) updateVPCIngressConnection(ctx context.Context, input *apprunn
 		return nil, invalidRequest("IngressVpcConfiguration must have VpcId, VpcEndpointId or both.")
 	}
 	resource, err := h.moveIngress(ctx, apprunner.UpdateVPCIngressConnection.Action, input.VPCIngressConnectionARN, "updated",
-		[]string{ingressAvailable, ingressFailedCreation, ingressFailedUpdate}, func(resource *platform.Resource) error {
-			resource.Status = ingressPendingUpdate
+		[]string{platform.IngressStatusAvailable, platform.IngressStatusFailedCreation, platform.IngressStatusFailedUpdate},
+		func(resource *platform.Resource) error {
+			resource.Status = platform.IngressStatusPendingUpdate
 			return applyIngress(resource.Detail.VPCIngress, input.IngressVPCConfiguration)
 		})
 	if err != nil {
@@ -150,13 +141,17 @@ func (h *Handler) updateVPCIngressConnection(ctx context.Context, input *apprunn
 
 func (h *Handler) deleteVPCIngressConnection(ctx context.Context, input *apprunner.DeleteVPCIngressConnectionRequest) (*apprunner.DeleteVPCIngressConnectionResponse, error) {
 	resource, err := h.moveIngress(ctx, apprunner.DeleteVPCIngressConnection.Action, input.VPCIngressConnectionARN, "deleted",
-		[]string{ingressAvailable, ingressFailedCreation, ingressFailedUpdate, ingressFailedDeletion}, func(resource *platform.Resource) error {
-			resource.Status = ingressPendingDeletion
+		[]string{
+			platform.IngressStatusAvailable, platform.IngressStatusFailedCreation, platform.IngressStatusFailedUpdate,
+			platform.IngressStatusFailedDeletion,
+		}, func(resource *platform.Resource) error {
+			resource.Status = platform.IngressStatusPendingDeletion
 			return nil
 		})
 	if err != nil {
 		return nil, err
 	}
+	h.prune(ctx)
 	wire, err := h.wireIngress(ctx, resource)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/apron-run/apron/internal/build"
+	"github.com/apron-run/apron/internal/certs"
 	"github.com/apron-run/apron/internal/compute/containerd"
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
@@ -106,26 +107,36 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	routes := deploy.NewRoutes(plane.client, config.host)
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
-		Prober: proxy.Prober{}, Router: plane.client, Routes: deploy.NewRoutes(plane.client, config.host), Logs: logs, Log: log,
+		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: make(chan struct{}, maxBuilds),
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
 	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner, deadlines)
+	ingress := deploy.NewIngress(db, routes, plane.client, log)
+	domains := certs.NewKeeper(certs.Config{
+		Store: db, Resolver: certs.DNS{Server: config.Resolver}, Names: ingress, Events: logs, Log: log,
+		Account: config.Account, Region: config.Region,
+	})
+	if err := ingress.Restore(ctx); err != nil {
+		return fmt.Errorf("restore the names of services: %w", err)
+	}
 	if err := supervisor.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
 	server, err := newServer(ctx, config, listener, serverParts{
 		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend, connections: connections,
-		networks: machine.network, keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
+		provision: func() { domains.Wake(); ingress.Wake() },
+		networks:  machine.network, keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
 	})
 	if err != nil {
 		return err
 	}
 	err = runAll(ctx,
 		server.run, pushed.Run,
-		worker.Run, supervisor.Run,
+		worker.Run, supervisor.Run, domains.Run, ingress.Run,
 		machine.containerd.Run, machine.runBuilder,
 		plane.client.Run, plane.daemon.Run,
 	)

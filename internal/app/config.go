@@ -24,6 +24,8 @@ type Config struct {
 	APIAddr, HTTPAddr, HTTPSAddr string
 	// PrivateHTTPAddr takes the traffic of services that are not publicly accessible.
 	PrivateHTTPAddr string
+	// Resolver is the DNS server that custom domains' records are looked for at; empty means those of the machine.
+	Resolver string
 	// Domain is what the host names of services end with.
 	Domain string
 	// Region and Account are part of every ARN.
@@ -92,6 +94,9 @@ func (c Config) Validate() error {
 	}
 	if private := portsOf(c.PrivateHTTPAddr); len(private) > 0 && slices.Contains(openPorts(c), private[0]) {
 		problem("private-http address %q: want a port that is not that of http or https, because instances may reach those", c.PrivateHTTPAddr)
+	}
+	if host, _, err := net.SplitHostPort(c.Resolver); c.Resolver != "" && (err != nil || host == "" || checkAddress(c.Resolver) != nil) {
+		problem("resolver %q: want the HOST:PORT of a DNS server, such as 192.0.2.53:53", c.Resolver)
 	}
 	if !domainPattern.MatchString(c.Domain) || len(c.Domain) > 200 {
 		problem("domain %q: want a DNS name in lower case, such as apron.localhost", c.Domain)

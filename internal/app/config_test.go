@@ -24,6 +24,8 @@ func TestValidateNamesEachProblem(t *testing.T) {
 		"relative cache":             {func(c *Config) { c.CacheDir = "x" }, "cache directory"},
 		"address without a port":     {func(c *Config) { c.APIAddr = "127.0.0.1" }, `api address "127.0.0.1": want HOST:PORT`},
 		"port that is no number":     {func(c *Config) { c.HTTPAddr = ":http" }, `http address ":http": port`},
+		"resolver without a port":    {func(c *Config) { c.Resolver = "192.0.2.53" }, `resolver "192.0.2.53"`},
+		"resolver without a host":    {func(c *Config) { c.Resolver = ":53" }, `resolver ":53"`},
 		"private port is open":       {func(c *Config) { c.PrivateHTTPAddr = "127.0.0.1:8080" }, "private-http address"},
 		"port out of range":          {func(c *Config) { c.HTTPSAddr = ":65536" }, "https address"},
 		"domain in upper case":       {func(c *Config) { c.Domain = "Apron.localhost" }, "domain"},

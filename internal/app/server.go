@@ -49,6 +49,7 @@ type serverParts struct {
 	operations  *operation.Starter
 	logs        *telemetry.Logs
 	instances   compute.Backend
+	provision   func()
 	connections *connection.Connections
 	keys        source.KeyPair
 	images      *registryserver.Server
@@ -80,7 +81,8 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	})
 	handler := api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,
-		Networks: parts.networks, Keys: parts.keys,
+		Provision: parts.provision,
+		Networks:  parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
 		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
 	})

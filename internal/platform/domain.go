@@ -52,8 +52,10 @@ func (d CustomDomain) Hosts() []string {
 	return []string{d.Name}
 }
 
-// IsRouted says whether requests for the domain reach the service.
-func (d CustomDomain) IsRouted() bool { return d.Status == DomainStatusActive }
+// IsRouted says whether requests for the domain reach the service. It is active once they do.
+func (d CustomDomain) IsRouted() bool {
+	return d.Status == DomainStatusActive || d.Status == DomainStatusBinding
+}
 
 // Clone returns a copy that shares nothing with d.
 func (d CustomDomain) Clone() CustomDomain {

@@ -86,6 +86,18 @@ type VPCIngressDetail struct {
 	VPCID, EndpointID string
 }
 
+// The statuses of a VPC ingress connection, as the API spells them.
+const (
+	IngressStatusPendingCreation = "PENDING_CREATION"
+	IngressStatusPendingUpdate   = "PENDING_UPDATE"
+	IngressStatusPendingDeletion = "PENDING_DELETION"
+	IngressStatusAvailable       = "AVAILABLE"
+	IngressStatusFailedCreation  = "FAILED_CREATION"
+	IngressStatusFailedUpdate    = "FAILED_UPDATE"
+	IngressStatusFailedDeletion  = "FAILED_DELETION"
+	IngressStatusDeleted         = "DELETED"
+)
+
 // NewVPCIngressDomain returns a random host name for a VPC ingress connection.
 func NewVPCIngressDomain(region, domain string) string {
 	return string(NewSubdomain()) + ".vpce." + region + "." + domain
