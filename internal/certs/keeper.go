@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	// keepEvery bounds how long a missed wake-up goes unnoticed, and how late DNS is asked.
+	// keepEvery bounds how late DNS is asked, and how long what failed waits for the next try.
 	keepEvery = time.Second
+	// rereadEvery bounds how long a missed wake-up goes unnoticed.
+	rereadEvery = time.Minute
 	// maxLookups is how many domains DNS is asked about at a time; more wait for the next pass.
 	maxLookups = 16
 	// lookupTimeout bounds the questions about one domain.
@@ -60,9 +62,10 @@ type Keeper struct {
 	lookups chan struct{}
 	workers sync.WaitGroup
 
-	mu sync.Mutex // guards due
-	// due is when DNS is asked about a domain next. It is not known of a domain that was not asked about yet.
-	due map[platform.ResourceID]time.Time
+	mu sync.Mutex // guards what follows
+	// due is when DNS is asked about a domain next, reread when the store is read at the latest.
+	due    map[platform.ResourceID]time.Time
+	reread time.Time
 }
 
 // NewKeeper returns a Keeper.
@@ -86,16 +89,46 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer k.workers.Wait()
 	ticker := time.NewTicker(keepEvery)
 	defer ticker.Stop()
-	for {
-		if err := k.runOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			k.config.Log.Error("keep custom domains", "error", err)
+	for isWoken := true; ; {
+		if now := time.Now(); isWoken || k.isTime(now) {
+			err := k.runOnce(ctx, now)
+			if err != nil && ctx.Err() == nil {
+				k.config.Log.Error("keep custom domains", "error", err)
+			}
+			k.setReread(now, err != nil)
 		}
+		isWoken = false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		case <-k.wake:
+			isWoken = true
 		}
+	}
+}
+
+// isTime says whether there is anything to do now that nobody has woken the Keeper for.
+func (k *Keeper) isTime(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !now.Before(k.reread) {
+		return true
+	}
+	for _, due := range k.due {
+		if !now.Before(due) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *Keeper) setReread(now time.Time, hasFailed bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reread = now.Add(rereadEvery)
+	if hasFailed {
+		k.reread = now // at the next tick
 	}
 }
 
@@ -143,6 +176,7 @@ func (k *Keeper) look(ctx context.Context, now time.Time, domain platform.Custom
 	select {
 	case k.lookups <- struct{}{}:
 	default:
+		k.setDue(domain.ID, now) // still
 		return
 	}
 	k.setDue(domain.ID, now.Add(2*lookupTimeout)) // not again before this look is over
