@@ -19,13 +19,19 @@ type Answer struct {
 
 // Client returns an HTTP client that reaches every service of this apron by its ServiceUrl, whatever the machine's
 // resolver says about the name.
-func (a *Apron) Client() *http.Client {
+func (a *Apron) Client() *http.Client { return clientOf(a.HTTP) }
+
+// PrivateClient returns an HTTP client that reaches the private hosts.
+func (a *Apron) PrivateClient() *http.Client { return clientOf(a.Private) }
+
+// clientOf returns a client that connects to address, whatever host is asked.
+func clientOf(address string) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	return &http.Client{
 		Timeout: 2 * time.Minute,
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, a.HTTP)
+				return dialer.DialContext(ctx, network, address)
 			},
 			MaxIdleConnsPerHost: 64, DisableCompression: true,
 		},
@@ -52,9 +58,24 @@ func (a *Apron) TryGet(ctx context.Context, serviceURL, path string) (Answer, er
 	return a.Do(request)
 }
 
+// GetPrivate asks the private listener for a path of a host.
+func (a *Apron) GetPrivate(t testing.TB, host, path string) Answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := do(a.PrivateClient(), request)
+	if err != nil {
+		t.Fatalf("GET %s%s privately: %v", host, path, err)
+	}
+	return answer
+}
+
 // Do sends a request and reads the answer to its end.
-func (a *Apron) Do(request *http.Request) (Answer, error) {
-	client := a.Client()
+func (a *Apron) Do(request *http.Request) (Answer, error) { return do(a.Client(), request) }
+
+func do(client *http.Client, request *http.Request) (Answer, error) {
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
