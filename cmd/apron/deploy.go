@@ -143,8 +143,16 @@ type outcome struct {
 	Answer *answer `json:",omitempty"`
 }
 
+// place says where the service answers.
+func (o outcome) place() string {
+	if o.URL == "" {
+		return "privately, where its VPC ingress connection leads"
+	}
+	return "at " + o.URL
+}
+
 func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFlags) error {
-	if flags.asksForAnswer && !flags.doNotWait {
+	if flags.asksForAnswer && !flags.doNotWait && result.URL != "" {
 		said, err := s.ask(ctx, result.URL)
 		if err != nil {
 			return err
@@ -159,9 +167,9 @@ func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFl
 		fmt.Fprintf(s.out, "%s is being deployed: apron operations %s %s\n", result.Name, result.Name, result.OperationID)
 		return nil
 	case !result.IsChanged:
-		fmt.Fprintf(s.out, "Nothing changed. %s runs at %s\n", result.Name, result.URL)
+		fmt.Fprintf(s.out, "Nothing changed. %s runs %s\n", result.Name, result.place())
 	default:
-		fmt.Fprintf(s.out, "%s is live at %s\n", result.Name, result.URL)
+		fmt.Fprintf(s.out, "%s is live %s\n", result.Name, result.place())
 	}
 	if result.Answer != nil {
 		fmt.Fprintf(s.out, "It answers (%s): %s\n", result.Answer.Status, result.Answer.Text)

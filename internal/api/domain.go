@@ -39,7 +39,7 @@ func (h *Handler) associateCustomDomain(ctx context.Context, input *apprunner.As
 		ID: platform.NewResourceID(), ServiceID: service.ID, Name: name, HasWWW: hasWWW,
 		Status: platform.DomainStatusCreating, CreatedAt: now, UpdatedAt: now,
 	}
-	err = h.Store.CreateDomain(ctx, domain, []platform.ServiceStatus{platform.ServiceStatusRunning}, h.Quotas.check(QuotaDomains, "custom domains of the service"))
+	err = h.Store.CreateDomain(ctx, domain, []platform.ServiceStatus{platform.ServiceStatusRunning}, h.checkDomains)
 	var status *store.StatusError
 	var holder *store.TakenError
 	switch {
@@ -60,6 +60,16 @@ func (h *Handler) associateCustomDomain(ctx context.Context, input *apprunner.As
 	return &apprunner.AssociateCustomDomainResponse{
 		DNSTarget: h.dnsTarget(service), ServiceARN: wireARN(service.ARN), CustomDomain: wireDomain(domain), VPCDNSTargets: targets,
 	}, nil
+}
+
+// checkDomains refuses one more domain than the quota of a service. The action declares no error of quotas.
+func (h *Handler) checkDomains(domains int) error {
+	err := h.Quotas.refuse(QuotaDomains, "custom domains of the service", domains)
+	var refused *Error
+	if errors.As(err, &refused) {
+		return invalidRequest("%s", refused.Message)
+	}
+	return err
 }
 
 // domainName checks a name of the customer's and returns it as it is kept.

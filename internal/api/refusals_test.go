@@ -128,6 +128,17 @@ func TestAQuotaIsPaymentRequired(t *testing.T) {
 	w.refused("CreateService", created(imageSource, ""), "ServiceQuotaExceededException", http.StatusPaymentRequired)
 }
 
+// AssociateCustomDomain declares no error of quotas.
+func TestADomainBeyondTheQuotaIsAnInvalidRequest(t *testing.T) {
+	w := newWorld(t, func(c *api.Config) { c.Quotas = api.Quotas{api.QuotaDomains: 1} })
+	arn := w.running("webapp")
+	w.call("AssociateCustomDomain", `{"DomainName":"one.test","ServiceArn":"`+arn+`"}`)
+	message := w.refused("AssociateCustomDomain", `{"DomainName":"two.test","ServiceArn":"`+arn+`"}`, "InvalidRequestException", http.StatusBadRequest)
+	if !strings.Contains(message, "quota is 1") {
+		t.Errorf("it says %q", message)
+	}
+}
+
 func TestAnUpdateThatIsNotValidIsRefusedAndChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	arn := w.running("webapp")
