@@ -58,8 +58,10 @@ func TestAFlagWinsOverItsVariableThatOverTheFileThatOverTheDefault(t *testing.T)
 	}
 	t.Setenv("APRON_CONFIG", file)
 	t.Setenv("APRON_REGION", "eu-west-2")
+	t.Setenv("APRON_PRIVATE_HTTP", "10.0.0.1:80")
 	t.Setenv("APRON_DOMAIN", "env.test")
 	want.DataDir, want.Account, want.Region, want.Domain = "/from/file", "012345678901", "eu-west-2", "flag.test"
+	want.PrivateHTTPAddr = "10.0.0.1:80"
 	got, err = resolve(t, "--domain", "flag.test")
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("with all of them: %v %s", err, diff)

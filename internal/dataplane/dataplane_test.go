@@ -278,10 +278,12 @@ func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = dataplane.Serve(t.Context(), dataplane.ServerConfig{
-		Socket: p.socket, Proxy: proxy.Config{Address: p.address}, Log: slog.New(slog.DiscardHandler),
-	})
-	if err == nil || !strings.Contains(err.Error(), p.address) || !strings.Contains(err.Error(), "--http") {
-		t.Errorf("the error is %v, want the address and the flag", err)
+	for flag, addresses := range map[string][2]string{"--http": {p.address, p.private}, "--private-http": {p.private, p.address}} {
+		err := dataplane.Serve(t.Context(), dataplane.ServerConfig{
+			Socket: p.socket, Proxy: proxy.Config{Address: addresses[0]}, PrivateAddress: addresses[1], Log: slog.New(slog.DiscardHandler),
+		})
+		if err == nil || !strings.Contains(err.Error(), p.address) || !strings.Contains(err.Error(), " "+flag) {
+			t.Errorf("the error is %v, want the address and the flag %s", err, flag)
+		}
 	}
 }

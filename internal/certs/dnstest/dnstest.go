@@ -3,6 +3,7 @@ package dnstest
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -31,15 +32,7 @@ type Server struct {
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", packets.LocalAddr().String())
-	if err != nil {
-		packets.Close()
-		t.Fatal(err)
-	}
+	packets, listener := listen(t)
 	s := &Server{Addr: packets.LocalAddr().String(), records: map[string]string{}, asked: map[string]int{}}
 	var serving sync.WaitGroup
 	serving.Go(func() { s.servePackets(packets) })
@@ -50,6 +43,25 @@ func Start(t testing.TB) *Server {
 		serving.Wait()
 	})
 	return s
+}
+
+// listen finds a port that is free for both.
+func listen(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 20 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, listener
+		}
+		last = errors.Join(err, packets.Close())
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 // Set makes name another name for target; both end with a dot.
