@@ -39,7 +39,7 @@ func TestAServiceAnswersToItsOtherNames(t *testing.T) {
 	a.Private = private
 	push(t, a, "named:live", sample.Variant{Version: "one"})
 	t.Run("custom domains", func(t *testing.T) { customDomains(t, a, dns) })
-	t.Run("private services", func(t *testing.T) { privateService(t, a, port) })
+	t.Run("private services", func(t *testing.T) { privateService(t, a, dns, port) })
 	t.Run("a service that becomes private", func(t *testing.T) { becomePrivate(t, a) })
 }
 
@@ -186,7 +186,7 @@ func pause(t *testing.T, a *apron.Apron, service *apron.Service) {
 	service.WantOperation(t, *output.OperationId, "SUCCEEDED")
 }
 
-func privateService(t *testing.T, a *apron.Apron, port string) {
+func privateService(t *testing.T, a *apron.Apron, dns *dnstest.Server, port string) {
 	input := fromImage("inner", "named:live", nil)
 	input.NetworkConfiguration = accessible(false)
 	service := a.MustCreate(t, input)
@@ -212,12 +212,18 @@ func privateService(t *testing.T, a *apron.Apron, port string) {
 	}
 	door := created.VpcIngressConnection
 	wantConnection(t, a, *door.VpcIngressConnectionArn, types.VpcIngressConnectionStatusAvailable)
+	const domain = "inner.customer.test"
+	associate(t, a, service, domain, false)
+	publish(t, a, service, dns, domain, 2)
+	wantDomain(t, a, service, domain, "active")
 	wantPrivate := func(when string) {
 		t.Helper()
-		if got := a.GetPrivate(t, *door.DomainName, "/"); got.Body != "one" {
-			t.Errorf("%s the connection's name is answered with %d %q", when, got.Status, got.Body)
+		for _, host := range []string{*door.DomainName, domain} {
+			if got := a.GetPrivate(t, host, "/"); got.Body != "one" {
+				t.Errorf("%s %s is answered with %d %q", when, host, got.Status, got.Body)
+			}
 		}
-		wantStatus(t, a, http.StatusNotFound, *door.DomainName, own)
+		wantStatus(t, a, http.StatusNotFound, *door.DomainName, domain, own)
 	}
 	wantPrivate("once it is available")
 	a.Kill9(t)
