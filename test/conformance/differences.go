@@ -33,6 +33,10 @@ var differences = []difference{
 		"that name leads to AWS.",
 	},
 	{
+		[]string{"AssociateCustomDomain", "DescribeCustomDomains", "DisassociateCustomDomain"}, "Where domains lead.", "`DNSTarget` is the name in `ServiceUrl`, without the port.",
+		"a CNAME record holds a name.",
+	},
+	{
 		[]string{"CreateService", "UpdateService"}, "Roles and keys.", "`AccessRoleArn`, `InstanceRoleArn` and `KmsKey` are checked, kept and shown.",
 		"there is neither IAM nor KMS to ask.",
 	},

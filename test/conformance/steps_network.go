@@ -123,7 +123,7 @@ func domainSteps() []Step {
 		return merge(append([]object{arnOf("shop"), {"DomainName": name}}, more...)...)
 	}
 	const pending = "<one:pending_certificate_dns_validation|binding_certificate>"
-	targets := object{"DNSTarget": "${shop.ServiceUrl}", "ServiceArn": "${shop.ServiceArn}", "VpcDNSTargets": list{}}
+	targets := object{"DNSTarget": "<host>", "ServiceArn": "${shop.ServiceArn}", "VpcDNSTargets": list{}}
 	record := object{"Name": "<text>", "Type": "CNAME", "Value": "<text>", "Status": "PENDING_VALIDATION"}
 	withoutWWW := object{"EnableWWWSubdomain": false}
 	listing := func(name string, input object, domains any, next string) Step {
