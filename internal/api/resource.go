@@ -16,20 +16,20 @@ import (
 // deletedFor is how long a deleted resource can still be described.
 const deletedFor = 24 * time.Hour
 
-// kindWords are a kind's name for a person, and how its ARNs end.
-var kindWords = map[platform.ResourceKind]struct{ name, form string }{
-	platform.ResourceAutoScaling:   {"auto scaling configuration", "autoscalingconfiguration/NAME, NAME/REVISION or NAME/REVISION/ID"},
-	platform.ResourceObservability: {"observability configuration", "observabilityconfiguration/NAME, NAME/REVISION or NAME/REVISION/ID"},
-	platform.ResourceConnection:    {"connection", "connection/NAME/ID"},
-	platform.ResourceVPCConnector:  {"VPC connector", "vpcconnector/NAME/REVISION/ID"},
-	platform.ResourceVPCIngress:    {"VPC ingress connection", "vpcingressconnection/NAME/ID"},
+// kindWords are a kind's name for a person, the member of an input that holds its ARN, and how its ARNs end.
+var kindWords = map[platform.ResourceKind]struct{ name, member, form string }{
+	platform.ResourceAutoScaling:   {"auto scaling configuration", "AutoScalingConfigurationArn", "autoscalingconfiguration/NAME, NAME/REVISION or NAME/REVISION/ID"},
+	platform.ResourceObservability: {"observability configuration", "ObservabilityConfigurationArn", "observabilityconfiguration/NAME, NAME/REVISION or NAME/REVISION/ID"},
+	platform.ResourceConnection:    {"connection", "ConnectionArn", "connection/NAME/ID"},
+	platform.ResourceVPCConnector:  {"VPC connector", "VpcConnectorArn", "vpcconnector/NAME/REVISION/ID"},
+	platform.ResourceVPCIngress:    {"VPC ingress connection", "VpcIngressConnectionArn", "vpcingressconnection/NAME/ID"},
 }
 
 // queryOf reads an ARN of a kind. Those of auto scaling and observability configurations may stop after the name or the
 // revision. isHere is false for another region or account. InvalidRequest when it is no ARN of the kind.
 func (h *Handler) queryOf(kind platform.ResourceKind, arn apprunner.AppRunnerResourceARN) (query store.ResourceQuery, isHere bool, err error) {
 	words := kindWords[kind]
-	wrong := invalidRequest("%s is not the ARN of %s, which ends with %s.", shorten(string(arn)), article(words.name), words.form)
+	wrong := invalidRequest("%s: %s is not the ARN of %s, which ends with %s.", words.member, shorten(string(arn)), article(words.name), words.form)
 	resource, isHere := h.resourceOf(arn)
 	parts := strings.Split(resource, "/")
 	if parts[0] != string(kind) || slices.Contains(parts, "") {
@@ -92,7 +92,7 @@ func (h *Handler) refer(ctx context.Context, member string, kind platform.Resour
 	resource, err := h.findLive(ctx, apprunner.CreateService.Action, kind, &arn)
 	var refused *Error
 	if errors.As(err, &refused) {
-		return platform.Resource{}, invalidRequest("%s: %s", member, refused.Message)
+		return platform.Resource{}, invalidRequest("%s: %s", member, strings.TrimPrefix(refused.Message, kindWords[kind].member+": "))
 	}
 	return resource, err
 }

@@ -15,9 +15,9 @@ func scalingARN(arn string) object { return object{"AutoScalingConfigurationArn"
 func autoScalingSteps() []Step {
 	builtin := object{
 		"AutoScalingConfigurationArn":  "<builtin:" + defaultScaling + "/1/" + defaultScalingID + ">",
-		"AutoScalingConfigurationName": "DefaultConfiguration", "AutoScalingConfigurationRevision": 1, "Status": "active",
+		"AutoScalingConfigurationName": "DefaultConfiguration", "AutoScalingConfigurationRevision": 1,
 	}
-	limits := object{"MaxConcurrency": 100, "MinSize": 1, "MaxSize": 25, "Latest": true, "DeletedAt": "<absent>"}
+	limits := object{"Status": "active", "MaxConcurrency": 100, "MinSize": 1, "MaxSize": 25, "Latest": true, "DeletedAt": "<absent>"}
 	describing := func(name, arn string, want object) Step {
 		return Step{Name: name, Action: "DescribeAutoScalingConfiguration", Input: scalingARN(arn), Want: object{"AutoScalingConfiguration": want}}
 	}
@@ -32,7 +32,7 @@ func autoScalingSteps() []Step {
 	return steps([]Step{
 		{
 			Name: "the built-in configuration is listed", Action: "ListAutoScalingConfigurations",
-			Want: object{"NextToken": "<absent>", scalingList: list{builtin}}, WantNew: object{scalingList: list{object{"IsDefault": true}}},
+			Want: object{"NextToken": "<absent>", scalingList: list{builtin}}, WantNew: object{scalingList: list{object{"Status": "active", "IsDefault": true}}},
 		},
 		describing("the built-in configuration by its ARN", arnHere(defaultScaling+"/1/"+defaultScalingID), merge(builtin, limits)),
 		describing("the built-in configuration by its revision", arnHere(defaultScaling+"/1"), builtin),
@@ -92,7 +92,7 @@ func autoScalingListSteps() []Step {
 	return []Step{
 		listing("all revisions are listed", object{}, list{object{}, object{}, object{}}, "<absent>"),
 		listing("the revisions of a name are listed", named, holds{object{"AutoScalingConfigurationRevision": 1}, object{"AutoScalingConfigurationRevision": 2}}, "<absent>"),
-		listing("the latest of a name is listed alone", merge(named, object{"LatestOnly": true}), list{object{"AutoScalingConfigurationRevision": 2, "Status": "active"}}, "<absent>"),
+		listing("the latest of a name is listed alone", merge(named, object{"LatestOnly": true}), list{object{"AutoScalingConfigurationRevision": 2}}, "<absent>"),
 		listing("a name that there is not has none", object{"AutoScalingConfigurationName": "nothing"}, list{}, "<absent>"),
 		firstPage,
 		listing("the last page of configurations", object{"MaxResults": 2, "NextToken": "${next}"}, list{object{}}, "<absent>"),
