@@ -39,17 +39,19 @@ const (
 
 // world is the API over a real store and the real starter of operations. Nobody runs the operations; settle ends them.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	handler *api.Handler
 	store   *sqlite.Store
 	// dirs are the folders in which anything is kept.
 	dirs []string
+	path string // of the database
 }
 
-func newWorld(t *testing.T, edits ...func(*api.Config)) *world {
+func newWorld(t testing.TB, edits ...func(*api.Config)) *world {
 	t.Helper()
 	dir, data := t.TempDir(), t.TempDir()
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "apron.db"))
+	path := filepath.Join(dir, "apron.db")
+	db, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,7 @@ func newWorld(t *testing.T, edits ...func(*api.Config)) *world {
 	if err := handler.EnsureDefaults(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &world{t, handler, db, []string{dir, data}}
+	return &world{t, handler, db, []string{dir, data}, path}
 }
 
 type nobody struct{}
@@ -96,6 +98,15 @@ type answer struct {
 
 // send signs and sends a request as a client does. edit, when not nil, changes it after it was signed.
 func (w *world) send(target, body string, edit func(*http.Request)) answer {
+	w.t.Helper()
+	received := w.request(target, body, edit)
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, received)
+	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+}
+
+// request is a signed request as the server receives it.
+func (w *world) request(target, body string, edit func(*http.Request)) *http.Request {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://127.0.0.1:8700/", strings.NewReader(body))
 	if err != nil {
@@ -115,9 +126,7 @@ func (w *world) send(target, body string, edit func(*http.Request)) answer {
 	}
 	received := httptest.NewRequest(r.Method, r.URL.RequestURI(), r.Body)
 	received.Host, received.Header, received.ContentLength = r.URL.Host, r.Header, r.ContentLength
-	recorder := httptest.NewRecorder()
-	w.handler.ServeHTTP(recorder, received)
-	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+	return received
 }
 
 // targetOf is the target of an action of App Runner's, or of one that has its prefix already.

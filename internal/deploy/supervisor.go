@@ -90,14 +90,14 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
-// runOnce looks at every service once, and sets to work on those that need something.
+// runOnce looks once at every service that is serving or has instances, and sets to work on those that need something.
 func (s *Supervisor) runOnce(ctx context.Context, now time.Time) error {
 	// Instances first, services second: see Observation.Instances.
 	instances, err := s.executor.Backend.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list instances: %w", err)
 	}
-	services, err := s.services.ListServices(ctx, store.ServicePage{})
+	services, err := s.services.ListServices(ctx, store.ServicePage{ServingOnly: true})
 	if err != nil {
 		return fmt.Errorf("list services: %w", err)
 	}

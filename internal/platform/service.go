@@ -2,6 +2,7 @@ package platform
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -153,5 +154,6 @@ func (s Service) Clone() Service {
 // Clone returns a copy that shares nothing with c.
 func (c Configuration) Clone() Configuration {
 	c.Source = c.Source.Clone()
+	c.Network.Subnets = slices.Clone(c.Network.Subnets)
 	return c
 }

@@ -55,6 +55,8 @@ type ServicePage struct {
 	After *ServiceCursor
 	// UsesARN keeps only the services that refer to that resource; empty means all.
 	UsesARN string
+	// ServingOnly keeps only the services that are serving. It is not for a page that UsesARN narrows.
+	ServingOnly bool
 	// Limit is the most rows returned; 0 means all.
 	Limit int
 }

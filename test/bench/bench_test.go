@@ -55,7 +55,7 @@ func BenchmarkReport(b *testing.B) {
 	}
 	rows = append(rows, memory(a)...)
 	rows = append(rows, row{"second `make up`", seconds(secondUp(b, a)), "15 s"})
-	printTable(rows)
+	printTable(runs, rows)
 }
 
 func imageService() *apprunner.CreateServiceInput {
@@ -183,7 +183,7 @@ func milliseconds(d time.Duration) string {
 }
 func megabytes(n int) string { return fmt.Sprintf("%d MB", n/1_000_000) }
 
-func printTable(rows []row) {
+func printTable(runs int, rows []row) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "\nWHAT (median of %d)\tMEASURED\tREACH\n", runs)
 	for _, r := range rows {

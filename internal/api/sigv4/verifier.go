@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +32,17 @@ type Verifier struct {
 	SigningNames []string
 	// Now is the clock.
 	Now func() time.Time
+
+	// lastKey is the key that the last good or bad signature was computed with. Clients of one apron sign with the same
+	// one all day, and to derive it takes longer than to use it.
+	lastKey atomic.Pointer[signingKey]
+}
+
+// signingKey is derived from a secret, for one scope.
+type signingKey struct {
+	secret string
+	scope  scope
+	key    []byte
 }
 
 // Identity is who signed a request, and for which service.
@@ -104,7 +116,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 	if !isKnown {
 		return Identity{}, &Error{ProblemUnknownKey, "The security token included in the request is invalid: nobody has its access key id."}
 	}
-	want := sign(secret, signed, canonicalRequest(r, signed, payload))
+	want := sign(v.key(secret, signed.scope), signed, canonicalRequest(r, signed, payload))
 	if !hmac.Equal([]byte(want), []byte(signed.value)) {
 		return Identity{}, &Error{ProblemInvalid, "The request signature we calculated does not match the signature you provided. " +
 			"Check your AWS Secret Access Key and signing method."}
@@ -142,15 +154,24 @@ func (v *Verifier) checkTime(signed signature) error {
 	return nil
 }
 
-// sign computes the signature of a canonical request.
-func sign(secret string, signed signature, canonical []byte) string {
-	sum := sha256.Sum256(canonical)
-	toSign := algorithm + "\n" + signed.at.Format(timeFormat) + "\n" + signed.scope.String() + "\n" + hex.EncodeToString(sum[:])
+// key derives the key of a scope, or finds it. It is safe to be called at the same time.
+func (v *Verifier) key(secret string, scope scope) []byte {
+	if last := v.lastKey.Load(); last != nil && last.scope == scope && hmac.Equal([]byte(last.secret), []byte(secret)) {
+		return last.key
+	}
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{signed.scope.date, signed.scope.region, signed.scope.signingName, terminator, toSign} {
+	for _, part := range []string{scope.date, scope.region, scope.signingName, terminator} {
 		key = mac(key, part)
 	}
-	return hex.EncodeToString(key)
+	v.lastKey.Store(&signingKey{secret, scope, key})
+	return key
+}
+
+// sign computes the signature of a canonical request.
+func sign(key []byte, signed signature, canonical []byte) string {
+	sum := sha256.Sum256(canonical)
+	toSign := algorithm + "\n" + signed.at.Format(timeFormat) + "\n" + signed.scope.String() + "\n" + hex.EncodeToString(sum[:])
+	return hex.EncodeToString(mac(key, toSign))
 }
 
 func mac(key []byte, text string) []byte {

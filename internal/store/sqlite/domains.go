@@ -29,7 +29,7 @@ const (
 func (s *Store) CreateDomain(ctx context.Context, domain platform.CustomDomain, allowed []platform.ServiceStatus, check func(domains int) error) error {
 	var refusal error
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		service, err := scanService(tx.QueryRowContext(ctx, selectServiceByID, domain.ServiceID))
+		service, err := s.scanService(tx.QueryRowContext(ctx, selectServiceByID, domain.ServiceID))
 		if err != nil {
 			return err
 		}

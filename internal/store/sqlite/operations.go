@@ -41,7 +41,7 @@ func (s *Store) StartOperation(ctx context.Context, operation platform.Operation
 	var service platform.Service
 	var refusal error
 	err := s.write(ctx, func(tx *sql.Tx) (err error) {
-		if service, err = scanService(tx.QueryRowContext(ctx, selectServiceByID, operation.ServiceID)); err != nil {
+		if service, err = s.scanService(tx.QueryRowContext(ctx, selectServiceByID, operation.ServiceID)); err != nil {
 			return err
 		}
 		if !slices.Contains(allowed, service.Status) {
@@ -115,7 +115,7 @@ func (s *Store) SaveOperation(ctx context.Context, operation platform.Operation,
 		if err := saveOperation(ctx, tx, operation, stored.Status); err != nil || edit == nil {
 			return err
 		}
-		service, err := scanService(tx.QueryRowContext(ctx, selectServiceByID, stored.ServiceID))
+		service, err := s.scanService(tx.QueryRowContext(ctx, selectServiceByID, stored.ServiceID))
 		if err != nil {
 			return err
 		}

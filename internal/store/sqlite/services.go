@@ -19,6 +19,8 @@ const (
 	selectServiceByName = `SELECT ` + serviceColumns + ` FROM services WHERE name = $1 AND status <> 'DELETED'`
 	selectServices      = `SELECT ` + serviceColumns + ` FROM services
 		WHERE status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
+	selectServingServices = `SELECT ` + serviceColumns + ` FROM services
+		WHERE is_serving AND status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
 	selectServicesByUse = `SELECT ` + serviceColumns + ` FROM services
 		WHERE id IN (SELECT service_id FROM service_uses WHERE arn = $4) AND status <> 'DELETED' AND (created_at, id) > ($1, $2)
 		ORDER BY created_at, id LIMIT $3`
@@ -64,7 +66,7 @@ func (s *Store) CreateService(ctx context.Context, service platform.Service, ope
 
 // ServiceByID returns one service, deleted ones too.
 func (s *Store) ServiceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error) {
-	service, err := scanService(s.reader.QueryRowContext(ctx, selectServiceByID, id))
+	service, err := s.scanService(s.reader.QueryRowContext(ctx, selectServiceByID, id))
 	if err != nil {
 		return platform.Service{}, fmt.Errorf("read service %s: %w", id, err)
 	}
@@ -73,7 +75,7 @@ func (s *Store) ServiceByID(ctx context.Context, id platform.ServiceID) (platfor
 
 // ServiceByName returns the service of that name that is not DELETED.
 func (s *Store) ServiceByName(ctx context.Context, name string) (platform.Service, error) {
-	service, err := scanService(s.reader.QueryRowContext(ctx, selectServiceByName, name))
+	service, err := s.scanService(s.reader.QueryRowContext(ctx, selectServiceByName, name))
 	if err != nil {
 		return platform.Service{}, fmt.Errorf("read service %q: %w", name, err)
 	}
@@ -87,10 +89,13 @@ func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]pla
 		createdAt, id = page.After.CreatedAt.UnixMicro(), page.After.ID
 	}
 	query, args := selectServices, []any{createdAt, id, limit(page.Limit)}
-	if page.UsesARN != "" {
+	switch {
+	case page.UsesARN != "":
 		query, args = selectServicesByUse, append(args, page.UsesARN)
+	case page.ServingOnly:
+		query = selectServingServices
 	}
-	services, err := list(ctx, s.reader, scanService, query, args...)
+	services, err := list(ctx, s.reader, s.scanService, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
 	}
@@ -101,7 +106,7 @@ func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]pla
 func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error {
 	var refusal error
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		service, err := scanService(tx.QueryRowContext(ctx, selectServiceByID, id))
+		service, err := s.scanService(tx.QueryRowContext(ctx, selectServiceByID, id))
 		if err != nil {
 			return err
 		}
@@ -137,11 +142,11 @@ func saveService(ctx context.Context, tx *sql.Tx, service platform.Service, isNe
 		service.ActiveRevisionID, service.IsServing))
 }
 
-func scanService(from row) (platform.Service, error) {
+func (s *Store) scanService(from row) (platform.Service, error) {
 	var service platform.Service
 	err := from.Scan(&service.ID, &service.Name, &service.ARN, &service.Subdomain, &service.Status,
 		micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
-		document{&service.Configuration}, document{&service.Tags}, &service.ActiveRevisionID, &service.IsServing)
+		s.configurations.scanner(&service.Configuration), document{&service.Tags}, &service.ActiveRevisionID, &service.IsServing)
 	return service, interpret(err)
 }
 

@@ -16,13 +16,11 @@ import (
 	"github.com/apron-run/apron/internal/store"
 )
 
-// maxReaders bounds the connections that read at the same time; each has its own page cache of up to 2 MB.
-const maxReaders = 4
-
 // Store is a store.Store in one SQLite file. All methods may be called at the same time.
 type Store struct {
-	writer *sql.DB
-	reader *sql.DB
+	writer         *sql.DB
+	reader         *pool
+	configurations configurations
 }
 
 var _ store.Store = (*Store)(nil)
@@ -45,12 +43,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(ctx, writer, path); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader, err := sql.Open("sqlite", dsn(path, "&_query_only=1"))
+	reader, err := openPool(ctx, dsn(path, "&_query_only=1"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), writer.Close())
 	}
-	reader.SetMaxOpenConns(maxReaders)
-	reader.SetMaxIdleConns(maxReaders)
 	return &Store{writer: writer, reader: reader}, nil
 }
 

@@ -148,6 +148,8 @@ var serviceTests = map[string]func(*testing.T, store.Store){
 		}
 	},
 	"a page of services is stable while services come and go": testStableServicePages,
+	"a listing of what is serving leaves out the rest":        testServingOnly,
+	"what a reader changes in a service is the reader's own":  testReadersShareNothing,
 	"an empty store lists nothing": func(t *testing.T, db store.Store) {
 		if services := pageServices(t, db, 5, nil); len(services) != 0 {
 			t.Errorf("listed %v", services)
@@ -175,6 +177,43 @@ func testNameTaken(t *testing.T, db store.Store) {
 	}
 	if err := db.CreateService(t.Context(), second, creation, nil); err != nil {
 		t.Errorf("create a service with the name of a deleted one: %v", err)
+	}
+}
+
+func testServingOnly(t *testing.T, db store.Store) {
+	serving := runningService(t, db, 1)
+	runningService(t, db, 2)
+	_, operation, err := db.StartOperation(t.Context(), newOperation(serving, platform.OperationStartDeployment, 10),
+		[]platform.ServiceStatus{platform.ServiceStatusRunning}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed := claim(t, db, operation.ID)
+	if err := db.SaveOperation(t.Context(), claimed, func(service *platform.Service) { service.IsServing = true }); err != nil {
+		t.Fatal(err)
+	}
+	got, err := db.ListServices(t.Context(), store.ServicePage{ServingOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, "services that are serving", serviceIDs(got), []platform.ServiceID{serving.ID})
+}
+
+func testReadersShareNothing(t *testing.T, db store.Store) {
+	service := newService(1)
+	service.Configuration.Network.Subnets = []string{"subnet-1"}
+	service.Configuration.Source.Image = &platform.ImageSource{Identifier: "web:1", Environment: map[string]string{"A": "1"}}
+	if err := db.CreateService(t.Context(), service, newOperation(service, platform.OperationCreateService, 1), nil); err != nil {
+		t.Fatal(err)
+	}
+	want := readService(t, db, service.ID).Configuration
+	for range 2 {
+		read := readService(t, db, service.ID).Configuration
+		checkEqual(t, "the configuration", read, want)
+		read.Network.Subnets[0] = "changed"
+		read.Source.Image.Identifier = "changed"
+		read.Source.Image.Environment["A"] = "changed"
+		read.AutoScaling.MaxSize = -1
 	}
 }
 
