@@ -107,7 +107,7 @@ type Config struct {
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Log takes the causes of internal errors; nil means slog.Default().
+	// Log takes a line for each request and the causes of internal errors; nil means slog.Default().
 	Log *slog.Logger
 }
 

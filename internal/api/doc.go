@@ -4,7 +4,7 @@
 // # One request
 //
 //	POST / -> body read, bounded -> signature verified (sigv4) -> X-Amz-Target found in the registry
-//	       -> decoded and validated (apprunner) -> the action's function -> encoded
+//	       -> decoded and validated (apprunner) -> the action's function -> encoded -> a line in the log
 //
 // It owns the meaning of each action's members: defaults, how an update merges, which references exist. It does not own
 // when an operation may start (operation), nor what is remembered (store); both are interfaces declared here.

@@ -27,6 +27,8 @@ const (
 
 	// maxBody bounds a request. The largest member allowed, an environment of many variables, is far below.
 	maxBody = 1 << 20
+	// usualBody is the length up to which a caller is believed, and memory made at once.
+	usualBody = 4 << 10
 	// bodyTimeout bounds how long a body may take to arrive.
 	bodyTimeout = 30 * time.Second
 
@@ -42,6 +44,7 @@ type Handler struct {
 	verifier sigv4.Verifier
 	entries  registry
 	pages    pager
+	requests *requestLog
 }
 
 // New returns a Handler.
@@ -55,7 +58,7 @@ func New(config Config) *Handler {
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}
-	h := &Handler{Config: config, pages: pager{config.TokenKey}}
+	h := &Handler{Config: config, pages: pager{config.TokenKey}, requests: newRequestLog(config.Log)}
 	h.verifier = sigv4.Verifier{
 		Secret: h.secret, Region: config.Region, SigningNames: []string{signingName}, Now: config.Now,
 	}
@@ -72,32 +75,34 @@ func (h *Handler) secret(accessKeyID string) (string, bool) {
 
 // ServeHTTP answers one action.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	requestID := uuid.NewString()
+	asked := &asked{id: uuid.NewString(), begun: time.Now()}
 	header := w.Header()
 	header.Set("Content-Type", contentType)
-	header.Set("X-Amzn-Requestid", requestID)
+	header.Set("X-Amzn-Requestid", asked.id)
 	// Clients learn from an error's Date how wrong their clock is.
 	header.Set("Date", h.Now().UTC().Format(http.TimeFormat))
 
-	body, err := h.answer(w, r)
+	body, err := h.answer(w, r, asked)
 	if err == nil {
 		writeBody(w, http.StatusOK, body)
+		h.requests.write(r, asked, http.StatusOK, "")
 		return
 	}
-	refusal := h.refusal(r, requestID, err)
+	refusal := h.refusal(r, asked, err)
 	header.Set("X-Amzn-Errortype", string(refusal.Code))
 	status := statuses[refusal.Code]
 	if refusal.Code == codeRequestTooLarge {
 		header.Set("Connection", "close")
 	}
 	writeBody(w, status, apprunner.EncodeException(apprunner.NewException(refusal.Code, status, refusal.Message)))
+	h.requests.write(r, asked, status, refusal.Code)
 	if refusal.Code == codeRequestTooLarge {
 		discard(w, r)
 	}
 }
 
-// answer returns the body of a good answer. A panic of an action is an error like any other.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+// answer returns the body of a good answer, and fills asked in. A panic of an action is an error like any other.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, asked *asked) (body []byte, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
@@ -111,15 +116,18 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (body []byte, e
 		return nil, err
 	}
 	var bad *sigv4.Error
-	if _, err := h.verifier.Verify(r, request); errors.As(err, &bad) {
+	caller, err := h.verifier.Verify(r, request)
+	if errors.As(err, &bad) {
 		return nil, badSignature(bad)
 	} else if err != nil {
 		return nil, err
 	}
+	asked.keyID = caller.AccessKeyID
 	found, err := h.route(r)
 	if err != nil {
 		return nil, err
 	}
+	asked.action = found.action.Name
 	return found.answer(r.Context(), request)
 }
 
@@ -164,7 +172,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	control := http.NewResponseController(w)
 	// Not every ResponseWriter has deadlines, and without one the server's own still holds.
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	var body []byte
+	var err error
+	if r.ContentLength > 0 && r.ContentLength <= usualBody {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	}
 	_ = control.SetReadDeadline(time.Time{})
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -178,7 +193,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // refusal turns any error into the one that the caller sees, and logs what the caller does not see.
-func (h *Handler) refusal(r *http.Request, requestID string, err error) *Error {
+func (h *Handler) refusal(r *http.Request, asked *asked, err error) *Error {
 	var refused *Error
 	if errors.As(err, &refused) {
 		return refused
@@ -187,8 +202,8 @@ func (h *Handler) refusal(r *http.Request, requestID string, err error) *Error {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		level = slog.LevelDebug // the caller left, and nobody reads the answer
 	}
-	h.Log.Log(r.Context(), level, "action failed", "target", r.Header.Get("X-Amz-Target"), "request", requestID, "error", err)
-	return internalError(requestID)
+	h.Log.Log(r.Context(), level, "action failed", "action", asked.action, "request", asked.id, "error", err)
+	return internalError(asked.id)
 }
 
 func writeBody(w http.ResponseWriter, status int, body []byte) {

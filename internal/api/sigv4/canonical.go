@@ -35,6 +35,7 @@ func payloadHash(r *http.Request, body []byte) (string, error) {
 // canonicalRequest is the text that is hashed and signed.
 func canonicalRequest(r *http.Request, signed signature, payload string) []byte {
 	var text bytes.Buffer
+	text.Grow(1024) // of most requests, so that it need not grow again and again
 	text.WriteString(r.Method)
 	text.WriteByte('\n')
 	text.WriteString(canonicalPath(r.URL))
@@ -64,6 +65,9 @@ func headerValue(r *http.Request, name string) string {
 		return strconv.FormatInt(r.ContentLength, 10)
 	}
 	values := r.Header.Values(name)
+	if len(values) == 1 && !strings.Contains(values[0], " ") {
+		return values[0]
+	}
 	trimmed := make([]string, len(values))
 	for i, value := range values {
 		trimmed[i] = strings.Join(strings.FieldsFunc(value, func(c rune) bool { return c == ' ' }), " ")
@@ -74,7 +78,7 @@ func headerValue(r *http.Request, name string) string {
 // canonicalPath encodes the path, as it was on the wire, once more.
 func canonicalPath(u *url.URL) string {
 	path := u.EscapedPath()
-	if path == "" {
+	if path == "" || path == "/" {
 		return "/"
 	}
 	segments := strings.Split(path, "/")
@@ -86,6 +90,9 @@ func canonicalPath(u *url.URL) string {
 
 // canonicalQuery is every parameter but the signature itself, encoded anew and in order.
 func canonicalQuery(raw string) string {
+	if raw == "" {
+		return ""
+	}
 	var pairs [][2]string
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {
