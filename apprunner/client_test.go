@@ -39,11 +39,13 @@ func call(t *testing.T, a *answering) (*StartDeploymentResponse, error) {
 	t.Cleanup(server.Close)
 	client := &Client{
 		BaseURL: server.URL, Region: "us-east-1",
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
-		}),
+		Credentials: aws.CredentialsProviderFunc(keysOfExample),
 	}
 	return StartDeployment.Call(t.Context(), client, &StartDeploymentRequest{ServiceARN: new(AppRunnerResourceARN("arn"))})
+}
+
+func keysOfExample(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
 }
 
 func TestCall(t *testing.T) {

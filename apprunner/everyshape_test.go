@@ -67,6 +67,67 @@ func everyShape() []*shape {
 	return found
 }
 
+func TestThereAreAllShapesOfTheModel(t *testing.T) {
+	kinds, names := map[kind]int{}, map[string]bool{}
+	extensions := map[string]bool{}
+	for _, f := range deliberate[0].facts {
+		extensions[strings.TrimPrefix(f.name, "shape ")] = true
+	}
+	for _, s := range append(everyShape(), shapeOf(of[ErrorMessage]())) {
+		name := wireName(s)
+		isUnnamedList := s.kind == kindList && s.goType.Name() == "" // of an extension
+		if extensions[name] || isUnnamedList {
+			continue
+		}
+		if names[name] {
+			t.Errorf("two types are the shape %s", name)
+		}
+		names[name] = true
+		kinds[s.kind]++
+	}
+	kinds[kindStructure] += len(exceptionCodes)
+	// Boolean, HasAssociatedService, IsDefault, Latest and NullableBoolean of the model are one type of Go.
+	kinds[kindBoolean] += 4
+	want := map[kind]int{kindStructure: 113, kindList: 14, kindMap: 2, kindString: 48, kindInteger: 16, kindBoolean: 5, kindTimestamp: 1}
+	total := 0
+	for kind, count := range kinds {
+		total += count
+		if count != want[kind] {
+			t.Errorf("there are %d shapes that are %s, want %d", count, kind, want[kind])
+		}
+	}
+	if total != 199 {
+		t.Errorf("there are %d shapes, want 199", total)
+	}
+}
+
+func TestAnUnknownTextOfAnEnumIsReadAndRefusedByValidate(t *testing.T) {
+	count := 0
+	for _, s := range everyShape() {
+		if s.limits == nil || s.limits.enum == nil {
+			continue
+		}
+		count++
+		const text = "NEWER_THAN_THIS"
+		read := reflect.New(s.goType).Elem()
+		if err := (&decoder{reader: reader{data: []byte(`"` + text + `"`)}}).value(s, read); err != nil || read.String() != text {
+			t.Errorf("%s is read from JSON as %q, %v", s.goType, read, err)
+		}
+		parsed, problem := s.parseText(text)
+		if problem != "" || parsed != EnumValue(text) {
+			t.Errorf("%s is read from text as %v, %s", s.goType, parsed, problem)
+		}
+		found := validator{steps: []step{{kind: kindStructure, name: "Member"}}}
+		found.check(s, read)
+		if len(found.violations) != 1 || found.violations[0].Rule != RuleEnum || found.violations[0].Path != "Member" {
+			t.Errorf("%s: %v, want a violation of %s", s.goType, found.violations, RuleEnum)
+		}
+	}
+	if count != 19 {
+		t.Errorf("there are %d enums, want 19", count)
+	}
+}
+
 var seedFlag = flag.Uint64("seed", 0, "seed of the random values; 0 takes a new one")
 
 // generator makes random values, valid or not: the codecs do not validate.

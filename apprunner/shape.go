@@ -71,6 +71,9 @@ func readShape(t reflect.Type, made map[reflect.Type]*shape) *shape {
 	if s, ok := made[t]; ok {
 		return s
 	}
+	if known, ok := shapes.Load(t); ok {
+		return known.(*shape)
+	}
 	s := &shape{goType: t, limits: table[t]}
 	made[t] = s
 	switch {
