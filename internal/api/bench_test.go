@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"path"
 	"runtime"
@@ -59,7 +60,7 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 
 // newFilledWorld has a service and so many copies of it.
 func newFilledWorld(b *testing.B, copies int) (w *world, arn string) {
-	w = newWorld(b)
+	w = newWorld(b, func(c *api.Config) { c.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) })
 	arn = w.running("web1")
 	if copies > 0 {
 		if err := sqlitetest.CopyService(b.Context(), w.path, path.Base(arn), 1, copies); err != nil {

@@ -4,10 +4,11 @@
 //
 //   - A method that has returned without an error is remembered whatever happens next: a kill of apron, and a loss of
 //     power too. The journal is a write-ahead log that is flushed to the disk at each commit (synchronous=FULL), which
-//     costs a fraction of a millisecond to a few milliseconds per write, and writes are few.
+//     costs a fraction of a millisecond to a few milliseconds.
 //   - There is one connection that writes. Its transactions begin by taking the write lock (BEGIN IMMEDIATE), so that
-//     what a transaction has read is still so when it writes. Reads have a small pool of their own, which cannot write,
-//     and do not wait for the writer.
+//     what a transaction has read is still so when it writes. Writes that wait for it together share a transaction
+//     (writer.go); each has its own outcome, and none before it is on the disk. Reads have a small pool of their own,
+//     which cannot write, and do not wait for the writer.
 //   - "One operation at a time for a service" and "one name for one service" are unique indexes, not only code.
 //   - The file and its log are readable by their owner only (mode 0600): configurations hold plain variables.
 //

@@ -28,7 +28,7 @@ const (
 // CreateDomain inserts domain if its service allows it and no service has the name.
 func (s *Store) CreateDomain(ctx context.Context, domain platform.CustomDomain, allowed []platform.ServiceStatus, check func(domains int) error) error {
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		service, err := s.scanService(tx.QueryRowContext(ctx, selectServiceByID, domain.ServiceID))
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (s *Store) ListDomains(ctx context.Context, query store.DomainQuery) ([]pla
 func (s *Store) EditDomain(ctx context.Context, id platform.ResourceID, edit func(*platform.CustomDomain) error) (platform.CustomDomain, error) {
 	var domain platform.CustomDomain
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+	err := s.write(ctx, func(tx *transaction) (err error) {
 		if domain, err = scanDomain(tx.QueryRowContext(ctx, selectDomains+" WHERE id = $1", id)); err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (s *Store) EditDomain(ctx context.Context, id platform.ResourceID, edit fun
 
 // DeleteDomain removes one; an unknown id is done already.
 func (s *Store) DeleteDomain(ctx context.Context, id platform.ResourceID) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, deleteDomain, id)
 		return err
 	})

@@ -1,5 +1,7 @@
 package sqlite
 
+import "context"
+
 // PlannedQueries are those that run often or over many rows.
 var PlannedQueries = map[string]string{
 	"list services":    selectServices,
@@ -10,4 +12,19 @@ var PlannedQueries = map[string]string{
 	"release leases":   releaseLeases,
 	"prune operations": deleteOldOperations,
 	"service by name":  selectServiceByName,
+}
+
+// Waiting is how many writes wait for the one that runs.
+func (s *Store) Waiting() int {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return len(s.writer.waiting)
+}
+
+// LoseTransaction ends the transaction that it shares with others, as SQLite does when the disk fails.
+func (s *Store) LoseTransaction(ctx context.Context) error {
+	return s.write(ctx, func(tx *transaction) error {
+		_, err := tx.ExecContext(ctx, "ROLLBACK")
+		return err
+	})
 }

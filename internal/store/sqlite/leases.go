@@ -26,7 +26,7 @@ func (s *Store) ClaimOperation(ctx context.Context, owner string, now, until tim
 		return platform.Operation{}, errors.New("claim an operation: no owner")
 	}
 	var operation platform.Operation
-	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+	err := s.write(ctx, func(tx *transaction) (err error) {
 		operation, err = scanOperation(tx.QueryRowContext(ctx, claimOperation, owner, until.UnixMicro(), now.UnixMicro()))
 		return err
 	})
@@ -38,7 +38,7 @@ func (s *Store) ClaimOperation(ctx context.Context, owner string, now, until tim
 
 // RenewLease prolongs the lease of the given term.
 func (s *Store) RenewLease(ctx context.Context, id platform.OperationID, term int, until time.Time) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		result, err := tx.ExecContext(ctx, renewLease, id, term, until.UnixMicro())
 		return needLease(term, result, err)
 	})
@@ -50,7 +50,7 @@ func (s *Store) RenewLease(ctx context.Context, id platform.OperationID, term in
 
 // ReleaseLeases ends all leases of owner at once.
 func (s *Store) ReleaseLeases(ctx context.Context, owner string) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, releaseLeases, owner)
 		return err
 	})

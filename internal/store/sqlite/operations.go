@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -40,7 +39,7 @@ func (s *Store) StartOperation(ctx context.Context, operation platform.Operation
 	change func(*platform.Service) error) (platform.Service, platform.Operation, error) {
 	var service platform.Service
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+	err := s.write(ctx, func(tx *transaction) (err error) {
 		if service, err = s.scanService(tx.QueryRowContext(ctx, selectServiceByID, operation.ServiceID)); err != nil {
 			return err
 		}
@@ -103,7 +102,7 @@ func (s *Store) ListOperations(ctx context.Context, service platform.ServiceID, 
 
 // SaveOperation writes operation back in the name of its lease, and edits its service in the same transaction.
 func (s *Store) SaveOperation(ctx context.Context, operation platform.Operation, edit func(*platform.Service)) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		stored, err := scanOperation(tx.QueryRowContext(ctx, selectOperationByID, operation.ID))
 		if err != nil {
 			return err
@@ -129,7 +128,7 @@ func (s *Store) SaveOperation(ctx context.Context, operation platform.Operation,
 }
 
 // saveOperation writes what may change, if the lease still holds and the status is still as it was read.
-func saveOperation(ctx context.Context, tx *sql.Tx, operation platform.Operation, was platform.OperationStatus) error {
+func saveOperation(ctx context.Context, tx *transaction, operation platform.Operation, was platform.OperationStatus) error {
 	result, err := tx.ExecContext(ctx, updateOperation, operation.ID, operation.LeaseTerm, was, operation.Status,
 		micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt}, document{&operation.Previous},
 		document{&operation.Steps}, document{&operation.Progress}, document{&operation.Failure})
@@ -139,7 +138,7 @@ func saveOperation(ctx context.Context, tx *sql.Tx, operation platform.Operation
 // AskCancel notes that an operation is to be given up.
 func (s *Store) AskCancel(ctx context.Context, id platform.OperationID, now time.Time) (platform.Operation, error) {
 	var operation platform.Operation
-	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+	err := s.write(ctx, func(tx *transaction) (err error) {
 		operation, err = scanOperation(tx.QueryRowContext(ctx, askCancel, id, now.UnixMicro()))
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -167,7 +166,7 @@ func (s *Store) CancelsAsked(ctx context.Context, owner string) ([]platform.Oper
 
 // PruneOperations removes the oldest terminal operations of a service beyond keep.
 func (s *Store) PruneOperations(ctx context.Context, service platform.ServiceID, keep int) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, deleteOldOperations, service, int64(math.MaxInt64), keep)
 		return err
 	})
@@ -177,7 +176,7 @@ func (s *Store) PruneOperations(ctx context.Context, service platform.ServiceID,
 	return nil
 }
 
-func createOperation(ctx context.Context, tx *sql.Tx, operation platform.Operation) error {
+func createOperation(ctx context.Context, tx *transaction, operation platform.Operation) error {
 	_, err := tx.ExecContext(ctx, insertOperation, operation.ID, operation.ServiceID, operation.ServiceARN, operation.Type,
 		operation.Status, micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -31,7 +30,7 @@ func (s *Store) CreateResource(ctx context.Context, kind platform.ResourceKind, 
 	make func(existing store.Existing) (platform.Resource, error)) (platform.Resource, error) {
 	var resource platform.Resource
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		var existing store.Existing
 		err := tx.QueryRowContext(ctx, countResources, kind, name).Scan(&existing.Names, &existing.Revisions, &existing.Newest)
 		if err != nil {
@@ -74,7 +73,7 @@ func (s *Store) ListResources(ctx context.Context, query store.ResourceQuery) ([
 // EditResources lets edit change the resources that query finds.
 func (s *Store) EditResources(ctx context.Context, query store.ResourceQuery, edit func([]platform.Resource) error) error {
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		resources, err := findResources(ctx, tx, query)
 		if err != nil {
 			return err
@@ -108,7 +107,7 @@ func (s *Store) EditResources(ctx context.Context, query store.ResourceQuery, ed
 
 // PruneResources removes the resources that were deleted before a time.
 func (s *Store) PruneResources(ctx context.Context, before time.Time) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, deleteOldResources, before.UnixMicro())
 		return err
 	})

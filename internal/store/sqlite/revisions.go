@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -23,7 +22,7 @@ const (
 // CreateRevision inserts revision under the next number, or returns the row that has its id already.
 func (s *Store) CreateRevision(ctx context.Context, revision platform.Revision) (platform.Revision, error) {
 	var stored platform.Revision
-	err := s.write(ctx, func(tx *sql.Tx) (err error) {
+	err := s.write(ctx, func(tx *transaction) (err error) {
 		stored, err = scanRevision(tx.QueryRowContext(ctx, selectRevisionByID, revision.ID))
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -59,7 +58,7 @@ func (s *Store) ListRevisions(ctx context.Context, service platform.ServiceID) (
 
 // DeleteRevision removes one; an unknown id is done already.
 func (s *Store) DeleteRevision(ctx context.Context, id platform.RevisionID) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, deleteRevision, id)
 		return err
 	})

@@ -34,7 +34,7 @@ const (
 // CreateService inserts service and its CREATE_SERVICE operation.
 func (s *Store) CreateService(ctx context.Context, service platform.Service, operation platform.Operation, check func(services int) error) error {
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		if check != nil {
 			var services int
 			if err := tx.QueryRowContext(ctx, countServices).Scan(&services); err != nil {
@@ -105,7 +105,7 @@ func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]pla
 // UpdateTags lets edit change the tags of a service.
 func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error {
 	var refusal error
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		service, err := s.scanService(tx.QueryRowContext(ctx, selectServiceByID, id))
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func
 }
 
 // saveService writes a service back. isNew says that a client changed it, and not an operation that goes on.
-func saveService(ctx context.Context, tx *sql.Tx, service platform.Service, isNew bool) error {
+func saveService(ctx context.Context, tx *transaction, service platform.Service, isNew bool) error {
 	if err := saveUses(ctx, tx, service, isNew); err != nil {
 		return err
 	}

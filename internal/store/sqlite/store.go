@@ -18,7 +18,7 @@ import (
 
 // Store is a store.Store in one SQLite file. All methods may be called at the same time.
 type Store struct {
-	writer         *sql.DB
+	writer         writer
 	reader         *pool
 	configurations configurations
 }
@@ -35,24 +35,24 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	writer, err := sql.Open("sqlite", dsn(path, "&_txlock=immediate"))
+	db, err := sql.Open("sqlite", dsn(path, "&_txlock=immediate"))
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	writer.SetMaxOpenConns(1)
-	if err := migrate(ctx, writer, path); err != nil {
-		return nil, errors.Join(err, writer.Close())
+	db.SetMaxOpenConns(1)
+	if err := migrate(ctx, db, path); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	reader, err := openPool(ctx, dsn(path, "&_query_only=1"))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database: %w", err), writer.Close())
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), db.Close())
 	}
-	return &Store{writer: writer, reader: reader}, nil
+	return &Store{writer: writer{db: db}, reader: reader}, nil
 }
 
 // Close ends all connections; the last one folds the write-ahead log into the file.
 func (s *Store) Close() error {
-	return errors.Join(s.reader.Close(), s.writer.Close())
+	return errors.Join(s.reader.Close(), s.writer.db.Close())
 }
 
 // dsn holds the pragmas because they belong to a connection, not to the file: a pool opens connections at any time.
@@ -76,18 +76,9 @@ func makePrivate(path string) error {
 	return errors.Join(file.Chmod(0o600), file.Close())
 }
 
-// write runs one transaction on the writing connection. What work returns comes back as it is, driver errors as what
-// interpret makes of them.
-func (s *Store) write(ctx context.Context, work func(tx *sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return interpret(err)
-	}
-	defer tx.Rollback() // does nothing after Commit
-	if err := work(tx); err != nil {
-		return interpret(err)
-	}
-	return interpret(tx.Commit())
+// write runs one transaction on the writing connection; see writer.
+func (s *Store) write(ctx context.Context, work func(tx *transaction) error) error {
+	return s.writer.write(ctx, work)
 }
 
 // queryer is a transaction or a pool.

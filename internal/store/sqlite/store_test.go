@@ -173,9 +173,15 @@ func TestWriteUntilKilled(t *testing.T) {
 		return
 	}
 	db := open(t, path)
-	for n := range 1_000_000 {
-		fmt.Println("accepted", create(t, db, fmt.Sprintf("service-%d", n)))
+	var group sync.WaitGroup
+	for writer := range 8 { // which share transactions
+		group.Go(func() {
+			for n := range 1_000_000 {
+				fmt.Println("accepted", create(t, db, fmt.Sprintf("service-%d-%d", writer, n)))
+			}
+		})
 	}
+	group.Wait()
 }
 
 // TestListingsWalkAnIndex checks that no page sorts or scans, so that each page costs the same.

@@ -20,7 +20,7 @@ const (
 // saveUses writes which resources a service refers to, in the transaction that writes the service. A deleted service
 // refers to none. A client cannot refer anew to what was deleted (isNew), but an operation that fails goes back to what
 // was there before, deleted or not: it could never end otherwise.
-func saveUses(ctx context.Context, tx *sql.Tx, service platform.Service, isNew bool) error {
+func saveUses(ctx context.Context, tx *transaction, service platform.Service, isNew bool) error {
 	var wanted []string
 	if service.Status != platform.ServiceStatusDeleted {
 		wanted = service.Configuration.Uses()
@@ -46,7 +46,7 @@ func saveUses(ctx context.Context, tx *sql.Tx, service platform.Service, isNew b
 }
 
 // needThere returns a *store.GoneError for a resource that was deleted.
-func needThere(ctx context.Context, tx *sql.Tx, arn string) error {
+func needThere(ctx context.Context, tx *transaction, arn string) error {
 	var isDeleted bool
 	err := tx.QueryRowContext(ctx, selectDeleted, arn).Scan(&isDeleted)
 	if errors.Is(err, sql.ErrNoRows) {
