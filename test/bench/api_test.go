@@ -42,11 +42,11 @@ func BenchmarkAPI(b *testing.B) {
 	}
 	fill(func() error { return sqlitetest.CopyService(b.Context(), database, id, 1, 999) })
 	rows := measureDescribe(b, a)
-	rows = append(rows, measureTags(b, a, service.ARN))
 	fill(func() error { return sqlitetest.CopyOperation(b.Context(), database, id, 100_000) })
 	rows = append(rows, measureOperations(b, a, service.ARN))
 	fill(func() error { return sqlitetest.CopyService(b.Context(), database, id, 1_000, 9_999) })
 	rows = append(rows, measureWalks(b, a)...)
+	rows = append(rows, measureTags(b, a, service.ARN)) // last, because copies would have the tags too
 	printTable(apiRuns, rows)
 }
 
