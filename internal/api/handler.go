@@ -141,7 +141,11 @@ func (h *Handler) route(r *http.Request) (entry, error) {
 	if !isKnown {
 		return entry{}, unknownOperation("There is no action %s.", strconv.Quote(target[:min(len(target), 128)]))
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != contentType {
+	given := r.Header.Get("Content-Type")
+	if given == contentType { // as every client has it
+		return found, nil
+	}
+	if kind, _, err := mime.ParseMediaType(given); err != nil || kind != contentType {
 		return entry{}, unsupportedMediaType("The Content-Type must be %s.", contentType)
 	}
 	return found, nil

@@ -140,9 +140,12 @@ func checkSignedHeaders(r *http.Request, signed signature) error {
 			return refuse(ProblemIncomplete, "The signed header '%s' is not in the request.", shorten(name))
 		}
 	}
+	const prefix = "x-amz-"
 	for name := range r.Header {
-		name = strings.ToLower(name)
-		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(signed.signedHeaders, name) {
+		if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+			continue
+		}
+		if name = strings.ToLower(name); !slices.Contains(signed.signedHeaders, name) {
 			return refuse(ProblemIncomplete, "The header '%s' is in the request but was not signed.", shorten(name))
 		}
 	}
