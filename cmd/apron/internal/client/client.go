@@ -5,9 +5,11 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,7 +67,7 @@ func New(config Config) (*Client, error) {
 	// nobody knows then whether the request arrived.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
-	httpClient := &http.Client{Timeout: requestTimeout, Transport: transport}
+	httpClient := &http.Client{Timeout: requestTimeout, Transport: inOnePiece{transport}}
 	return &Client{
 		API: apprunner.New(apprunner.Options{
 			BaseEndpoint: &config.Endpoint, Region: config.Region, Credentials: config, HTTPClient: httpClient,
@@ -74,6 +76,24 @@ func New(config Config) (*Client, error) {
 		}),
 		config: config, http: httpClient,
 	}, nil
+}
+
+// inOnePiece sends a request's body together with its headers. The SDK's bodies are of a kind that net/http sends on its
+// own, and are closed by the SDK once the answer begins: an apron that answers at once would find net/http still looking
+// for the body's end, which then closes the connection in the middle of an answer of more than 4 KiB.
+type inOnePiece struct{ next http.RoundTripper }
+
+func (t inOnePiece) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Body == nil {
+		return t.next.RoundTrip(request)
+	}
+	content, err := io.ReadAll(request.Body)
+	if err = errors.Join(err, request.Body.Close()); err != nil {
+		return nil, fmt.Errorf("read the request's body: %w", err)
+	}
+	request = request.Clone(request.Context())
+	request.Body = io.NopCloser(bytes.NewReader(content))
+	return t.next.RoundTrip(request)
 }
 
 // Endpoint is the API's URL, without a slash at its end.
