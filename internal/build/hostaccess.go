@@ -33,7 +33,8 @@ func hostOptions(settings host.Settings) []llb.RunOption {
 		}))
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings.BuildEnvironment)) {
-		options = append(options, llb.AddSecret(name, llb.SecretID(envSecret+name), llb.SecretAsEnvName(name)))
+		// Without a destination: with one it would be a file in the working folder too, and stay in the image.
+		options = append(options, llb.AddSecretWithDest(envSecret+name, nil, llb.SecretAsEnvName(name)))
 	}
 	if settings.TrustBundle != "" {
 		options = append(options, llb.AddSecret(trustTarget, llb.SecretID(trustSecret), llb.SecretFileOpt(0, 0, 0o444)))
