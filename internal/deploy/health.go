@@ -67,29 +67,18 @@ func (s *Supervisor) probe(ctx context.Context, state *supervision, service plat
 		})
 	}
 	probes.Wait()
-	s.removeSick(ctx, service, sick)
+	if len(sick) == 0 {
+		return
+	}
+	for range sick {
+		s.countFailure(service.ID)
+	}
+	s.retire(ctx, state, service, sick, sickDrainTimeout)
+	s.Wake()
 }
 
 // sickDrainTimeout is how long requests on a sick instance may take to finish: it may be busy rather than dead.
 const sickDrainTimeout = 10 * time.Second
-
-func (s *Supervisor) removeSick(ctx context.Context, service platform.Service, sick []platform.Instance) {
-	if len(sick) == 0 {
-		return
-	}
-	ids := make([]platform.InstanceID, len(sick))
-	for i, instance := range sick {
-		ids[i] = instance.ID
-		s.countFailure(service.ID)
-		s.executor.Routes.Remove(service, instance.ID)
-	}
-	draining, cancel := context.WithTimeout(ctx, sickDrainTimeout)
-	defer cancel()
-	s.executor.Router.Drain(draining, ids)
-	if err := s.executor.StopInstances(ctx, ids, StopGrace); err != nil && ctx.Err() == nil {
-		s.log.Error("stop unhealthy instances", "service", service.ID, "error", err)
-	}
-}
 
 // recordProbe counts a probe's outcome and says whether the instance has failed too often.
 func (s *Supervisor) recordProbe(state *supervision, id platform.InstanceID, err error, threshold int) bool {

@@ -37,6 +37,9 @@ type supervision struct {
 	// lastDeath is when an instance ended last.
 	lastDeath time.Time
 	health    map[platform.InstanceID]*healthRecord
+	// leaving are the instances that are drained and stopped now. That takes as long as their requests and their ends do,
+	// and nothing else of the service waits for it.
+	leaving map[platform.InstanceID]bool
 }
 
 const (
@@ -126,10 +129,11 @@ func (s *Supervisor) supervise(ctx context.Context, now time.Time, service platf
 	s.mu.Lock()
 	state := s.states[service.ID]
 	if state == nil {
-		state = &supervision{health: map[platform.InstanceID]*healthRecord{}}
+		state = &supervision{health: map[platform.InstanceID]*healthRecord{}, leaving: map[platform.InstanceID]bool{}}
 		s.states[service.ID] = state
 	}
 	isBusy, notBefore := state.isBusy, state.startNotBefore
+	instances = state.staying(instances)
 	s.mu.Unlock()
 	if isBusy {
 		return
@@ -158,7 +162,7 @@ func (s *Supervisor) supervise(ctx context.Context, now time.Time, service platf
 	state.isBusy = true
 	s.mu.Unlock()
 	s.workers.Go(func() {
-		s.act(ctx, service, revision, actions)
+		s.act(ctx, state, service, revision, actions)
 		s.probe(ctx, state, service, revision, due)
 		s.mu.Lock()
 		state.isBusy = false
@@ -169,12 +173,27 @@ func (s *Supervisor) supervise(ctx context.Context, now time.Time, service platf
 	})
 }
 
+// staying returns the instances that are not leaving, and forgets those that have left. The caller holds the lock.
+func (s *supervision) staying(instances []platform.Instance) []platform.Instance {
+	var staying []platform.Instance
+	leaving := map[platform.InstanceID]bool{}
+	for _, instance := range instances {
+		if s.leaving[instance.ID] {
+			leaving[instance.ID] = true
+		} else {
+			staying = append(staying, instance)
+		}
+	}
+	s.leaving = leaving
+	return staying
+}
+
 // act carries out a plan for one service.
-func (s *Supervisor) act(ctx context.Context, service platform.Service, revision platform.Revision, actions Actions) {
+func (s *Supervisor) act(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, actions Actions) {
 	for _, instance := range actions.Bury {
 		s.bury(ctx, service, revision, instance)
 	}
-	s.retire(ctx, service, actions.Retire)
+	s.retire(ctx, state, service, actions.Retire, drainTimeout)
 	var admissions sync.WaitGroup
 	for _, instance := range actions.Admit {
 		admissions.Go(func() { s.admit(ctx, service, revision, instance) })
@@ -198,8 +217,9 @@ func (s *Supervisor) bury(ctx context.Context, service platform.Service, revisio
 	}
 }
 
-// retire drains instances that nobody wants and stops them.
-func (s *Supervisor) retire(ctx context.Context, service platform.Service, instances []platform.Instance) {
+// retire takes instances off the route and lets them leave: it drains them for as long as that may take and stops them,
+// and does not wait for it.
+func (s *Supervisor) retire(ctx context.Context, state *supervision, service platform.Service, instances []platform.Instance, drain time.Duration) {
 	if len(instances) == 0 {
 		return
 	}
@@ -208,15 +228,27 @@ func (s *Supervisor) retire(ctx context.Context, service platform.Service, insta
 		ids[i] = instance.ID
 		s.executor.Routes.Remove(service, instance.ID)
 	}
-	draining, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
-	s.executor.Router.Drain(draining, ids)
-	if ctx.Err() != nil {
-		return // apron stops; the next start finds them again
+	s.mu.Lock()
+	for _, id := range ids {
+		state.leaving[id] = true
 	}
-	if err := s.executor.StopInstances(ctx, ids, StopGrace); err != nil {
-		s.log.Error("stop instances", "service", service.ID, "error", err)
-	}
+	s.mu.Unlock()
+	s.workers.Go(func() {
+		draining, cancel := context.WithTimeout(ctx, drain)
+		defer cancel()
+		s.executor.Router.Drain(draining, ids)
+		if ctx.Err() != nil {
+			return // apron stops; the next start finds them again
+		}
+		if err := s.executor.StopInstances(ctx, ids, StopGrace); err != nil && ctx.Err() == nil {
+			s.log.Error("stop instances", "service", service.ID, "error", err)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, id := range ids {
+				delete(state.leaving, id) // the next pass tries again
+			}
+		}
+	})
 }
 
 // replace starts one more instance of the active revision and lets it answer once it is healthy.
@@ -278,7 +310,7 @@ func (s *Supervisor) forgetExcept(services []platform.Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, state := range s.states {
-		if !known[id] && !state.isBusy {
+		if !known[id] && !state.isBusy && len(state.leaving) == 0 {
 			delete(s.states, id)
 		}
 	}

@@ -285,6 +285,50 @@ func TestAnInstanceThatDiesIsReplaced(t *testing.T) {
 	})
 }
 
+// Instances may take minutes to leave: for the requests that they still have, and for an app that does not end when it is
+// asked to. Nothing else of the service waits for that.
+func TestAnInstanceIsReplacedWhileAnotherLeaves(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := imageService()
+	service.Configuration.HealthCheck.IntervalSeconds, service.Configuration.HealthCheck.UnhealthyThreshold = 1, 1
+	service = w.created(a, service)
+	sick := w.routeOf(service).Endpoints[0].InstanceID
+	leave := make(chan struct{})
+	w.set(func() { w.hold["drain"], w.isSilent = leave, true })
+	w.eventually("the sick instance leaves", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.calls["drain"] > 0
+	})
+	w.set(func() { w.isSilent = false })
+	var second platform.InstanceID
+	w.eventually("another instance answers", func() bool {
+		endpoints := w.routeOf(service).Endpoints
+		if len(endpoints) == 1 {
+			second = endpoints[0].InstanceID
+		}
+		return second != "" && second != sick
+	})
+	w.set(func() {
+		instance := w.instances[second]
+		instance.State, instance.Exit = platform.InstanceStateExited, &platform.Exit{Code: 2}
+		w.instances[second] = instance
+	})
+	w.eventually("a third answers, while the first still leaves", func() bool {
+		endpoints := w.routeOf(service).Endpoints
+		return len(endpoints) == 1 && endpoints[0].InstanceID != second
+	})
+	if _, err := w.Inspect(t.Context(), sick); err != nil {
+		t.Errorf("the sick instance was stopped before its requests ended: %v", err)
+	}
+	close(leave)
+	w.eventually("only the third is left", func() bool {
+		all, _ := w.List(t.Context())
+		return len(all) == 1
+	})
+}
+
 func TestAnOperationGoesOnAfterARestart(t *testing.T) {
 	for _, at := range []string{"resolve", "fetch", "build", "start", "probe", "drain"} {
 		t.Run("stopped during "+at, func(t *testing.T) {
