@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -45,10 +47,25 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// RemoveMounts unmounts everything below the data directory: what daemons that were killed had mounted. No daemon may run
-// any more.
-func RemoveMounts(dataDir string) error {
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dataDir))
+// RemoveMounts unmounts everything below the folders: what daemons that were killed had mounted. What is mounted at a
+// folder itself stays, because it is a disk of the user's. No daemon may run any more.
+func RemoveMounts(dirs ...string) error {
+	var errs []error
+	for _, dir := range dirs {
+		errs = append(errs, removeMountsBelow(dir))
+	}
+	return errors.Join(errs...)
+}
+
+func removeMountsBelow(dir string) error {
+	dir, err := filepath.EvalSymlinks(dir) // the kernel knows mounts by their real paths
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
 	if err != nil {
 		return fmt.Errorf("list mounts: %w", err)
 	}
@@ -56,6 +73,9 @@ func RemoveMounts(dataDir string) error {
 	slices.SortFunc(mounts, func(a, b *mountinfo.Info) int { return strings.Compare(b.Mountpoint, a.Mountpoint) })
 	var errs []error
 	for _, mount := range mounts {
+		if mount.Mountpoint == dir {
+			continue
+		}
 		if err := unix.Unmount(mount.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			errs = append(errs, fmt.Errorf("unmount %s: %w", mount.Mountpoint, err))
 		}

@@ -29,6 +29,11 @@ func (p Paths) instances() string { return filepath.Join(p.DataDir, "instances")
 func (p Paths) runc() string      { return filepath.Join(p.runDir(), "runc") } // what runc keeps of its containers
 func (p Paths) netns() string     { return filepath.Join(p.runDir(), "netns") }
 
+// MountDirs are the folders of the data directory below which containerd, its instances and its builds mount.
+func (p Paths) MountDirs() []string {
+	return []string{p.runDir(), p.root(), p.instances(), filepath.Join(p.DataDir, "buildkit")}
+}
+
 // disabledPlugins are those that instances and builds do not need: Kubernetes' CRI, other snapshotters, tracing, policies.
 var disabledPlugins = []string{
 	"io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri",
