@@ -35,6 +35,9 @@ type fakeAPI struct {
 	networks   []map[string]any
 	operations []*fakeOperation
 	requests   []fakeRequest
+	// isEndless says that the app prints faster than its log is read; printed counts the lines that were read.
+	isEndless bool
+	printed   int
 	// failNext is the cause with which the next deployment fails.
 	failNext string
 	// refuse is an error that the next action of the name in it meets.
@@ -282,6 +285,9 @@ func (f *fakeAPI) end(operation *fakeOperation) {
 
 // readLogs answers the lines from the place that the token names.
 func (f *fakeAPI) readLogs(input map[string]any) map[string]any {
+	if f.isEndless {
+		return f.readEndless(input)
+	}
 	from := 0
 	if token, _ := input["NextToken"].(string); token != "" && token != "start" {
 		fmt.Sscan(token, &from)
@@ -291,6 +297,23 @@ func (f *fakeAPI) readLogs(input map[string]any) map[string]any {
 		lines = append(lines, map[string]any{"Timestamp": 1700000000.5, "Stream": "stdout", "Message": line})
 	}
 	return map[string]any{"Lines": lines, "NextToken": fmt.Sprint(len(f.lines))}
+}
+
+// readEndless answers with as many lines as are asked for, a second apart, and the last of them is of now.
+func (f *fakeAPI) readEndless(input map[string]any) map[string]any {
+	limit := int(input["Limit"].(float64))
+	last := f.printed + limit
+	if input["NextToken"] == nil {
+		last = 1000
+	}
+	lines := make([]map[string]any, limit)
+	for i := range lines {
+		lines[i] = map[string]any{"Timestamp": 1700000000 + last - limit + i + 1, "Stream": "stdout", "Message": "again"}
+	}
+	if input["NextToken"] != nil {
+		f.printed = last
+	}
+	return map[string]any{"Lines": lines, "NextToken": "next"}
 }
 
 // did returns the inputs of the requests for an action.

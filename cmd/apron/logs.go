@@ -63,6 +63,9 @@ func (s *shell) logs(ctx context.Context, name string, flags logFlags) error {
 	if flags.isFollowing {
 		return reader.follow(ctx, flags.deployment)
 	}
+	if err := reader.endNow(ctx); err != nil {
+		return err
+	}
 	count, err := reader.readAll(ctx)
 	if err == nil && count == 0 && !s.isJSON() {
 		fmt.Fprintln(s.err, "There is nothing in this log.")
@@ -122,7 +125,21 @@ type logReader struct {
 	client             *client.Client
 	arn, stream, token string
 	limit              int
-	print              func(client.LogLine) error
+	// end is the time of the last line to read; zero for as long as there are lines.
+	end   time.Time
+	print func(client.LogLine) error
+}
+
+// endNow bounds what is read from the beginning to what is there now: an app may print faster than its log is read.
+func (r *logReader) endNow(ctx context.Context) error {
+	if r.token == "" {
+		return nil // the last lines are one request
+	}
+	lines, _, err := r.client.ReadLogs(ctx, r.arn, r.stream, "", 1)
+	if err == nil && len(lines) > 0 {
+		r.end = lines[len(lines)-1].Timestamp.Time
+	}
+	return err
 }
 
 // readAll prints what there is. From the beginning that may take several requests, of the last lines only one.
@@ -140,7 +157,8 @@ func (r *logReader) readAll(ctx context.Context) (count int, err error) {
 		}
 		count += len(lines)
 		r.token = next
-		if isTail || len(lines) < r.limit {
+		isPastEnd := len(lines) > 0 && !r.end.IsZero() && lines[len(lines)-1].Timestamp.After(r.end)
+		if isTail || isPastEnd || len(lines) < r.limit {
 			return count, nil
 		}
 	}

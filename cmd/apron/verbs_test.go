@@ -182,6 +182,19 @@ func TestLogsShowLinesAndJSON(t *testing.T) {
 	apron(t, "logs", "shop").expect(t, 0, "nothing in this log")
 }
 
+// An app that prints faster than its log is read would have no last line.
+func TestLogsFromTheBeginningEndWithWhatWasThere(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	fake.mu.Lock()
+	fake.isEndless = true
+	fake.mu.Unlock()
+	apron(t, "logs", "shop", "-n", "0").expect(t, 0, "again")
+	if asked := len(fake.did("ReadLogs")); asked > 4 {
+		t.Errorf("the log was asked for %d times", asked)
+	}
+}
+
 func TestLogsFollowUntilTheDeploymentIsOver(t *testing.T) {
 	fake := newFakeAPI(t)
 	apron(t, "deploy", python(t), "--no-wait").expect(t, 0)
