@@ -79,7 +79,7 @@ func explain(err error) (text, advice string) {
 		return explainAPI(api)
 	}
 	var network *net.OpError
-	if errors.As(err, &network) {
+	if errors.As(err, &network) && network.Op != "listen" { // a listener's failure is told by who wanted to listen
 		where := ""
 		if network.Addr != nil {
 			where = " at " + network.Addr.String()

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,6 +164,19 @@ func TestARefusalOfTheAPICarriesANextStep(t *testing.T) {
 	apron(t, "services").expect(t, 1, "security token", "apron env")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	apron(t, "services").expect(t, 1, "no apron answers at 127.0.0.1:1", "apron serve --detach")
+}
+
+func TestATakenPortIsNotToldAsAnApronThatIsMissing(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = net.Listen("tcp", taken.Addr().String())
+	text, advice := explain(fmt.Errorf("the API cannot answer on %s: %w; choose another address with --api", taken.Addr(), err))
+	if !strings.Contains(text, "choose another address with --api") || advice != "" {
+		t.Errorf("it says %q and advises %q", text, advice)
+	}
 }
 
 func TestLogsShowLinesAndJSON(t *testing.T) {
