@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,7 +36,10 @@ func newOperations(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.printOperations(operations)
+			if err := s.printOperations(operations); err != nil || s.isJSON() {
+				return err
+			}
+			return s.printNewestFailure(command.Context(), connected, given[0], arn, operations)
 		},
 	}
 	command.Flags().IntVarP(&limit, "number", "n", 20, "how many of the newest; 0 for all")
@@ -57,6 +62,40 @@ func (s *shell) printOperations(operations []types.OperationSummary) error {
 		})
 	}
 	return view.Table(s.out, []string{"ID", "TYPE", "STATUS", "STARTED", "TOOK"}, rows)
+}
+
+// hasFailed says whether an operation ended, or is about to end, without what it was for.
+func hasFailed(operation types.OperationSummary) bool {
+	switch operation.Status {
+	case types.OperationStatusFailed, types.OperationStatusRollbackInProgress, types.OperationStatusRollbackFailed,
+		types.OperationStatusRollbackSucceeded:
+		return true
+	}
+	return false
+}
+
+// causeOf is why an operation failed; "" when apron says nothing about it.
+func causeOf(ctx context.Context, connected *client.Client, arn string, operation types.OperationSummary) (string, error) {
+	described, err := connected.DescribeOperation(ctx, arn, aws.ToString(operation.Id))
+	if err != nil || described.Failure == nil {
+		return "", err
+	}
+	return view.Clean(described.Failure.Cause), nil
+}
+
+// printNewestFailure says why the newest of the operations that failed did, since that is what most people look for.
+func (s *shell) printNewestFailure(ctx context.Context, connected *client.Client, name, arn string, operations []types.OperationSummary) error {
+	failed := slices.IndexFunc(operations, hasFailed)
+	if failed < 0 {
+		return nil
+	}
+	cause, err := causeOf(ctx, connected, arn, operations[failed])
+	if err != nil || cause == "" {
+		return err
+	}
+	id := aws.ToString(operations[failed].Id)
+	_, err = fmt.Fprintf(s.out, "\n%s: %s\n  Its steps: apron operations %s %s\n", id, cause, name, id)
+	return err
 }
 
 func (s *shell) printOperation(operation client.Operation) error {

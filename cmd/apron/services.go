@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -85,7 +86,15 @@ func newService(s *shell) *cobra.Command {
 					"Service": service, "Instances": append([]client.Instance{}, instances...), "LastOperation": first(operations),
 				})
 			}
-			if err := view.Fields(s.out, serviceFields(service, first(operations))); err != nil {
+			fields := serviceFields(service, first(operations))
+			if last := first(operations); last != nil && hasFailed(*last) {
+				cause, err := causeOf(ctx, connected, *service.ServiceArn, *last)
+				if err != nil {
+					return err
+				}
+				fields = append(fields, [2]string{"Cause", cause})
+			}
+			if err := view.Fields(s.out, fields); err != nil {
 				return err
 			}
 			if len(instances) == 0 {
@@ -114,7 +123,7 @@ func serviceFields(service types.Service, last *types.OperationSummary) [][2]str
 		if code.SourceCodeVersion != nil {
 			branch = " (branch " + aws.ToString(code.SourceCodeVersion.Value) + ")"
 		}
-		fields = append(fields, [2]string{"Source", aws.ToString(code.RepositoryUrl) + branch})
+		fields = append(fields, [2]string{"Source", withoutPassword(aws.ToString(code.RepositoryUrl)) + branch})
 	} else if source != nil && source.ImageRepository != nil {
 		fields = append(fields, [2]string{"Source", aws.ToString(source.ImageRepository.ImageIdentifier)})
 	}
@@ -127,6 +136,16 @@ func serviceFields(service types.Service, last *types.OperationSummary) [][2]str
 			last.Type, last.Status, view.Ago(aws.ToTime(last.StartedAt), time.Now()), aws.ToString(last.Id))})
 	}
 	return fields
+}
+
+// withoutPassword is a repository's URL without the user and the password that it may carry: a terminal has witnesses.
+func withoutPassword(repository string) string {
+	parsed, err := url.Parse(repository)
+	if err != nil || parsed.User == nil {
+		return repository
+	}
+	parsed.User = nil
+	return parsed.String()
 }
 
 func first[T any](values []T) *T {

@@ -134,9 +134,12 @@ func TestOperationsAndOneOperation(t *testing.T) {
 	apron(t, "deploy", dir).expect(t, 0)
 	fake.failNext = "It broke."
 	apron(t, "deploy", dir).expect(t, 1)
-	apron(t, "operations", "shop").expect(t, 0, "START_DEPLOYMENT", "ROLLBACK_SUCCEEDED", "CREATE_SERVICE", "2.2 s")
+	const failed = "00000000000000000000000000000002"
+	apron(t, "operations", "shop").expect(t, 0, "START_DEPLOYMENT", "ROLLBACK_SUCCEEDED", "CREATE_SERVICE", "2.2 s",
+		failed+": It broke.", "apron operations shop "+failed)
+	apron(t, "service", "shop").expect(t, 0, "ROLLBACK_SUCCEEDED", "It broke.")
 	apron(t, "operations", "shop", "-n", "1").expect(t, 0, "START_DEPLOYMENT")
-	apron(t, "operations", "shop", "00000000000000000000000000000002").expect(t, 0, "ROLLBACK_SUCCEEDED", "✓ build", "It broke.", "│ line one")
+	apron(t, "operations", "shop", failed).expect(t, 0, "ROLLBACK_SUCCEEDED", "✓ build", "It broke.", "│ line one")
 	var list []map[string]any
 	if err := json.Unmarshal([]byte(apron(t, "operations", "shop", "-o", "json").out), &list); err != nil || len(list) != 2 {
 		t.Errorf("the JSON has %d operations (%v)", len(list), err)
@@ -207,6 +210,17 @@ func TestLogsFromTheBeginningEndWithWhatWasThere(t *testing.T) {
 	apron(t, "logs", "shop", "-n", "0").expect(t, 0, "again")
 	if asked := len(fake.did("ReadLogs")); asked > 4 {
 		t.Errorf("the log was asked for %d times", asked)
+	}
+}
+
+func TestARepositorysPasswordIsNotShown(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	fake.services[0]["SourceConfiguration"].(map[string]any)["CodeRepository"].(map[string]any)["RepositoryUrl"] = "https://me:secret@git.test/shop.git"
+	shown := apron(t, "service", "shop")
+	shown.expect(t, 0, "https://git.test/shop.git (branch main)")
+	if strings.Contains(shown.out, "secret") {
+		t.Errorf("the password is shown:\n%s", shown.out)
 	}
 }
 
