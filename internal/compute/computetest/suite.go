@@ -66,6 +66,10 @@ func hasNoPrivileges(t *testing.T, b *Bench) {
 			t.Errorf("%q is not in /proc/self/status:\n%s", want, status)
 		}
 	}
+	// Images whose user is not root listen on port 80 too.
+	if _, first := b.Get(instance, "/file", "path", "/proc/sys/net/ipv4/ip_unprivileged_port_start"); first != "0\n" {
+		t.Errorf("only root can listen on ports below %s", first)
+	}
 	for _, path := range []string{"/sys/fs/cgroup/x", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/etc/resolv.conf", "/sys/kernel/x"} {
 		if code, _ := b.Get(instance, "/write", "path", path); code != http.StatusTeapot {
 			t.Errorf("%s could be written", path)

@@ -68,6 +68,7 @@ func (b *Backend) specOpts(spec compute.InstanceSpec, image client.Image, files 
 			bindReadOnly("/etc/hostname", files.hostname()),
 		}),
 		withReadOnlyCgroupRoot,
+		withAllPorts,
 		seccomp.WithDefaultProfile(), // last: it depends on the capabilities
 	)
 }
@@ -100,6 +101,16 @@ func openFiles() uint64 {
 // files beyond the limit of writable storage.
 func withReadOnlyCgroupRoot(_ context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
 	spec.Linux.ReadonlyPaths = append(spec.Linux.ReadonlyPaths, cgroupRoot)
+	return nil
+}
+
+// withAllPorts lets an image's own user, who is not root, listen on ports below 1024 as well, as under Docker. They are ports
+// of the instance's network alone.
+func withAllPorts(_ context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
+	if spec.Linux.Sysctl == nil {
+		spec.Linux.Sysctl = map[string]string{}
+	}
+	spec.Linux.Sysctl["net.ipv4.ip_unprivileged_port_start"] = "0"
 	return nil
 }
 
