@@ -49,7 +49,12 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
 		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
-		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error { return removeBuilds(ctx, backend) },
+		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error {
+			if err := containerd.LimitBuilds(containerd.CgroupParent(config.DataDir)); err != nil {
+				log.Error("builds are not limited in memory and processes", "error", err)
+			}
+			return removeBuilds(ctx, backend)
+		},
 	})
 	if err != nil {
 		return nil, err

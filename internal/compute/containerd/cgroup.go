@@ -4,20 +4,65 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // cgroupRoot is where the kernel's control groups are mounted: one tree (v2), or a folder for each controller (v1).
 const cgroupRoot = "/sys/fs/cgroup"
 
-// CgroupParent is the group that holds all instances of one apron.
+// CgroupParent is the group that holds all instances and build steps of one apron.
 func CgroupParent(dataDir string) string {
 	sum := sha256.Sum256([]byte(filepath.Clean(dataDir)))
 	return "/apron-" + hex.EncodeToString(sum[:4])
+}
+
+// maxBuildPids bounds the processes and threads of all build steps together.
+const maxBuildPids = 8192
+
+// LimitBuilds bounds what all build steps below an apron's group take together: three quarters of the machine's memory,
+// and maxBuildPids. A build that goes wild is ended then, and not the services beside it. It must be called before
+// buildkitd starts, and can be called again.
+func LimitBuilds(parent string) error {
+	var machine unix.Sysinfo_t
+	if err := unix.Sysinfo(&machine); err != nil {
+		return fmt.Errorf("ask for the machine's memory: %w", err)
+	}
+	memory := strconv.FormatUint(machine.Totalram*uint64(machine.Unit)/4*3, 10)
+	pids := strconv.Itoa(maxBuildPids)
+	group := filepath.Join(parent, "buildkit") // the name is buildkitd's
+	if !isUnifiedCgroup() {
+		return errors.Join(
+			limit(filepath.Join(cgroupRoot, "memory", group), "memory.limit_in_bytes", memory),
+			limit(filepath.Join(cgroupRoot, "pids", group), "pids.max", pids))
+	}
+	// A group has a controller once all those above it hand it down.
+	for _, above := range []string{"", parent} {
+		dir := filepath.Join(cgroupRoot, above)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory +pids"), 0); err != nil {
+			return fmt.Errorf("hand memory and pids down: %w", err)
+		}
+	}
+	dir := filepath.Join(cgroupRoot, group)
+	return errors.Join(limit(dir, "memory.max", memory), limit(dir, "pids.max", pids))
+}
+
+// limit makes a group and sets one of its limits.
+func limit(dir, file, value string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, file), []byte(value), 0)
 }
 
 func isUnifiedCgroup() bool {

@@ -5,7 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A build step that was cut short leaves a group two levels below the apron's own.
@@ -32,4 +36,48 @@ func TestCgroupsAreRemovedWithWhatIsBelowThem(t *testing.T) {
 			t.Errorf("%s is still there (%v)", top, err)
 		}
 	}
+}
+
+// A build that starts processes or takes memory without end must not take the machine down.
+func TestBuildsAreLimited(t *testing.T) {
+	parent := CgroupParent(t.TempDir())
+	t.Cleanup(func() {
+		if err := removeCgroups(parent); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 2 {
+		if err := LimitBuilds(parent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var machine unix.Sysinfo_t
+	if err := unix.Sysinfo(&machine); err != nil {
+		t.Fatal(err)
+	}
+	total := machine.Totalram * uint64(machine.Unit)
+	if memory := limitOf(t, parent, "memory/memory.limit_in_bytes", "memory.max"); memory < total/2 || memory >= total {
+		t.Errorf("builds may take %d of %d bytes of memory", memory, total)
+	}
+	if pids := limitOf(t, parent, "pids/pids.max", "pids.max"); pids != 8192 {
+		t.Errorf("builds may have %d processes", pids)
+	}
+}
+
+// limitOf reads a limit of the builds' group, in cgroup v1 or v2.
+func limitOf(t *testing.T, parent, v1, v2 string) uint64 {
+	t.Helper()
+	path := filepath.Join("/sys/fs/cgroup", parent, "buildkit", v2)
+	if controller, file, _ := strings.Cut(v1, "/"); !isUnifiedCgroup() {
+		path = filepath.Join("/sys/fs/cgroup", controller, parent, "buildkit", file)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit, err := strconv.ParseUint(strings.TrimSpace(string(content)), 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return limit
 }
