@@ -47,9 +47,11 @@ func (s *Supervisor) restore(ctx context.Context, service platform.Service, inst
 	case service.ActiveRevisionID != "":
 		s.executor.Routes.Pause(service)
 		return nil
-	default:
+	case service.Status == platform.ServiceStatusOperationInProgress:
 		s.executor.Routes.Starting(service)
 		return nil
+	default:
+		return nil // its creation failed
 	}
 	revision, err := s.executor.Store.RevisionByID(ctx, service.ActiveRevisionID)
 	if err != nil {

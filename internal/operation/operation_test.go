@@ -269,6 +269,35 @@ func TestAFailedCreationCanBeMendedByAnUpdateOrDeleted(t *testing.T) {
 	}
 }
 
+// Whoever asks a service that is being created is told to wait, and no longer once that has failed; also after a restart.
+func TestAServiceSaysThatItIsStartingForAsLongAsItIs(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	pulled := make(chan struct{})
+	w.set(func() { w.hold["pull"], w.exits = pulled, &platform.Exit{Code: 1} })
+	service, operation, err := a.starter.Create(t.Context(), imageService(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isStarting := func() bool { return w.routeOf(service).State == platform.RouteStateStarting }
+	w.eventually("the service says that it is starting", isStarting)
+	a.stop()
+	w.set(func() { clear(w.routes) })
+	a = w.start()
+	w.eventually("it says so after a restart", isStarting)
+	close(pulled)
+	if ended, _ := w.ended(operation.ID); ended.Status != platform.OperationStatusFailed {
+		t.Fatalf("the operation ended as %s", ended.Status)
+	}
+	for range 2 {
+		if route := w.routeOf(service); route.State != "" {
+			t.Errorf("the creation failed, and the route says %s", route.State)
+		}
+		a.stop()
+		a = w.start()
+	}
+}
+
 func TestAnInstanceThatDiesIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	a := w.start()

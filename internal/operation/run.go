@@ -47,6 +47,9 @@ func (r *run) drive(ctx context.Context) (err error) {
 		r.announce()
 	}
 	r.until = time.Now().Add(r.deadlines[nameOf(r.operation.Type)])
+	if r.hasNeverServed() && r.operation.Type != platform.OperationDeleteService {
+		r.executor.Routes.Starting(r.service)
+	}
 	road := roadFor(r.operation, r.service)
 	if !r.operation.Progress.HasSwitched {
 		if r.operation.LeaseTerm > maxClaims {
@@ -125,6 +128,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	} else if err := r.undo(ctx); isInterruption(err) {
 		return err
 	}
+	r.unrouteFailed()
 	r.end(platform.OperationStatusFailed)
 	if err := r.save(ctx, func(service *platform.Service) { settle(service, status, *r.operation.EndedAt) }); err != nil {
 		return err
@@ -143,6 +147,7 @@ func (r *run) rollBack(ctx context.Context) error {
 	} else if err != nil {
 		outcome = platform.OperationStatusRollbackFailed
 	}
+	r.unrouteFailed()
 	r.end(outcome)
 	previous := r.operation.Previous
 	err := r.save(ctx, func(service *platform.Service) {
@@ -155,6 +160,16 @@ func (r *run) rollBack(ctx context.Context) error {
 	r.report(previous.Status)
 	r.tidy(ctx)
 	return nil
+}
+
+// hasNeverServed says whether no revision of the service was ever ready.
+func (r *run) hasNeverServed() bool { return r.service.ActiveRevisionID == "" }
+
+// unrouteFailed takes the route away that said that the service is starting, once it is not any more.
+func (r *run) unrouteFailed() {
+	if r.hasNeverServed() {
+		r.executor.Routes.Forget(r.service)
+	}
 }
 
 // undo is removeNew, asked for again until it succeeds or its time is over.
