@@ -109,6 +109,8 @@ type Config struct {
 	Now func() time.Time
 	// Log takes a line for each request and the causes of internal errors; nil means slog.Default().
 	Log *slog.Logger
+	// BodyTimeout bounds how long a request's body may take to arrive; 0 means 30 s.
+	BodyTimeout time.Duration
 }
 
 // serviceURL is a service's address without a scheme, as App Runner gives it. A private service has none.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/api/sigv4"
@@ -79,8 +80,8 @@ func requestTooLarge() *Error {
 	return &Error{codeRequestTooLarge, fmt.Sprintf("The request's body is larger than %d bytes, the most that is accepted.", maxBody)}
 }
 
-func requestTimeout() *Error {
-	return &Error{codeRequestTimeout, fmt.Sprintf("The request's body did not arrive whole within %s.", bodyTimeout)}
+func requestTimeout(limit time.Duration) *Error {
+	return &Error{codeRequestTimeout, fmt.Sprintf("The request's body did not arrive whole within %s.", limit)}
 }
 
 func serialization(format string, args ...any) *Error {

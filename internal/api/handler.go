@@ -29,8 +29,8 @@ const (
 	maxBody = 1 << 20
 	// usualBody is the length up to which a caller is believed, and memory made at once.
 	usualBody = 4 << 10
-	// bodyTimeout bounds how long a body may take to arrive.
-	bodyTimeout = 30 * time.Second
+	// defaultBodyTimeout bounds how long a body may take to arrive.
+	defaultBodyTimeout = 30 * time.Second
 
 	// A caller that is refused for its size is still writing. What it writes is thrown away for a while, so that it
 	// comes to read the answer instead of meeting a closed connection.
@@ -51,6 +51,9 @@ type Handler struct {
 func New(config Config) *Handler {
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.BodyTimeout == 0 {
+		config.BodyTimeout = defaultBodyTimeout
 	}
 	if config.Provision == nil {
 		config.Provision = func() {}
@@ -111,7 +114,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, asked *asked) (
 	if r.URL.Path != "/" || r.Method != http.MethodPost {
 		return nil, unknownOperation("Actions are called by POST /, not by %s of another kind or path.", r.Method)
 	}
-	request, err := readBody(w, r)
+	request, err := h.readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -169,13 +172,13 @@ func targetOf(r *http.Request) (string, error) {
 }
 
 // readBody reads a bounded body in a bounded time.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, requestTooLarge()
 	}
 	control := http.NewResponseController(w)
 	// Not every ResponseWriter has deadlines, and without one the server's own still holds.
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	_ = control.SetReadDeadline(time.Now().Add(h.BodyTimeout))
 	var body []byte
 	var err error
 	if r.ContentLength > 0 && r.ContentLength <= usualBody {
@@ -184,10 +187,13 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	} else {
 		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	}
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		// Only now: before it answers, net/http reads what is left of a body, and would wait for it without end.
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, requestTimeout()
+		return nil, requestTimeout(h.BodyTimeout)
 	case err != nil:
 		return nil, serialization("The request's body did not arrive whole.")
 	case len(body) > maxBody:

@@ -91,9 +91,23 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	}
 	mux.Handle("/", handler)
 	return &server{listener, &http.Server{
-		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: awaitBodies(bodyTimeout, mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(parts.log.Handler(), slog.LevelWarn),
 	}}, nil
+}
+
+// bodyTimeout is how long a client may take to send what no handler reads: that of a request that is refused.
+const bodyTimeout = 30 * time.Second
+
+// awaitBodies bounds how long a request's body is waited for. Before it answers, net/http reads what a handler left of a
+// body. Handlers that read bodies have bounds of their own, which replace this one.
+func awaitBodies(most time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(most)) // net/http's own always has deadlines
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // run answers until ctx ends, and then finishes what is in flight.
