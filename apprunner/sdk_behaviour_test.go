@@ -92,7 +92,11 @@ func TestRequiredMembersAreThoseThatTheSDKAsksFor(t *testing.T) {
 			var invalid smithy.InvalidParamsError
 			if errors.As(callSDK(t, action.Name, "", fill), &invalid) {
 				for _, one := range invalid.Errs() {
-					_, member, _ := strings.Cut(one.(smithy.InvalidParamError).Field(), ".")
+					var param smithy.InvalidParamError
+					if !errors.As(one, &param) {
+						t.Fatalf("%T is no error of a parameter", one)
+					}
+					_, member, _ := strings.Cut(param.Field(), ".")
 					theirs = append(theirs, member)
 				}
 			}

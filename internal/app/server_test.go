@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -39,6 +40,6 @@ func TestABodyThatDoesNotComeIsNotWaitedForWithoutEnd(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	failure, ok := err.(net.Error)
-	return ok && failure.Timeout()
+	var failure net.Error
+	return errors.As(err, &failure) && failure.Timeout()
 }

@@ -214,14 +214,14 @@ func TestAConnectionIsAvailableOnceItsNameAnswers(t *testing.T) {
 		}
 
 		p.refuse(errors.New("it is away"))
-		ingress, stop := run()
+		_, stop := run()
 		synctest.Wait()
 		if got := find().Status; got != platform.IngressStatusPendingCreation {
 			t.Errorf("without a data plane it is %s", got)
 		}
 		stop()
 		p.refuse(nil)
-		ingress, stop = run()
+		ingress, stop := run()
 		defer func() { stop() }()
 		synctest.Wait()
 		if got, hosts := find().Status, p.hosts("s"); got != platform.IngressStatusAvailable || !slices.Equal(hosts[1], []string{"door.vpce.test"}) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// AnySubnet, among a network's ids, stands for every id that no network names.
+// AnySubnet is what stands, among a network's ids, for every id that no network names.
 const AnySubnet = "*"
 
 // HostNetwork is a network of the host that instances are attached to when their service has a VPC connector with one of

@@ -223,13 +223,13 @@ func processorTime(b *testing.B, pid int) time.Duration {
 	}
 	// After the program's name in parentheses: state is the first field, utime and stime are the 12th and 13th.
 	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
-	var ticks time.Duration
+	ticks := 0
 	for _, field := range fields[11:13] {
 		n, err := strconv.Atoi(field)
 		if err != nil {
 			b.Fatal(err)
 		}
-		ticks += time.Duration(n)
+		ticks += n
 	}
-	return ticks * 10 * time.Millisecond // USER_HZ is 100 on Linux
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 on Linux
 }

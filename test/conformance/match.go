@@ -108,7 +108,7 @@ func isList(path string, got any) string {
 func matchKind(path, kind string, got any, region string) string {
 	text, isText := got.(string)
 	kind, detail, _ := strings.Cut(kind, ":")
-	isIt := false
+	var isIt bool
 	switch kind {
 	case "any":
 		isIt = got != nil

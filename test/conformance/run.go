@@ -169,7 +169,7 @@ func (r *runner) filled(value any) (any, error) {
 		return filled, nil
 	case list:
 		filled, err := r.filledList(value)
-		return list(filled), err
+		return filled, err
 	case holds:
 		filled, err := r.filledList(value)
 		return holds(filled), err

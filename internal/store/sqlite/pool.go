@@ -28,7 +28,7 @@ func openPool(ctx context.Context, dsn string) (*pool, error) {
 	db.SetMaxIdleConns(maxReaders)
 	p := &pool{db, map[string]*sql.Stmt{}}
 	for _, query := range frequent {
-		statement, err := db.PrepareContext(ctx, query)
+		statement, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as db
 		if err != nil {
 			return nil, errors.Join(err, db.Close())
 		}

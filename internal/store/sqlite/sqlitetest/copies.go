@@ -62,7 +62,7 @@ func copyRow(ctx context.Context, tx *sql.Tx, table string, changed map[string]s
 		return err
 	}
 	columns, err := rows.Columns()
-	if err := errors.Join(err, rows.Close()); err != nil {
+	if err := errors.Join(err, rows.Close()); err != nil { //nolint:sqlclosecheck // the connection is needed next
 		return err
 	}
 	for i, column := range columns {
