@@ -45,6 +45,9 @@ var allSettings = []setting{
 	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }, false},
 	{"quota", "limit of a number, such as services=30; again for each, or apprunner for App Runner's own numbers", func(c *app.Config) *string { return &c.Quotas }, true},
 	{"deadline", "how long something may take, such as build=1h or health-check=5m; again for each", func(c *app.Config) *string { return &c.Deadlines }, true},
+	{"disk-limit", "how full the disk may be, in percent, such as build=90 or deploy=95; again for each", func(c *app.Config) *string { return &c.DiskLimits }, true},
+	{"builds", "how many builds run at a time", func(c *app.Config) *string { return &c.Builds }, false},
+	{"build-memory", "what a build may use, such as 4G (default a share of the machine's memory)", func(c *app.Config) *string { return &c.BuildMemory }, false},
 	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }, false},
 	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }, false},
 }

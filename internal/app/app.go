@@ -40,12 +40,8 @@ import (
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
-const (
-	// maxBuilds is how many builds run at a time; more wait.
-	maxBuilds = 2
-	// leaseOwner names this process in leases. The claim on the data directory keeps it the only one.
-	leaseOwner = "local"
-)
+// leaseOwner names this process in leases. The claim on the data directory keeps it the only one.
+const leaseOwner = "local"
 
 // Run serves until ctx ends. The caller holds the claim on the data directory.
 func Run(ctx context.Context, config Config) error {
@@ -107,11 +103,20 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	diskLimits, err := config.diskLimits()
+	if err != nil {
+		return err
+	}
+	builds, err := config.builds()
+	if err != nil {
+		return err
+	}
 	routes := deploy.NewRoutes(plane.client, config.host)
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
-		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: make(chan struct{}, maxBuilds),
+		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: deploy.NewQueue(builds),
+		Disk: deploy.Disk{Dir: config.DataDir, Limits: diskLimits},
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
 	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner, deadlines)

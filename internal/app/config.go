@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/apron-run/apron/internal/api"
+	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
 )
 
@@ -38,6 +39,11 @@ type Config struct {
 	Quotas string
 	// Deadlines is what operation.Deadlines reads, separated by commas: NAME=DURATION. What is not there has its default.
 	Deadlines string
+	// DiskLimits is what deploy.DiskLimits reads, separated by commas: NAME=PERCENT. What is not there has its default.
+	DiskLimits string
+	// Builds is how many builds run at a time; more wait. BuildMemory is what each may use, such as 4G; empty means a share
+	// of the machine's.
+	Builds, BuildMemory string
 	// CacheDir holds the base images that were assembled on this machine, shared by every apron on it.
 	CacheDir string
 	// BinDir holds the daemons that apron runs as its children.
@@ -50,7 +56,7 @@ func Default() Config {
 		DataDir: "/var/lib/apron", CacheDir: "/var/cache/apron", BinDir: defaultBinDir(),
 		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443", PrivateHTTPAddr: "127.0.0.1:8081",
 		Domain: "apron.localhost", Region: "us-east-1", Account: "000000000000",
-		Compute: "containerd",
+		Compute: "containerd", Builds: "2",
 	}
 }
 
@@ -119,6 +125,15 @@ func (c Config) Validate() error {
 	if _, err := c.deadlines(); err != nil {
 		problems = append(problems, err)
 	}
+	if _, err := c.diskLimits(); err != nil {
+		problems = append(problems, err)
+	}
+	if _, err := c.builds(); err != nil {
+		problems = append(problems, err)
+	}
+	if _, err := c.buildMemory(); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
 }
 
@@ -135,6 +150,39 @@ func (c Config) deadlines() (operation.Deadlines, error) {
 }
 
 // setEach sets each part of a list that is separated by commas.
+func (c Config) diskLimits() (deploy.DiskLimits, error) {
+	limits := deploy.DefaultDiskLimits()
+	return limits, setEach(c.DiskLimits, limits.Set)
+}
+
+func (c Config) builds() (int, error) {
+	n, err := strconv.Atoi(c.Builds)
+	if err != nil || n < 1 || n > maxBuilds {
+		return 0, fmt.Errorf("builds %q: want how many run at a time, from 1 to %d", c.Builds, maxBuilds)
+	}
+	return n, nil
+}
+
+// buildMemory is in bytes; 0 where nothing was said.
+func (c Config) buildMemory() (int64, error) {
+	if c.BuildMemory == "" {
+		return 0, nil
+	}
+	number, unit := c.BuildMemory[:len(c.BuildMemory)-1], c.BuildMemory[len(c.BuildMemory)-1]
+	shift, known := map[byte]int{'M': 20, 'G': 30}[unit]
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !known || err != nil || n < 1 || n > 1<<20 || n<<shift < minBuildMemory {
+		return 0, fmt.Errorf("build memory %q: want 64M or more, such as 512M or 4G", c.BuildMemory)
+	}
+	return n << shift, nil
+}
+
+// maxBuilds bounds a mistake; minBuildMemory is what a shell and a compiler cannot do without.
+const (
+	maxBuilds      = 64
+	minBuildMemory = 64 << 20
+)
+
 func setEach(list string, set func(text string) error) error {
 	for text := range strings.SplitSeq(list, ",") {
 		if text == "" {

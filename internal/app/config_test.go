@@ -32,6 +32,11 @@ func TestValidateNamesEachProblem(t *testing.T) {
 		"region of no known form":    {func(c *Config) { c.Region = "here" }, "region"},
 		"account with 11 digits":     {func(c *Config) { c.Account = "00000000000" }, "12 digits"},
 		"unknown compute":            {func(c *Config) { c.Compute = "docker" }, "compute"},
+		"disk limit over 100":        {func(c *Config) { c.DiskLimits = "build=101" }, "disk limit"},
+		"no builds":                  {func(c *Config) { c.Builds = "0" }, "builds \"0\""},
+		"builds that are no number":  {func(c *Config) { c.Builds = "many" }, "builds \"many\""},
+		"build memory without unit":  {func(c *Config) { c.BuildMemory = "4" }, "build memory"},
+		"too little build memory":    {func(c *Config) { c.BuildMemory = "8M" }, "64M or more"},
 		"database that is not there": {func(c *Config) { c.Database = "postgres://x" }, "database"},
 	} {
 		t.Run(name, func(t *testing.T) {

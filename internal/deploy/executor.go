@@ -37,7 +37,9 @@ type Executor struct {
 	// HealthTimeout is how long new instances have to become ready.
 	HealthTimeout time.Duration
 	// Builds bounds how many builds run at a time.
-	Builds chan struct{}
+	Builds *Queue
+	// Disk refuses what there is no room for.
+	Disk Disk
 }
 
 const (
@@ -87,6 +89,9 @@ func (e *Executor) Fetch(ctx context.Context, operation platform.Operation, serv
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
+	if err := e.Disk.RoomForBuild(); err != nil {
+		return err
+	}
 	partial := dir + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("clear a checkout that was cut short: %w", err)
@@ -107,11 +112,15 @@ func (e *Executor) Build(ctx context.Context, operation platform.Operation, serv
 	if done, err := e.hasRevision(ctx, operation); done || err != nil {
 		return err
 	}
-	select {
-	case e.Builds <- struct{}{}:
-		defer func() { <-e.Builds }()
-	case <-ctx.Done():
-		return platform.Explain(context.Cause(ctx), "No build could start in time because other builds were running. Start the deployment again.")
+	leave, err := e.Builds.Enter(ctx, func(place int) {
+		e.Logs.Event(service.ID, "Waiting for other builds; place %d in the queue.", place)
+	})
+	if err != nil {
+		return platform.Explain(err, "No build could start in time because other builds were running. Start the deployment again.")
+	}
+	defer leave()
+	if err := e.Disk.RoomForBuild(); err != nil {
+		return err
 	}
 	log := e.Logs.Deployment(service.ID, operation.ID)
 	defer log.Close()
@@ -129,6 +138,9 @@ func (e *Executor) Build(ctx context.Context, operation platform.Operation, serv
 // Pull fetches the resolved image and records the Revision.
 func (e *Executor) Pull(ctx context.Context, operation platform.Operation, service platform.Service) error {
 	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+		return err
+	}
+	if err := e.Disk.RoomForImage(); err != nil {
 		return err
 	}
 	log := e.Logs.Deployment(service.ID, operation.ID)

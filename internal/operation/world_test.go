@@ -41,6 +41,8 @@ type world struct {
 	// isSilent makes every probe fail.
 	isSilent bool
 	commit   string
+	// diskUsed is how full the disk is, in percent.
+	diskUsed int
 	// deadlines are those of the aprons that are started.
 	deadlines Deadlines
 }
@@ -77,7 +79,12 @@ func (w *world) start() *apron {
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
 		Store: w.store, Backend: w, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
-		Log: log, SourcesDir: filepath.Join(w.t.TempDir(), "sources"), HealthTimeout: 300 * time.Millisecond, Builds: make(chan struct{}, 2),
+		Log: log, SourcesDir: filepath.Join(w.t.TempDir(), "sources"), HealthTimeout: 300 * time.Millisecond, Builds: deploy.NewQueue(2),
+		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.diskUsed, nil
+		}},
 	}
 	supervisor := deploy.NewSupervisor(executor, w.store, log)
 	worker := NewWorker(w.store, executor, supervisor, w, log, "test", w.deadlines)

@@ -1,0 +1,95 @@
+package deploy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// DiskLimits says how full the disk of the data directory may be, in percent, before new builds are refused, and before
+// everything that brings a new image is.
+type DiskLimits struct{ Build, Deploy int }
+
+// DefaultDiskLimits leaves what runs, its logs and the database a twentieth of the disk.
+func DefaultDiskLimits() DiskLimits { return DiskLimits{Build: 90, Deploy: 95} }
+
+// Set reads "build=PERCENT" or "deploy=PERCENT".
+func (l *DiskLimits) Set(text string) error {
+	name, value, _ := strings.Cut(text, "=")
+	percent, err := strconv.Atoi(value)
+	if err != nil || percent < 1 || percent > 100 {
+		return fmt.Errorf("disk limit %q: want build=PERCENT or deploy=PERCENT, such as build=85", text)
+	}
+	switch name {
+	case "build":
+		l.Build = percent
+	case "deploy":
+		l.Deploy = percent
+	default:
+		return fmt.Errorf("disk limit %q: want build=PERCENT or deploy=PERCENT, such as build=85", text)
+	}
+	return nil
+}
+
+// Disk watches how full the disk of the data directory is. What needs no new image always works, however full it is:
+// pausing, resuming, deleting, going back to a revision, changing the configuration, and replacing instances that died.
+type Disk struct {
+	// Dir is the data directory.
+	Dir    string
+	Limits DiskLimits
+	// Used says how full the disk of a folder is, in percent; nil asks the system.
+	Used func(dir string) (percent int, err error)
+}
+
+// RoomForBuild is an explained error when the disk is too full to build.
+func (d Disk) RoomForBuild() error {
+	if err := d.RoomForImage(); err != nil {
+		return err
+	}
+	return d.room("builds", "build", d.Limits.Build)
+}
+
+// RoomForImage is an explained error when the disk is too full for any new image.
+func (d Disk) RoomForImage() error { return d.room("images", "deploy", d.Limits.Deploy) }
+
+func (d Disk) room(what, setting string, limit int) error {
+	used := d.Used
+	if used == nil {
+		used = diskUsed
+	}
+	percent, err := used(d.Dir)
+	if err != nil {
+		return fmt.Errorf("ask how full the disk is: %w", err)
+	}
+	if percent < limit {
+		return nil
+	}
+	return platform.Explain(nil, "The disk of %s is %d %% full, and from %d %% on apron takes no new %s, so that what runs can go on. "+
+		"Free some space and deploy again: delete services that nobody needs (`apron delete NAME`), or other files on that disk. "+
+		"`--disk-limit %s=PERCENT` moves the limit.", d.Dir, percent, limit, what, setting)
+}
+
+// diskUsed counts as df(1) does, rounded up, and counts files where the file system has a fixed number of them.
+func diskUsed(dir string) (int, error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, err
+	}
+	used := stat.Blocks - stat.Bfree
+	percent := share(used, used+stat.Bavail)
+	if stat.Files > 0 {
+		percent = max(percent, share(stat.Files-stat.Ffree, stat.Files))
+	}
+	return percent, nil
+}
+
+func share(part, whole uint64) int {
+	if whole == 0 {
+		return 0
+	}
+	return int((part*100 + whole - 1) / whole)
+}
