@@ -79,9 +79,6 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	defer backend.Close()
-	if err := backend.Sweep(ctx); err != nil {
-		log.Error("remove what was left of instances", "error", err)
-	}
 	repositories := git.New(git.Config{Data: config.DataDir, Endpoint: endpoint})
 	if err := repositories.CleanUp(); err != nil {
 		log.Error("remove what was left of fetches", "error", err)

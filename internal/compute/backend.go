@@ -39,6 +39,10 @@ type Backend interface {
 	// Exits sends the id of each instance that ended, until ctx ends. The channel may drop events under pressure and
 	// across restarts, so that a caller must also List from time to time.
 	Exits(ctx context.Context) (<-chan platform.InstanceID, error)
+
+	// Sweep removes what belongs to no instance: remains of a start or a removal that was cut short. It never touches what
+	// another call is at work on.
+	Sweep(ctx context.Context) error
 }
 
 // Images is the backend's store of images that instances start from.
@@ -49,6 +53,9 @@ type Images interface {
 
 	// Image returns the image kept under name, or ErrNotFound.
 	Image(ctx context.Context, name string) (Image, error)
+
+	// ListImages returns the names of all images.
+	ListImages(ctx context.Context) ([]string, error)
 
 	// Import reads an OCI or Docker archive (tar) and keeps its one image under name.
 	Import(ctx context.Context, name string, archive io.Reader) (Image, error)

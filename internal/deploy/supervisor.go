@@ -14,16 +14,23 @@ import (
 )
 
 // Supervisor keeps what runs equal to what should run: it replaces instances that died or stopped answering, routes to
-// new ones once they are healthy, adopts the running ones when apron starts, and stops those that nobody wants.
+// new ones once they are healthy, adopts the running ones when apron starts, stops those that nobody wants, and removes
+// what nobody owns.
 type Supervisor struct {
 	executor *Executor
-	services store.Services
+	services Records
 	log      *slog.Logger
 	wake     chan struct{}
 	workers  sync.WaitGroup
 
 	mu     sync.Mutex // guards states
 	states map[platform.ServiceID]*supervision
+}
+
+// Records is what the Supervisor reads of the store.
+type Records interface {
+	store.Services
+	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 }
 
 // supervision is what the Supervisor remembers about one service. mu of the Supervisor guards it.
@@ -52,7 +59,7 @@ const (
 )
 
 // NewSupervisor returns a Supervisor that works through executor.
-func NewSupervisor(executor *Executor, services store.Services, log *slog.Logger) *Supervisor {
+func NewSupervisor(executor *Executor, services Records, log *slog.Logger) *Supervisor {
 	return &Supervisor{
 		executor: executor, services: services, log: log, wake: make(chan struct{}, 1),
 		states: map[platform.ServiceID]*supervision{},
@@ -74,6 +81,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch instances: %w", err)
 	}
+	s.workers.Go(func() { s.sweep(ctx) })
 	ticker := time.NewTicker(superviseEvery)
 	defer ticker.Stop()
 	for {

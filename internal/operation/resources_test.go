@@ -2,10 +2,14 @@ package operation
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -116,5 +120,65 @@ func TestBuildsBeyondTheirNumberWaitAndTellTheirPlace(t *testing.T) {
 		if operation, _ := w.ended(id); operation.Status != platform.OperationStatusSucceeded {
 			t.Errorf("%s: %+v", operation.Status, operation.Failure)
 		}
+	}
+}
+
+func TestWhatNobodyOwnsIsSwept(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, codeService())
+	w.mu.Lock()
+	hold := make(chan struct{})
+	w.hold["build"] = hold
+	w.mu.Unlock()
+	busy := codeService()
+	busy.Name = "busy"
+	busy, building, err := a.starter.Create(t.Context(), busy, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it builds", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.calls["build"] == 2
+	})
+	a.stop()
+
+	own := deploy.ImageName(service.ID, service.ActiveRevisionID)
+	making := deploy.ImageName(busy.ID, platform.RevisionIDFor(building.ID))
+	lost := []string{deploy.ImageName(service.ID, "lost"), deploy.ImageName("gone", "lost")}
+	w.mu.Lock()
+	for _, name := range append(lost, making, "buildkit.own/image") {
+		w.images[name] = compute.Image{Name: name}
+	}
+	w.mu.Unlock()
+	for _, name := range []string{"unknown", "unknown.partial", ".fetch-1"} {
+		if err := os.MkdirAll(filepath.Join(w.sources, name, "deep"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start()
+	w.eventually("lost images and checkouts go", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		entries, err := os.ReadDir(w.sources)
+		return err == nil && len(w.images) == 3 && len(entries) == 2
+	})
+	w.mu.Lock()
+	for _, name := range []string{own, making, "buildkit.own/image"} {
+		if _, there := w.images[name]; !there {
+			t.Errorf("%s is gone", name)
+		}
+	}
+	if w.calls["sweep"] < 2 {
+		t.Errorf("the backend was swept %d times", w.calls["sweep"])
+	}
+	w.mu.Unlock()
+	if _, err := os.Stat(filepath.Join(w.sources, string(building.ID))); err != nil {
+		t.Errorf("the checkout of a build that goes on: %v", err)
+	}
+	close(hold)
+	if operation, _ := w.ended(building.ID); operation.Status != platform.OperationStatusSucceeded {
+		t.Errorf("%s: %+v", operation.Status, operation.Failure)
 	}
 }

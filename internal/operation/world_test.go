@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +45,8 @@ type world struct {
 	commit   string
 	// diskUsed is how full the disk is, in percent.
 	diskUsed int
+	// sources is where repositories are checked out.
+	sources string
 	// deadlines are those of the aprons that are started.
 	deadlines Deadlines
 }
@@ -62,7 +66,7 @@ func newWorld(t *testing.T) *world {
 		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
 		routes: map[platform.ServiceID]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
 		hold: map[string]chan struct{}{}, calls: map[string]int{}, commit: "1111111111111111111111111111111111111111",
-		deadlines: DefaultDeadlines(),
+		deadlines: DefaultDeadlines(), sources: filepath.Join(t.TempDir(), "sources"),
 	}
 }
 
@@ -79,7 +83,7 @@ func (w *world) start() *apron {
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
 		Store: w.store, Backend: w, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
-		Log: log, SourcesDir: filepath.Join(w.t.TempDir(), "sources"), HealthTimeout: 300 * time.Millisecond, Builds: deploy.NewQueue(2),
+		Log: log, SourcesDir: w.sources, HealthTimeout: 300 * time.Millisecond, Builds: deploy.NewQueue(2),
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -207,6 +211,14 @@ func (w *world) Image(_ context.Context, name string) (compute.Image, error) {
 	}
 	return image, nil
 }
+
+func (w *world) ListImages(context.Context) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.images)), nil
+}
+
+func (w *world) Sweep(ctx context.Context) error { return w.call(ctx, "sweep") }
 
 func (w *world) Import(context.Context, string, io.Reader) (compute.Image, error) {
 	panic("not part of an operation")

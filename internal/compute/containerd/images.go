@@ -138,6 +138,21 @@ func lowestPort(exposed map[string]struct{}) int {
 	return slices.Min(ports)
 }
 
+// ListImages implements compute.Images.
+func (b *Backend) ListImages(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	records, err := b.client.ImageService().List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	names := make([]string, len(records))
+	for i, record := range records {
+		names[i] = record.Name
+	}
+	return names, nil
+}
+
 // Import implements compute.Images.
 func (b *Backend) Import(ctx context.Context, name string, archive io.Reader) (compute.Image, error) {
 	ctx, release, err := b.client.WithLease(ctx)

@@ -154,7 +154,8 @@ func (b *Backend) remove(ctx context.Context, id platform.InstanceID) error {
 	if err := b.client.SnapshotService(snapshotter).Remove(ctx, string(id)); err != nil && !errdefs.IsNotFound(err) {
 		errs = append(errs, fmt.Errorf("remove the view of the image: %w", err))
 	}
-	if _, err := os.Stat(b.netns(id)); err == nil {
+	_, err := os.Stat(b.netns(id))
+	if err == nil || b.config.Network.IsAttached(string(id)) {
 		errs = append(errs, b.config.Network.Detach(ctx, string(id), b.netns(id)), removeNamespace(b.netns(id)))
 	}
 	return errors.Join(append(errs, b.filesOf(id).remove())...)
@@ -203,40 +204,4 @@ func (b *Backend) removeTask(ctx context.Context, container client.Container) er
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-// Sweep removes what belongs to no container: remains of instances whose removal was cut short, as by a reboot.
-func (b *Backend) Sweep(ctx context.Context) error {
-	known := map[string]bool{}
-	records, err := b.client.ContainerService().List(ctx)
-	if err != nil {
-		return fmt.Errorf("list containers: %w", err)
-	}
-	for _, record := range records {
-		known[record.ID] = true
-	}
-	left := map[string]bool{}
-	sweep := func(id string) {
-		if len(id) == 32 && !known[id] && !b.isStarting(platform.InstanceID(id)) {
-			left[id] = true
-		}
-	}
-	var errs []error
-	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles()} {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !os.IsNotExist(err) {
-			errs = append(errs, err)
-		}
-		for _, entry := range entries {
-			sweep(entry.Name())
-		}
-	}
-	errs = append(errs, b.client.SnapshotService(snapshotter).Walk(ctx, func(_ context.Context, info snapshots.Info) error {
-		sweep(info.Name)
-		return nil
-	}))
-	for id := range left {
-		errs = append(errs, b.remove(ctx, platform.InstanceID(id)))
-	}
-	return errors.Join(errs...)
 }

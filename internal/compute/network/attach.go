@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -92,6 +95,37 @@ func (n *Network) Detach(ctx context.Context, id, path string) error {
 		return errors.Join(errs...)
 	}
 	return n.forget(id)
+}
+
+// Attached lists the ids that hold an address on a bridge of instances, whether there is a namespace or not.
+func (n *Network) Attached() ([]string, error) {
+	var ids []string
+	entries, err := os.ReadDir(filepath.Join(n.leases(), instancesName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if _, err := netip.ParseAddr(entry.Name()); err != nil {
+			continue // the plugin's own files
+		}
+		// The plugin writes the container's id on the first line.
+		content, err := os.ReadFile(filepath.Join(n.leases(), instancesName, entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // given back just now
+		}
+		if err != nil {
+			return nil, err
+		}
+		id, _, _ := strings.Cut(string(content), "\n")
+		ids = append(ids, strings.TrimSpace(id))
+	}
+	return ids, nil
+}
+
+// IsAttached says whether id holds an address.
+func (n *Network) IsAttached(id string) bool {
+	ids, err := n.Attached()
+	return err != nil || slices.Contains(ids, id)
 }
 
 // BuildConflist is the file with the CNI configuration of the builds' network, for BuildKit.
