@@ -65,7 +65,14 @@ func Run(ctx context.Context, config Config) error {
 		}
 	}()
 	endpoint := source.NewEndpoint(config.APIAddr)
-	pushed := registryserver.New(registryserver.Config{Dir: filepath.Join(config.DataDir, "registry"), Keys: keys, Log: log})
+	diskLimits, err := config.diskLimits()
+	if err != nil {
+		return err
+	}
+	disk := deploy.Disk{Dir: config.DataDir, Limits: diskLimits}
+	pushed := registryserver.New(registryserver.Config{
+		Dir: filepath.Join(config.DataDir, "registry"), Keys: keys, Keep: neededImages(db), Room: disk.RoomForImage, Log: log,
+	})
 	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: endpoint, Keys: keys, Embedded: pushed})
 	machine, err := newMachine(config, images, log)
 	if err != nil {
@@ -100,10 +107,6 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	diskLimits, err := config.diskLimits()
-	if err != nil {
-		return err
-	}
 	builds, err := config.builds()
 	if err != nil {
 		return err
@@ -113,7 +116,7 @@ func Run(ctx context.Context, config Config) error {
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: deploy.NewQueue(builds),
-		Disk: deploy.Disk{Dir: config.DataDir, Limits: diskLimits},
+		Disk: disk,
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
 	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner, deadlines)
@@ -131,7 +134,7 @@ func Run(ctx context.Context, config Config) error {
 	server, err := newServer(ctx, config, listener, serverParts{
 		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend, connections: connections,
 		provision: func() { domains.Wake(); ingress.Wake() },
-		networks:  machine.network, keys: keys, images: pushed, runtimes: machine.builder.Runtimes(), log: log,
+		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder.Runtimes(), log: log,
 	})
 	if err != nil {
 		return err

@@ -56,6 +56,8 @@ type serverParts struct {
 	runtimes    []string
 	log         *slog.Logger
 	networks    *network.Network
+	// room refuses pushes that the disk has no room for.
+	room func() error
 }
 
 // newServer answers on listener once run runs.
@@ -73,7 +75,9 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/git/", gitserver.New(gitserver.Config{Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, Log: parts.log}))
+	mux.Handle("/git/", gitserver.New(gitserver.Config{
+		Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, Room: parts.room, Log: parts.log,
+	}))
 	mux.Handle("/v2/", parts.images)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

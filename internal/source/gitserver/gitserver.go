@@ -38,7 +38,9 @@ type Config struct {
 	// OnPush is called after a push for each branch that changed, before the client's git returns. It must not block
 	// for long. May be nil.
 	OnPush func(Push)
-	Log    *slog.Logger
+	// Room is asked when a push begins; its error, which git shows, refuses it. May be nil.
+	Room func() error
+	Log  *slog.Logger
 }
 
 // Push is a branch that got a new commit.
@@ -134,6 +136,12 @@ func (s *Server) advertise(w http.ResponseWriter, r *http.Request, name string) 
 			return
 		}
 	case receivePack:
+		if s.config.Room != nil {
+			if err := s.config.Room(); err != nil {
+				refuse(w, http.StatusInsufficientStorage, err.Error())
+				return
+			}
+		}
 		if err := s.ensure(r.Context(), name); err != nil {
 			s.fail(w, r, name, err)
 			return

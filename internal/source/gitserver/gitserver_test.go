@@ -2,6 +2,7 @@ package gitserver_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +279,27 @@ func TestAPushOverTheLimitIsRefusedWhole(t *testing.T) {
 	if size := sizeOf(t, filepath.Join(config.Dir, "app.git", "objects")); size > 64<<10 {
 		t.Errorf("the refused push left %d bytes", size)
 	}
+}
+
+func TestAPushIsRefusedWithItsReasonWhereThereIsNoRoom(t *testing.T) {
+	var isFull atomic.Bool
+	base, _, _ := serve(t, func(c *gitserver.Config) {
+		c.Room = func() error {
+			if isFull.Load() {
+				return errors.New("the disk is 96 % full")
+			}
+			return nil
+		}
+	})
+	work := gittest.New(t)
+	work.Commit("Begin")
+	work.Git("push", "--quiet", base+"app.git", "main")
+	isFull.Store(true)
+	work.Commit("Go on")
+	if output, err := work.Try("push", base+"app.git", "main"); err == nil || !strings.Contains(output, "the disk is 96 % full") {
+		t.Errorf("the push: %v\n%s", err, output)
+	}
+	work.Git("clone", "--quiet", base+"app.git", filepath.Join(t.TempDir(), "clone"))
 }
 
 func TestBrokenObjectsAreRefused(t *testing.T) {

@@ -41,6 +41,8 @@ func serverSettings(maxPushBytes int64) []string {
 		"receive.autogc=true",
 		"maintenance.auto=true",
 		"gc.autoPackLimit=20",
+		// What no branch has any more may still be wanted by a build that has just begun, and by nothing later.
+		"gc.pruneExpire=1.day.ago",
 		"uploadpack.allowAnySHA1InWant=true",
 		"uploadpack.allowFilter=true",
 		"transfer.advertiseSID=false",

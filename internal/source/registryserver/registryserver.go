@@ -7,12 +7,14 @@
 package registryserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -20,6 +22,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -47,7 +50,11 @@ type Config struct {
 	// OnPush is called for each tag that was pushed, once it can be pulled and before the client is done. It must not
 	// block for long. May be nil.
 	OnPush func(Push)
-	Log    *slog.Logger
+	// Keep returns the digests of images that stay although no tag names them. May be nil.
+	Keep func(ctx context.Context) ([]string, error)
+	// Room is asked when a push begins to send something; its error, which the client shows, refuses it. May be nil.
+	Room func() error
+	Log  *slog.Logger
 }
 
 // Push is a tag that was set.
@@ -62,6 +69,10 @@ type Server struct {
 	config  Config
 	app     *handlers.App
 	handler http.Handler
+	// touching is held while something is made young, and while it is looked at and deleted.
+	touching sync.Mutex
+	// collecting is held for reading while a manifest is put, and for writing while garbage is collected.
+	collecting sync.RWMutex
 }
 
 // Uploads that nobody finished are removed once they are older than maxUploadAge.
@@ -97,7 +108,6 @@ func settings(config Config) *configuration.Configuration {
 			"filesystem": {"rootdirectory": config.Dir},
 			"delete":     {"enabled": true},
 			"redirect":   {"disable": true},
-			"cache":      {"blobdescriptor": "inmemory"},
 			// Run does it: a constructor starts nothing.
 			"maintenance": {"uploadpurging": map[any]any{"enabled": false}},
 		},
@@ -112,12 +122,15 @@ func settings(config Config) *configuration.Configuration {
 	return settings
 }
 
-// Run removes uploads that nobody finished, now and then every hour, until ctx ends.
+// Run removes uploads that nobody finished and what no tag names, now and then every hour, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	ticker := time.NewTicker(cleanUpPeriod)
 	defer ticker.Stop()
 	for {
 		s.CleanUp(ctx, maxUploadAge)
+		if err := s.Collect(ctx, garbageAge); err != nil && ctx.Err() == nil {
+			s.config.Log.Error("images that no tag names not removed", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -182,6 +195,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", fmt.Sprintf("a layer may have at most %d bytes", s.config.MaxLayerBytes))
 		return
 	}
+	if s.config.Room != nil && r.Method == http.MethodPost {
+		if err := s.config.Room(); err != nil {
+			refuse(w, http.StatusInsufficientStorage, "DENIED", err.Error())
+			return
+		}
+	}
+	s.touch(r)
 	// The distribution project would check credentials that it has no use for, and may log what it gets.
 	r.Header.Del("Authorization")
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.MaxTransferTime)
@@ -189,6 +209,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	if r.Body != nil {
 		r.Body = http.MaxBytesReader(w, r.Body, s.config.MaxLayerBytes)
+	}
+	if r.Method == http.MethodPut && manifestPattern.MatchString(r.URL.Path) {
+		// Read before the lock is taken, so that a slow client holds up nobody.
+		manifest, err := io.ReadAll(io.LimitReader(r.Body, maxManifestBytes+1))
+		if err != nil {
+			refuse(w, http.StatusBadRequest, "MANIFEST_INVALID", "the manifest did not arrive whole")
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(manifest))
+		s.collecting.RLock()
+		defer s.collecting.RUnlock()
 	}
 	answer := &answer{ResponseWriter: w}
 	s.app.ServeHTTP(answer, r)
@@ -206,6 +237,9 @@ func (s *Server) isTooLarge(r *http.Request) bool {
 	last, err := strconv.ParseInt(end, 10, 64)
 	return ok && err == nil && last >= s.config.MaxLayerBytes
 }
+
+// maxManifestBytes is what the distribution project takes of a manifest.
+const maxManifestBytes = 4 << 20
 
 // manifestPattern takes the path of a manifest apart: repository and tag or digest.
 var manifestPattern = regexp.MustCompile(`^/v2/(.+)/manifests/([^/]+)$`)
