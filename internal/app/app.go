@@ -107,15 +107,11 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	builds, err := config.builds()
-	if err != nil {
-		return err
-	}
 	routes := deploy.NewRoutes(plane.client, config.host)
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
-		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: deploy.NewQueue(builds),
+		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: deploy.NewQueue(machine.limits.builds),
 		Disk: disk,
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
@@ -200,6 +196,9 @@ func (b builder) Build(ctx context.Context, request deploy.BuildRequest) (deploy
 
 // runBuilder brings BuildKit up and watches over it. A machine on which it does not come up still serves.
 func (m *machine) runBuilder(ctx context.Context) error {
+	if err := containerd.LimitBuilds(containerd.CgroupParent(m.backend.Paths.DataDir), m.limits.builds, m.limits.memory); err != nil {
+		slog.Error("limit what builds use together; each step has its own limit", "error", err)
+	}
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := m.builder.Ensure(ctx)
 		if err == nil {

@@ -26,12 +26,17 @@ type machine struct {
 	containerd *daemon.Daemon
 	builder    *build.Builder
 	backend    containerd.Config
+	limits     buildLimits
 }
 
 // newMachine describes the machine's parts. It starts none of them.
 func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*machine, error) {
 	// containerd's libraries print to the terminal; what matters of it comes back as errors too.
 	if err := containerdlog.SetLevel("error"); err != nil {
+		return nil, err
+	}
+	limits, err := config.buildLimits()
+	if err != nil {
 		return nil, err
 	}
 	plugins := filepath.Join(config.BinDir, "cni")
@@ -49,17 +54,14 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
 		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
-		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error {
-			if err := containerd.LimitBuilds(containerd.CgroupParent(config.DataDir)); err != nil {
-				log.Error("builds are not limited in memory and processes", "error", err)
-			}
-			return removeBuilds(ctx, backend)
-		},
+		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error { return removeBuilds(ctx, backend) },
+		MemoryBytes: limits.memory, MemoryKills: func(ctx context.Context) <-chan struct{} { return buildKills(ctx, backend) },
+		CacheUntil: max(1, limits.diskPercent-cacheMargin),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &machine{network: networks, containerd: runtime, builder: builder, backend: backend}, nil
+	return &machine{network: networks, containerd: runtime, builder: builder, backend: backend, limits: limits}, nil
 }
 
 // ensure adopts or starts the machine's parts, in the order in which they need each other. BuildKit is started apart,
@@ -94,6 +96,17 @@ func removeBuilds(ctx context.Context, config containerd.Config) error {
 	}
 	return errors.Join(
 		backend.RemoveBuilds(ctx), backend.Close(), containerd.RemoveMounts(filepath.Join(config.Paths.DataDir, "buildkit")))
+}
+
+// buildKills tells of build steps that used more than their memory, over a connection that lasts as long as ctx.
+func buildKills(ctx context.Context, config containerd.Config) <-chan struct{} {
+	backend, err := containerd.New(config)
+	if err != nil {
+		config.Log.Error("watch the memory of a build", "error", err)
+		return nil
+	}
+	context.AfterFunc(ctx, func() { _ = backend.Close() })
+	return backend.BuildKills(ctx)
 }
 
 // openPorts are the ports of this host that instances may reach: those where services answer publicly.

@@ -42,6 +42,8 @@ type assembly struct {
 	images  recipe.Images
 	host    host.Settings
 	service platform.ServiceID
+	// memory is what each step may use, in bytes; 0 is no limit.
+	memory int64
 }
 
 // stack is the file system a phase runs on, in three parts: what a build adds to each can be laid over the run image
@@ -157,6 +159,9 @@ func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 		llb.Args(slices.Concat([]string{"/bin/bash", "-e", "-c", runCommands, "apron"}, commands)),
 		llb.Dir(a.plan.WorkDir),
 		llb.WithCustomName(phaseVertexName(phase, commands)),
+	}
+	if a.memory > 0 { // no part of what a step is known by: another limit uses the same cache
+		options = append(options, llb.WithLinuxResources(llb.LinuxResources{Memory: a.memory, MemorySwap: a.memory}))
 	}
 	for _, variable := range a.environment() {
 		options = append(options, llb.AddEnv(variable[0], variable[1]))

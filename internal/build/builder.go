@@ -45,8 +45,15 @@ type Config struct {
 	CgroupParent string
 	// BeforeStart, when not nil, runs before each start of buildkitd: what the one before left can be removed then.
 	BeforeStart func(ctx context.Context) error
-	// CacheBytes bounds what buildkitd keeps; default 10 GB.
+	// MemoryBytes is what each step of a build may use; 0 is no limit.
+	MemoryBytes int64
+	// MemoryKills tells, until ctx ends, each time that a step of any build lost a process because it used more than its
+	// memory. May be nil.
+	MemoryKills func(ctx context.Context) <-chan struct{}
+	// CacheBytes bounds what buildkitd keeps; default a tenth of the disk, within bounds. It keeps less when the disk is fuller
+	// than CacheUntil, in percent; default 85.
 	CacheBytes int64
+	CacheUntil int
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -62,10 +69,7 @@ type Registry struct {
 	SkipsVerify bool
 }
 
-const (
-	defaultCache      = "/var/cache/apron"
-	defaultCacheBytes = 10 << 30
-)
+const defaultCache = "/var/cache/apron"
 
 // Builder builds images. Build may be called by several goroutines at a time.
 type Builder struct {
@@ -102,8 +106,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ContainerdSocket, filepath.Join(c.Data, "run", "containerd.sock"))
 	setDefault(&c.NetworkConfig, filepath.Join(c.Data, "run", "build.conflist"))
 	setDefault(&c.NetworkBin, filepath.Join(c.Bin, "cni"))
-	if c.CacheBytes == 0 {
-		c.CacheBytes = defaultCacheBytes
+	if c.CacheUntil == 0 {
+		c.CacheUntil = defaultCacheUntil
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -165,7 +169,7 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, repository *re
 	}
 	wanted, err := assembly{
 		plan: plan, early: findEarly(plan, folder{files: repository.root.FS(), directory: repository.directory}),
-		runtime: runtime, images: images, host: b.host(), service: request.ServiceID,
+		runtime: runtime, images: images, host: b.host(), service: request.ServiceID, memory: b.config.MemoryBytes,
 	}.marshal(ctx)
 	if err != nil {
 		return Result{}, err
@@ -180,7 +184,8 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, repository *re
 	}
 	options.LocalMounts = map[string]fsutil.FS{sourceMount: source}
 	options.OCIStores = contentStores(b.recipes)
-	progress := newProgress(request.Log, planPrefix)
+	progress := b.newProgress(ctx, request.Log, planPrefix)
+	defer progress.close()
 	digest, err := b.solve(ctx, options, planSolver(wanted, imageConfig(plan, runtime)), progress)
 	if err != nil {
 		return Result{}, progress.explain(ctx, err, "building the image")

@@ -116,6 +116,7 @@ type registryConfig struct {
 }
 
 func (b *Builder) daemonConfig() daemonConfig {
+	budget := b.cacheBudget()
 	config := daemonConfig{
 		Root: filepath.Join(b.config.Data, "buildkit"),
 		GRPC: map[string]any{"address": []string{"unix://" + b.socket()}},
@@ -133,8 +134,8 @@ func (b *Builder) daemonConfig() daemonConfig {
 				"cniPoolSize": b.config.NetworkPool,
 				"gc":          true, "gcpolicy": []map[string]any{
 					// What a build brought in and can bring in again goes first.
-					{"filters": []string{"type==source.local"}, "keepDuration": "48h", "maxUsedSpace": b.config.CacheBytes / 4},
-					{"all": true, "maxUsedSpace": b.config.CacheBytes},
+					{"filters": []string{"type==source.local"}, "keepDuration": "48h", "maxUsedSpace": budget.most / 4},
+					{"all": true, "maxUsedSpace": budget.most, "minFreeSpace": budget.free, "reservedSpace": budget.least},
 				},
 			},
 		},

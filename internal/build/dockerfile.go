@@ -81,7 +81,8 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 		return Result{}, err
 	}
 	maps.Copy(frontend, contexts)
-	progress := newProgress(request.Log, dockerfilePrefix)
+	progress := b.newProgress(ctx, request.Log, dockerfilePrefix)
+	defer progress.close()
 	progress.showsSteps = true
 	var config ocispec.Image
 	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, &config), progress)
@@ -127,6 +128,9 @@ func copyDockerfile(repository *repository, name, inputs string) error {
 // dockerfileOptions are the frontend's own; the proxy's are build arguments that it keeps out of the image.
 func (b *Builder) dockerfileOptions() map[string]string {
 	options := map[string]string{"filename": defaultDockerfile, "platform": "linux/amd64"}
+	if limit := b.config.MemoryBytes; limit > 0 {
+		options["memory"], options["memswap"] = strconv.FormatInt(limit, 10), strconv.FormatInt(limit, 10)
+	}
 	for name, value := range map[string]string{
 		"HTTP_PROXY": b.host().Proxy.HTTP, "HTTPS_PROXY": b.host().Proxy.HTTPS, "NO_PROXY": b.host().Proxy.No, "ALL_PROXY": b.host().Proxy.All,
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 
@@ -36,7 +37,28 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 	if errors.As(err, &exit) {
 		how = exitText(exit.ExitCode)
 	}
+	if p.usedTooMuchMemory() {
+		how = fmt.Sprintf("failed because the build used more than its %d MB of memory; let it use less, such as with fewer jobs at a time, "+
+			"or give builds more with --build-memory", p.memory>>20)
+	}
 	return platform.Explain(err, "%s %s", p.subject(s), how).WithEvidence(s.last...)
+}
+
+// killNotice is how long the notice that a process was killed for want of memory may be on its way.
+const killNotice = 300 * time.Millisecond
+
+// usedTooMuchMemory says whether a step lost a process for want of memory while this build ran. Of builds that run at the
+// same time it cannot say which one it was; that both of them then fail is rare.
+func (p *progress) usedTooMuchMemory() bool {
+	if p.kills == nil {
+		return false
+	}
+	select {
+	case <-p.kills:
+		return true
+	case <-time.After(killNotice):
+		return false
+	}
 }
 
 // subject names the failed step as the user knows it.

@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -28,6 +29,12 @@ type progress struct {
 
 	steps  map[digest.Digest]*step
 	failed *step
+
+	// memory is what each step may use, in bytes; kills tells of steps that used more.
+	memory int64
+	kills  <-chan struct{}
+	// close ends kills.
+	close context.CancelFunc
 }
 
 // step is one vertex that is shown.
@@ -38,8 +45,14 @@ type step struct {
 	isDone       bool
 }
 
-func newProgress(log io.Writer, prefixOf func(string) (string, bool)) *progress {
-	return &progress{log: log, prefixOf: prefixOf, steps: map[digest.Digest]*step{}}
+// newProgress returns a progress that must be closed.
+func (b *Builder) newProgress(ctx context.Context, log io.Writer, prefixOf func(string) (string, bool)) *progress {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &progress{log: log, prefixOf: prefixOf, steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel}
+	if p.memory > 0 && b.config.MemoryKills != nil {
+		p.kills = b.config.MemoryKills(ctx)
+	}
+	return p
 }
 
 // follow reads the stream until it is closed.

@@ -27,6 +27,7 @@ import (
 // takes seconds. Everything is taken away when the last test has ended.
 type world struct {
 	builder *build.Builder
+	config  build.Config
 	backend *containerd.Backend
 	dir     string
 	stop    []func(context.Context) error
@@ -76,6 +77,9 @@ func newWorld() (*world, error) {
 	return w, nil
 }
 
+// buildMemory is what each of two builds may use.
+const buildMemory = 4 << 30
+
 func (w *world) start(ctx context.Context, bin string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	paths := containerd.Paths{DataDir: w.dir, BinDir: bin}
@@ -100,14 +104,19 @@ func (w *world) start(ctx context.Context, bin string) error {
 		return err
 	}
 	w.stop = append(w.stop, func(context.Context) error { return w.backend.Close() }, w.backend.Down)
-	w.builder, err = build.New(build.Config{
+	w.config = build.Config{
 		Bin: bin, Data: w.dir, Cache: os.Getenv("APRON_CACHE"), ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: networks.PluginDir(), Log: log,
-	})
+		CgroupParent: containerd.CgroupParent(w.dir),
+	}
+	w.builder, err = build.New(w.config)
 	if err != nil {
 		return err
 	}
 	w.stop = append(w.stop, w.builder.Stop)
+	if err := containerd.LimitBuilds(containerd.CgroupParent(w.dir), 2, buildMemory); err != nil {
+		return fmt.Errorf("limit builds: %w", err)
+	}
 	return w.builder.Ensure(ctx)
 }
 

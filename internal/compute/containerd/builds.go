@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/containerd/api/events"
 	client "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/typeurl/v2"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +40,31 @@ func (b *Backend) RemoveBuilds(ctx context.Context) error {
 		errs = append(errs, ignoreNotFound(err), ignoreNotFound(container.Delete(ctx)))
 	}
 	return errors.Join(errs...)
+}
+
+// BuildKills tells, until ctx ends, each time that a build's step lost a process because it used more than its memory. A
+// reader that is late hears of several as one.
+func (b *Backend) BuildKills(ctx context.Context) <-chan struct{} {
+	kills := make(chan struct{}, 1)
+	envelopes, errs := b.client.Subscribe(ctx, `topic=="/tasks/oom"`)
+	go func() {
+		for {
+			select {
+			case <-errs: // also when ctx ends
+				return
+			case envelope := <-envelopes:
+				event, err := typeurl.UnmarshalAny(envelope.Event)
+				if kill, ok := event.(*events.TaskOOM); err != nil || !ok || len(kill.ContainerID) == instanceIDLength {
+					continue
+				}
+				select {
+				case kills <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	return kills
 }
 
 func ignoreNotFound(err error) error {

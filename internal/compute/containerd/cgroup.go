@@ -24,24 +24,26 @@ func CgroupParent(dataDir string) string {
 	return "/apron-" + hex.EncodeToString(sum[:4])
 }
 
-// maxBuildPids bounds the processes and threads of all build steps together.
-const maxBuildPids = 8192
+// buildPids bounds the processes and threads of one build.
+const buildPids = 4096
 
-// LimitBuilds bounds what all build steps below an apron's group take together: three quarters of the machine's memory,
-// and maxBuildPids. A build that goes wild is ended then, and not the services beside it. It must be called before
-// buildkitd starts, and can be called again.
-func LimitBuilds(parent string) error {
+// LimitBuilds bounds what all build steps below an apron's group take together, when so many builds run that may use so
+// much memory each: never more than three quarters of the machine's memory, and of a busy processor as much as an instance
+// of half a vCPU. A build that goes wild is ended then, and not the services beside it. It must be called before buildkitd
+// starts, and can be called again.
+func LimitBuilds(parent string, builds int, memoryBytes int64) error {
 	var machine unix.Sysinfo_t
 	if err := unix.Sysinfo(&machine); err != nil {
 		return fmt.Errorf("ask for the machine's memory: %w", err)
 	}
-	memory := strconv.FormatUint(machine.Totalram*uint64(machine.Unit)/4*3, 10)
-	pids := strconv.Itoa(maxBuildPids)
+	memory := strconv.FormatInt(min(int64(builds)*memoryBytes, int64(machine.Totalram)*int64(machine.Unit)/4*3), 10)
+	pids := strconv.Itoa(builds * buildPids)
 	group := filepath.Join(parent, "buildkit") // the name is buildkitd's
 	if !isUnifiedCgroup() {
 		return errors.Join(
 			limit(filepath.Join(cgroupRoot, "memory", group), "memory.limit_in_bytes", memory),
-			limit(filepath.Join(cgroupRoot, "pids", group), "pids.max", pids))
+			limit(filepath.Join(cgroupRoot, "pids", group), "pids.max", pids),
+			limit(filepath.Join(cgroupRoot, "cpu", group), "cpu.shares", "512"))
 	}
 	// A group has a controller once all those above it hand it down.
 	for _, above := range []string{"", parent} {
@@ -49,12 +51,12 @@ func LimitBuilds(parent string) error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory +pids"), 0); err != nil {
-			return fmt.Errorf("hand memory and pids down: %w", err)
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+cpu +memory +pids"), 0); err != nil {
+			return fmt.Errorf("hand processor, memory and pids down: %w", err)
 		}
 	}
 	dir := filepath.Join(cgroupRoot, group)
-	return errors.Join(limit(dir, "memory.max", memory), limit(dir, "pids.max", pids))
+	return errors.Join(limit(dir, "memory.max", memory), limit(dir, "pids.max", pids), limit(dir, "cpu.weight", "20"))
 }
 
 // limit makes a group and sets one of its limits.

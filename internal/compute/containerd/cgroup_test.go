@@ -46,18 +46,20 @@ func TestBuildsAreLimited(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for range 2 {
-		if err := LimitBuilds(parent); err != nil {
-			t.Fatal(err)
-		}
-	}
 	var machine unix.Sysinfo_t
 	if err := unix.Sysinfo(&machine); err != nil {
 		t.Fatal(err)
 	}
-	total := machine.Totalram * uint64(machine.Unit)
-	if memory := limitOf(t, parent, "memory/memory.limit_in_bytes", "memory.max"); memory < total/2 || memory >= total {
-		t.Errorf("builds may take %d of %d bytes of memory", memory, total)
+	total := uint64(machine.Totalram) * uint64(machine.Unit)
+	for each, want := range map[int64]uint64{1 << 30: 2 << 30, int64(total): total / 4 * 3} {
+		for range 2 {
+			if err := LimitBuilds(parent, 2, each); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if memory := limitOf(t, parent, "memory/memory.limit_in_bytes", "memory.max"); memory > want || memory < want-1<<20 {
+			t.Errorf("two builds of %d bytes may take %d of %d bytes of memory, want %d", each, memory, total, want)
+		}
 	}
 	if pids := limitOf(t, parent, "pids/pids.max", "pids.max"); pids != 8192 {
 		t.Errorf("builds may have %d processes", pids)
