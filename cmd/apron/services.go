@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -94,6 +95,11 @@ func newService(s *shell) *cobra.Command {
 				}
 				fields = append(fields, [2]string{"Cause", cause})
 			}
+			replaced, err := replacedOf(ctx, connected, *service.ServiceArn)
+			if err != nil {
+				return err
+			}
+			fields = append(fields, [2]string{"Replaced", replaced})
 			if err := view.Fields(s.out, fields); err != nil {
 				return err
 			}
@@ -108,6 +114,23 @@ func newService(s *shell) *cobra.Command {
 			return view.Table(s.out, []string{"INSTANCE", "STATE", "ADDRESS", "STARTED"}, rows)
 		},
 	}
+}
+
+// recentEvents is how many lines of the event log are searched for replacements: a service that is replaced as often as
+// the backoff allows has fewer in an hour.
+const recentEvents = 500
+
+// replacedOf says what instances of a service were replaced lately, and why.
+func replacedOf(ctx context.Context, connected *client.Client, arn string) (string, error) {
+	lines, _, err := connected.ReadLogs(ctx, arn, "events", "", recentEvents)
+	if err != nil {
+		return "", err
+	}
+	events := make([]view.Event, len(lines))
+	for i, line := range lines {
+		events[i] = view.Event{At: line.Timestamp.Time, Text: line.Message}
+	}
+	return view.Replaced(events, time.Now()), nil
 }
 
 func serviceFields(service types.Service, last *types.OperationSummary) [][2]string {

@@ -286,7 +286,7 @@ func (s *Supervisor) admit(ctx context.Context, service platform.Service, revisi
 		}
 		return
 	}
-	s.executor.Logs.Event(service.ID, "Instance %s did not become healthy. %v", instance.ID, err)
+	s.executor.Logs.Event(service.ID, "Instance %s did not become healthy. %v A new one takes its place.", instance.ID, err)
 	s.countFailure(service.ID)
 	if err := s.executor.Backend.Stop(ctx, instance.ID, 0); err != nil {
 		s.log.Error("stop an unhealthy instance", "service", service.ID, "instance", instance.ID, "error", err)

@@ -112,6 +112,11 @@ func routes() http.Handler {
 		time.AfterFunc(50*time.Millisecond, func() { os.Exit(code) })
 		return "", nil
 	})
+	answer("/eat", func(*http.Request) (string, error) {
+		log.Print("asked to load everything into memory")
+		time.AfterFunc(50*time.Millisecond, eat)
+		return "", nil
+	})
 	mux.HandleFunc("/stream", stream)
 	return mux
 }
