@@ -59,6 +59,8 @@ func (b *Backend) Pull(ctx context.Context, name, reference string, progress io.
 		}
 		return compute.Image{}, platform.Explain(err, "The image %s could not be pulled: %s.", reference, strings.TrimSuffix(lastCause(err), "."))
 	}
+	// containerd has recorded it under the reference too, which would keep its layers for ever. The lease keeps them for now.
+	defer func() { _ = b.Remove(context.WithoutCancel(ctx), reference) }()
 	fetched.Name = name
 	fetched.Labels = nil
 	return b.keep(ctx, fetched)
@@ -153,6 +155,15 @@ func (b *Backend) ListImages(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// scratchName begins the names that images have while they are imported.
+const scratchName = "apron.local/import:"
+
+// isScratch says whether an image's name is one that a pull or an import gives it for a moment only. Whoever is at work on
+// it holds a lease, and does not need the name.
+func isScratch(name string) bool {
+	return strings.HasPrefix(name, scratchName) || strings.Contains(name, "@sha256:")
+}
+
 // Import implements compute.Images.
 func (b *Backend) Import(ctx context.Context, name string, archive io.Reader) (compute.Image, error) {
 	ctx, release, err := b.client.WithLease(ctx)
@@ -161,10 +172,9 @@ func (b *Backend) Import(ctx context.Context, name string, archive io.Reader) (c
 	}
 	defer func() { _ = release(context.WithoutCancel(ctx)) }()
 	// The archive's own names are replaced by one that is removed again: only name stays.
-	const scratch = "apron.local/import:"
 	imported, err := b.client.Import(ctx, archive, client.WithImportPlatform(thePlatform),
 		client.WithImageRefTranslator(func(string) string { return "" }),
-		client.WithDigestRef(func(d digest.Digest) string { return scratch + d.Encoded() }))
+		client.WithDigestRef(func(d digest.Digest) string { return scratchName + d.Encoded() }))
 	if err != nil {
 		return compute.Image{}, fmt.Errorf("import the archive: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 const instanceIDLength = 32
 
 // Sweep implements compute.Backend. What belongs to no container are remains of instances whose removal was cut short, as
-// by a reboot.
+// by a reboot; names of images that stand for none are left where a pull was killed.
 func (b *Backend) Sweep(ctx context.Context) error {
 	found, err := b.traces(ctx)
 	errs := []error{err}
@@ -29,6 +29,18 @@ func (b *Backend) Sweep(ctx context.Context) error {
 	}
 	for id := range found {
 		errs = append(errs, b.sweep(ctx, platform.InstanceID(id)))
+	}
+	return errors.Join(append(errs, b.sweepImages(ctx))...)
+}
+
+// sweepImages removes the names that pulls and imports that were cut short have left.
+func (b *Backend) sweepImages(ctx context.Context) error {
+	names, err := b.ListImages(ctx)
+	errs := []error{err}
+	for _, name := range names {
+		if isScratch(name) {
+			errs = append(errs, b.Remove(ctx, name))
+		}
 	}
 	return errors.Join(errs...)
 }
