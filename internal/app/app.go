@@ -136,7 +136,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	err = runAll(ctx,
-		server.run, pushed.Run,
+		server.run, pushed.Run, newReserve(config.DataDir, log).run,
 		worker.Run, supervisor.Run, domains.Run, ingress.Run,
 		machine.containerd.Run, machine.runBuilder,
 		plane.client.Run, plane.daemon.Run,

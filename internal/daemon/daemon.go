@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -50,7 +51,7 @@ const (
 	// startTimeout and stopTimeout hold where a Daemon says nothing; stopTimeout also bounds how long SIGKILL may take.
 	startTimeout = 30 * time.Second
 	stopTimeout  = 10 * time.Second
-	// maxLogBytes bounds the log at each start; the one before is kept as NAME.log.1.
+	// maxLogBytes bounds the log; the part before is kept as NAME.log.1.
 	maxLogBytes = 10 << 20
 )
 
@@ -72,7 +73,7 @@ func (d *Daemon) Ensure(ctx context.Context) error {
 }
 
 // Run looks after the daemon until ctx ends, and leaves it running. It starts a daemon that died, with a growing wait
-// where it dies again and again.
+// where it dies again and again, and bounds its log.
 func (d *Daemon) Run(ctx context.Context) error {
 	wait := watchEvery
 	for {
@@ -80,6 +81,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
+		}
+		if err := d.boundLog(); err != nil {
+			d.logger().Error("bound the log of a daemon", "daemon", d.Name, "error", err)
 		}
 		if _, ok := d.running(); ok {
 			wait = watchEvery
@@ -197,12 +201,42 @@ func (d *Daemon) openLog() (*os.File, error) {
 	if err := os.MkdirAll(d.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(d.logPath()); err == nil && info.Size() > maxLogBytes {
-		if err := os.Rename(d.logPath(), d.logPath()+".1"); err != nil {
-			return nil, err
-		}
+	if err := d.boundLog(); err != nil {
+		return nil, err
 	}
 	return os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// boundLog begins the log anew when it has grown too long. The daemon may be writing: it goes on at the new end, because it
+// appends, and what it says in between is lost. On a full disk the part before is lost too.
+func (d *Daemon) boundLog() error {
+	info, err := os.Stat(d.logPath())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() <= maxLogBytes {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	copied := d.copyLog()
+	return errors.Join(os.Truncate(d.logPath(), 0), copied)
+}
+
+// copyLog keeps the end of the log as NAME.log.1.
+func (d *Daemon) copyLog() (err error) {
+	from, err := os.Open(d.logPath())
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if _, err := from.Seek(-maxLogBytes, io.SeekEnd); err != nil {
+		return err
+	}
+	to, err := os.OpenFile(d.logPath()+".1", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, io.LimitReader(from, maxLogBytes))
+	return errors.Join(err, to.Close())
 }
 
 // lastLine says what the daemon said last: a program that ends at once mostly says why.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -21,6 +22,13 @@ func TestMain(m *testing.M) {
 		listener, err := net.Listen("unix", socket)
 		if err != nil {
 			os.Exit(3)
+		}
+		if os.Getenv("TEST_DAEMON_SHOUTS") != "" {
+			go func() {
+				for line := bytes.Repeat([]byte("all work and no play\n"), 1<<16); ; {
+					_, _ = os.Stdout.Write(line)
+				}
+			}()
 		}
 		for {
 			conn, err := listener.Accept()
@@ -82,6 +90,34 @@ func TestARunningDaemonIsAdopted(t *testing.T) {
 	again := *d
 	if second := ensure(t, &again); second != first {
 		t.Errorf("a second start made process %d beside %d", second.Pid, first.Pid)
+	}
+}
+
+func TestTheLogOfADaemonThatShoutsIsBounded(t *testing.T) {
+	d := newDaemon(t)
+	d.Env = append(d.Env, "TEST_DAEMON_SHOUTS=yes")
+	ensure(t, d)
+	size := func(path string) int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	for range 3 {
+		for deadline := time.Now().Add(20 * time.Second); size(d.logPath()) <= maxLogBytes; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not shout")
+			}
+		}
+		before := size(d.logPath())
+		if err := d.boundLog(); err != nil {
+			t.Fatal(err)
+		}
+		// It shouts on meanwhile, after the new beginning.
+		if after := size(d.logPath()); after >= before || size(d.logPath()+".1") != maxLogBytes {
+			t.Errorf("%d bytes of %d are left, and %d before them", after, before, size(d.logPath()+".1"))
+		}
 	}
 }
 

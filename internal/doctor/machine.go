@@ -93,7 +93,8 @@ func usage(dir string) (Usage, error) {
 		return Usage{}, err
 	}
 	size := uint64(stat.Bsize)
-	return Usage{stat.Bavail * size, stat.Blocks * size, stat.Ffree, stat.Files}, nil
+	// As df(1) counts: without what is root's alone.
+	return Usage{stat.Bavail * size, (stat.Blocks - stat.Bfree + stat.Bavail) * size, stat.Ffree, stat.Files}, nil
 }
 
 // mountOverlay mounts an overlay in a folder of its own in dir, writes through it, and takes it away again.
