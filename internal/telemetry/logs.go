@@ -32,6 +32,11 @@ const (
 	// quietInstanceAge is how long an instance's log must be unchanged before it may be pruned: a running instance
 	// that has nothing to say keeps its file open.
 	quietInstanceAge = 24 * time.Hour
+	// maxInstanceBytes is what the logs of a service's instances may have together before large ones go that have not
+	// changed for quietLargeAge: an app that ends again and again with much to say would fill the disk within a day.
+	maxInstanceBytes = 1 << 30
+	largeInstanceLog = 1 << 20
+	quietLargeAge    = 10 * time.Minute
 )
 
 // Logs is the folder of logs. All methods may be called at the same time.

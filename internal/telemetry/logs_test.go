@@ -224,6 +224,39 @@ func TestQuietInstanceLogsArePrunedAndRecentOnesNot(t *testing.T) {
 	}
 }
 
+func TestLargeLogsOfInstancesThatEndedAreBoundedTogether(t *testing.T) {
+	logs := NewLogs(t.TempDir())
+	dir := filepath.Dir(logs.InstancePath(service, instance))
+	const each = 30 << 20
+	// A service that ended 100 times today, each time with as much output as is kept.
+	for i := range 100 {
+		path, at := filepath.Join(dir, fmt.Sprintf("%032d.log", i)), time.Now().Add(time.Duration(i-100)*time.Minute)
+		for _, name := range []string{path, path + ".1", path + ".2"} {
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Truncate(name, each/3), os.Chtimes(name, at, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// One that runs and has little to say.
+	quiet, at := filepath.Join(dir, "quiet.log"), time.Now().Add(-20*time.Hour)
+	if err := errors.Join(os.WriteFile(quiet, []byte("begun\n"), 0o600), os.Chtimes(quiet, at, at)); err != nil {
+		t.Fatal(err)
+	}
+	logs.InstancePath(service, instance)
+	left, _ := filepath.Glob(filepath.Join(dir, "*.log*"))
+	if got := int64(len(left)-1) * each / 3; got > maxInstanceBytes || got < maxInstanceBytes-2*each {
+		t.Errorf("%d bytes are left, the bound is %d", got, maxInstanceBytes)
+	}
+	for _, path := range []string{quiet, filepath.Join(dir, fmt.Sprintf("%032d.log.2", 99))} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestIDsNeverLeaveTheFolder(t *testing.T) {
 	dir := t.TempDir()
 	logs := NewLogs(filepath.Join(dir, "logs"))
