@@ -31,7 +31,7 @@ func (b *Builder) cacheBudget() cacheBudget {
 
 // budgetFor counts the disk as df(1) does, without what is reserved for root; buildkitd counts that as free.
 func budgetFor(stat unix.Statfs_t, most int64, until int) cacheBudget {
-	block := int64(stat.Bsize)
+	block := stat.Bsize
 	reserved := int64(stat.Bfree-stat.Bavail) * block
 	usable := int64(stat.Blocks)*block - reserved
 	share := min(max(usable/cacheShare, leastCacheMost), mostCacheMost)

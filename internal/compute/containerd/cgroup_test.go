@@ -50,7 +50,7 @@ func TestBuildsAreLimited(t *testing.T) {
 	if err := unix.Sysinfo(&machine); err != nil {
 		t.Fatal(err)
 	}
-	total := uint64(machine.Totalram) * uint64(machine.Unit)
+	total := machine.Totalram * uint64(machine.Unit)
 	for each, want := range map[int64]uint64{1 << 30: 2 << 30, int64(total): total / 4 * 3} {
 		for range 2 {
 			if err := LimitBuilds(parent, 2, each); err != nil {
