@@ -49,13 +49,14 @@ func (h *Handler) createAutoScalingConfiguration(ctx context.Context, input *app
 	setInt(&limits.MaxConcurrency, input.MaxConcurrency)
 	setInt(&limits.MinSize, input.MinSize)
 	setInt(&limits.MaxSize, input.MaxSize)
+	var wrong error
 	if limits.MinSize > limits.MaxSize {
-		return nil, invalidRequest("MinSize is %d and MaxSize %d, and MinSize must not be greater than MaxSize.", limits.MinSize, limits.MaxSize)
+		wrong = invalidRequest("MinSize is %d and MaxSize %d, and MinSize must not be greater than MaxSize.", limits.MinSize, limits.MaxSize)
 	}
 	resource, err := h.create(ctx, platform.Resource{
 		Kind: platform.ResourceAutoScaling, Name: string(*input.AutoScalingConfigurationName), Status: autoScalingActive,
 		Detail: platform.ResourceDetail{AutoScaling: &limits},
-	}, input.Tags, h.checkRevision(QuotaAutoScaling, QuotaAutoScalingRevisions, platform.ResourceAutoScaling))
+	}, input.Tags, wrong, h.checkRevision(QuotaAutoScaling, QuotaAutoScalingRevisions, platform.ResourceAutoScaling))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,8 +31,9 @@ func (h *Handler) newConfiguration(ctx context.Context, input *apprunner.CreateS
 	}
 	configuration.AutoScaling = scaling
 	source := input.SourceConfiguration
+	var missing error
 	if source.CodeRepository == nil && source.ImageRepository == nil {
-		return configuration, invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has neither.")
+		missing = invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has neither.")
 	}
 	if input.EncryptionConfiguration != nil {
 		configuration.KMSKey = string(*input.EncryptionConfiguration.KMSKey)
@@ -43,7 +45,7 @@ func (h *Handler) newConfiguration(ctx context.Context, input *apprunner.CreateS
 	if source.AutoDeploymentsEnabled == nil {
 		configuration.Source.IsAutoDeployed = h.isAutoDeployedByDefault(configuration.Source)
 	}
-	return configuration, err
+	return configuration, errors.Join(missing, err)
 }
 
 // updateConfiguration merges an update into a service. It runs inside the transaction that starts the operation.
@@ -61,48 +63,38 @@ func (h *Handler) updateConfiguration(ctx context.Context, service *platform.Ser
 		input.SourceConfiguration, input.InstanceConfiguration, input.HealthCheckConfiguration,
 		input.AutoScalingConfigurationARN, input.NetworkConfiguration, input.ObservabilityConfiguration,
 	})
-	if err == nil && !wasPublic && service.Configuration.Network.IsPubliclyAccessible {
+	if err = asOne(err); err == nil && !wasPublic && service.Configuration.Network.IsPubliclyAccessible {
 		err = h.refuseIngress(ctx, apprunner.UpdateService.Action, service.ID, "made publicly accessible")
 	}
 	return err
 }
 
+// apply changes a configuration. The error has all that is wrong with the changes, for asOne.
 func (h *Handler) apply(ctx context.Context, configuration *platform.Configuration, tags map[string]string, changes changes) error {
+	var errs []error
 	if changes.source != nil {
-		if err := h.applySource(ctx, &configuration.Source, tags, changes.source); err != nil {
-			return err
-		}
+		errs = append(errs, h.applySource(ctx, &configuration.Source, tags, changes.source))
 	}
 	if changes.instance != nil {
-		if err := applyInstance(&configuration.Instance, changes.instance); err != nil {
-			return err
-		}
+		errs = append(errs, applyInstance(&configuration.Instance, changes.instance))
 	}
 	if changes.health != nil {
-		if err := applyHealthCheck(&configuration.HealthCheck, changes.health); err != nil {
-			return err
-		}
+		errs = append(errs, applyHealthCheck(&configuration.HealthCheck, changes.health))
 	}
 	if changes.autoScaling != nil {
 		scaling, err := h.autoScaling(ctx, *changes.autoScaling)
-		if err != nil {
-			return err
-		}
 		configuration.AutoScaling = scaling
+		errs = append(errs, err)
 	}
 	if changes.network != nil {
-		if err := h.applyNetwork(ctx, &configuration.Network, changes.network); err != nil {
-			return err
-		}
+		errs = append(errs, h.applyNetwork(ctx, &configuration.Network, changes.network))
 	}
 	if changes.observability != nil {
 		chosen, err := h.observability(ctx, changes.observability)
-		if err != nil {
-			return err
-		}
 		configuration.Observability = chosen
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func applyInstance(into *platform.InstanceConfiguration, change *apprunner.InstanceConfiguration) error {

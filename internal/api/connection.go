@@ -20,7 +20,7 @@ func (h *Handler) createConnection(ctx context.Context, input *apprunner.CreateC
 		Kind: platform.ResourceConnection, Name: string(*input.ConnectionName), Status: connectionPending,
 		Detail: platform.ResourceDetail{Connection: &platform.ConnectionDetail{Provider: string(*input.ProviderType)}},
 	}
-	resource, err := h.create(ctx, resource, input.Tags, h.checkName(QuotaConnections, resource))
+	resource, err := h.create(ctx, resource, input.Tags, nil, h.checkName(QuotaConnections, resource))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -106,16 +107,56 @@ var signatureCodes = map[sigv4.Problem]apprunner.ErrorCode{
 
 func badSignature(err *sigv4.Error) *Error { return &Error{signatureCodes[err.Problem], err.Text} }
 
-// violated names every broken member that fits into a message, and how many do not.
+// violated names the broken members of a shape.
 func violated(err *apprunner.ValidationError) *Error {
+	texts := make([]string, len(err.Violations))
+	for i, violation := range err.Violations {
+		texts[i] = violation.String()
+	}
+	return brokenMembers(texts)
+}
+
+// asOne refuses with everything that errors.Join put together, so that the caller hears of it at once. An error that is
+// not about a member of the request comes alone.
+func asOne(joined error) error {
+	if joined == nil {
+		return nil
+	}
+	var texts []string
+	for _, err := range flatten(joined) {
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Code != apprunner.CodeInvalidRequest {
+			return err
+		}
+		texts = append(texts, strings.TrimSuffix(refused.Message, "."))
+	}
+	if len(texts) < 2 {
+		return joined
+	}
+	return brokenMembers(texts)
+}
+
+func flatten(err error) []error {
+	joined, isJoined := err.(interface{ Unwrap() []error }) //nolint:errorlint // an error around a joined one stays whole
+	if !isJoined {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, flatten(one)...)
+	}
+	return all
+}
+
+// brokenMembers names every broken member that fits into a message, and how many do not.
+func brokenMembers(texts []string) *Error {
 	const room = 540 // of 600 characters, for the members
-	total := len(err.Violations)
+	total := len(texts)
 	var text strings.Builder
 	if total > 1 {
 		fmt.Fprintf(&text, "%d members are not valid: ", total)
 	}
-	for i, violation := range err.Violations {
-		one := violation.String()
+	for i, one := range texts {
 		if i > 0 && text.Len()+len(one) > room {
 			fmt.Fprintf(&text, "; and %d more", total-i)
 			break

@@ -13,8 +13,9 @@ import (
 const reservedObservabilityName = "DefaultConfiguration"
 
 func (h *Handler) createObservabilityConfiguration(ctx context.Context, input *apprunner.CreateObservabilityConfigurationRequest) (*apprunner.CreateObservabilityConfigurationResponse, error) {
+	var wrong error
 	if *input.ObservabilityConfigurationName == reservedObservabilityName {
-		return nil, invalidRequest("ObservabilityConfigurationName must not be %s, which is reserved.", reservedObservabilityName)
+		wrong = invalidRequest("ObservabilityConfigurationName must not be %s, which is reserved.", reservedObservabilityName)
 	}
 	detail := platform.ObservabilityDetail{}
 	if input.TraceConfiguration != nil {
@@ -23,7 +24,7 @@ func (h *Handler) createObservabilityConfiguration(ctx context.Context, input *a
 	resource, err := h.create(ctx, platform.Resource{
 		Kind: platform.ResourceObservability, Name: string(*input.ObservabilityConfigurationName),
 		Status: string(apprunner.ObservabilityConfigurationStatusActive), Detail: platform.ResourceDetail{Observability: &detail},
-	}, input.Tags, h.checkRevision(QuotaObservability, QuotaObservabilityRevisions, platform.ResourceObservability))
+	}, input.Tags, wrong, h.checkRevision(QuotaObservability, QuotaObservabilityRevisions, platform.ResourceObservability))
 	if err != nil {
 		return nil, err
 	}

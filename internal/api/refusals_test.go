@@ -106,11 +106,54 @@ func TestACreationThatIsNotValidIsRefused(t *testing.T) {
 }
 
 func TestAllBrokenMembersAreNamedAtOnce(t *testing.T) {
-	message := newWorld(t).refused("CreateService", created(imageSource, `,"HealthCheckConfiguration":{"Interval":0,"Timeout":99,"Protocol":"UDP"}`), "InvalidRequestException", 400)
-	for _, want := range []string{"3 members", "Interval", "Timeout", "Protocol"} {
-		if !strings.Contains(message, want) {
-			t.Errorf("it does not say %q: %s", want, message)
-		}
+	w := newWorld(t)
+	arn := w.running("running")
+	for name, c := range map[string]struct {
+		action, body string
+		want         []string
+	}{
+		"by their shapes": {
+			"CreateService", created(imageSource, `,"HealthCheckConfiguration":{"Interval":0,"Timeout":99,"Protocol":"UDP"}`),
+			[]string{"3 members", "Interval", "Timeout", "Protocol"},
+		},
+		"by what they mean, of an image": {
+			"CreateService",
+			created(`{"ImageRepository":{"ImageIdentifier":"a b","ImageRepositoryType":"ECR","ImageConfiguration":{"Port":"http"}}}`,
+				`,"InstanceConfiguration":{"Memory":"12 GB"},"HealthCheckConfiguration":{"Path":"x"},"ObservabilityConfiguration":{"ObservabilityEnabled":true}`+
+					`,"Tags":[{"Key":"a"},{"Key":"a"}]`),
+			[]string{"6 members", "ImageIdentifier", "Port", "12 GB", "Path", "; and 2 more."},
+		},
+		"by what they mean, of code": {
+			"CreateService", created(`{"CodeRepository":{"RepositoryUrl":"app","SourceCodeVersion":{"Type":"BRANCH","Value":"-x"},"SourceDirectory":".."}}`, ""),
+			[]string{"4 members", "CodeConfiguration is required", "RepositoryUrl", "Value", "SourceDirectory"},
+		},
+		"of an update": {
+			"UpdateService", `{"ServiceArn":"` + arn + `","InstanceConfiguration":{"Memory":"12 GB"},"HealthCheckConfiguration":{"Path":"x"}}`,
+			[]string{"2 members", "12 GB", "Path"},
+		},
+		"of a connector": {
+			"CreateVpcConnector", `{"VpcConnectorName":"vpc1","Subnets":["a","a"],"SecurityGroups":["a b",""],"Tags":[{"Value":"a"}]}`,
+			[]string{"4 members", "Subnets[1]", "SecurityGroups[0]", "SecurityGroups[1]", "Tags[0]"},
+		},
+		"of limits": {
+			"CreateAutoScalingConfiguration", `{"AutoScalingConfigurationName":"small","MinSize":5,"MaxSize":2,"Tags":[{"Value":"a"}]}`,
+			[]string{"2 members", "MinSize", "Tags[0].Key"},
+		},
+		"of an ingress": {
+			"CreateVpcIngressConnection", `{"ServiceArn":"` + arn + `","VpcIngressConnectionName":"inside","IngressVpcConfiguration":{}}`,
+			[]string{"2 members", "VpcId", "VpcEndpointId"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := *w
+			w.t = t
+			message := w.refused(c.action, c.body, "InvalidRequestException", 400)
+			for _, want := range c.want {
+				if !strings.Contains(message, want) {
+					t.Errorf("it does not say %q: %s", want, message)
+				}
+			}
+		})
 	}
 }
 

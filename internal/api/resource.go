@@ -102,10 +102,10 @@ func deleted(kind platform.ResourceKind) *Error {
 }
 
 // create inserts a resource of a kind under the next revision of its name. what is the new one without what is filled in
-// here; check refuses one more.
-func (h *Handler) create(ctx context.Context, what platform.Resource, list apprunner.TagList, check func(store.Existing) error) (platform.Resource, error) {
+// here; check refuses one more. wrong is what was found out about other members than the tags.
+func (h *Handler) create(ctx context.Context, what platform.Resource, list apprunner.TagList, wrong error, check func(store.Existing) error) (platform.Resource, error) {
 	tags, err := tagsOf("Tags", list)
-	if err != nil {
+	if err := asOne(errors.Join(wrong, err)); err != nil {
 		return platform.Resource{}, err
 	}
 	what.Tags = tags

@@ -10,12 +10,9 @@ import (
 )
 
 func (h *Handler) createService(ctx context.Context, input *apprunner.CreateServiceRequest) (*apprunner.CreateServiceResponse, error) {
-	tags, err := tagsOf("Tags", input.Tags)
-	if err != nil {
-		return nil, err
-	}
+	tags, badTags := tagsOf("Tags", input.Tags)
 	configuration, err := h.newConfiguration(ctx, input, tags)
-	if err != nil {
+	if err := asOne(errors.Join(err, badTags)); err != nil {
 		return nil, err
 	}
 	id := platform.NewServiceID()

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -25,29 +26,23 @@ func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags m
 	if change.CodeRepository != nil && change.ImageRepository != nil {
 		return invalidRequest("SourceConfiguration must have one of CodeRepository and ImageRepository, and has both.")
 	}
+	var err error
 	if change.ImageRepository != nil {
 		if into.Image == nil {
 			into.Image = &platform.ImageSource{Port: defaultPort}
 		}
-		if err := applyImage(into.Image, change.ImageRepository); err != nil {
-			return err
-		}
+		err = applyImage(into.Image, change.ImageRepository)
 	}
+	isDockerfile := tags[platform.TagBuild] == buildDockerfile
 	if change.CodeRepository != nil {
+		var missing error
 		if into.Code == nil {
 			into.Code = &platform.CodeSource{Directory: "/"}
-			if change.CodeRepository.CodeConfiguration == nil && tags[platform.TagBuild] != buildDockerfile {
-				return invalidRequest("%s.CodeConfiguration is required.", codePath)
+			if change.CodeRepository.CodeConfiguration == nil && !isDockerfile {
+				missing = invalidRequest("%s.CodeConfiguration is required.", codePath)
 			}
 		}
-		if err := applyCode(into.Code, change.CodeRepository); err != nil {
-			return err
-		}
-	}
-	if into.Code != nil && tags[platform.TagBuild] != buildDockerfile {
-		if err := h.checkBuildable(into.Code); err != nil {
-			return err
-		}
+		err = errors.Join(missing, applyCode(into.Code, change.CodeRepository))
 	}
 	if change.AutoDeploymentsEnabled != nil {
 		into.IsAutoDeployed = *change.AutoDeploymentsEnabled
@@ -55,7 +50,13 @@ func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags m
 	if authentication := change.AuthenticationConfiguration; authentication != nil {
 		set(&into.AccessRoleARN, authentication.AccessRoleARN)
 	}
-	return h.applyConnection(ctx, into, change)
+	if err != nil {
+		return err // what follows would be about members that are wrong already
+	}
+	if into.Code != nil && !isDockerfile {
+		err = h.checkBuildable(into.Code)
+	}
+	return errors.Join(err, h.applyConnection(ctx, into, change))
 }
 
 // applyConnection sees to it that the repository, new or not, is one that the connection, new or not, is for.
@@ -94,18 +95,20 @@ func (h *Handler) isAutoDeployedByDefault(source platform.Source) bool {
 }
 
 func applyImage(into *platform.ImageSource, change *apprunner.ImageRepository) error {
+	var wrong error
 	identifier := string(*change.ImageIdentifier)
 	if _, err := name.ParseReference(identifier); err != nil {
-		return invalidRequest("%s.ImageIdentifier must be an image reference, such as registry.example.com/name:tag or name@sha256:DIGEST.", imagePath)
+		wrong = invalidRequest("%s.ImageIdentifier must be an image reference, such as registry.example.com/name:tag or name@sha256:DIGEST.", imagePath)
 	}
 	into.Identifier, into.RepositoryType = identifier, string(*change.ImageRepositoryType)
 	if change.ImageConfiguration == nil {
-		return nil
+		return wrong
 	}
 	at := imagePath + ".ImageConfiguration"
 	configuration := change.ImageConfiguration
 	set(&into.StartCommand, configuration.StartCommand)
-	return firstError(
+	return errors.Join(
+		wrong,
 		applyPort(&into.Port, at, configuration.Port),
 		applyEnvironment(&into.Environment, at, configuration.RuntimeEnvironmentVariables),
 		applySecrets(&into.Secrets, at, configuration.RuntimeEnvironmentSecrets),
@@ -113,32 +116,28 @@ func applyImage(into *platform.ImageSource, change *apprunner.ImageRepository) e
 }
 
 func applyCode(into *platform.CodeSource, change *apprunner.CodeRepository) error {
-	if err := checkRepositoryURL(codePath+".RepositoryUrl", string(*change.RepositoryURL)); err != nil {
-		return err
-	}
+	errs := []error{checkRepositoryURL(codePath+".RepositoryUrl", string(*change.RepositoryURL))}
 	branch := string(*change.SourceCodeVersion.Value)
 	if !isBranch(branch) {
-		return invalidRequest("%s.SourceCodeVersion.Value must be the name of a branch.", codePath)
+		errs = append(errs, invalidRequest("%s.SourceCodeVersion.Value must be the name of a branch.", codePath))
 	}
 	into.RepositoryURL, into.Branch = string(*change.RepositoryURL), branch
 	if change.SourceDirectory != nil {
 		if !isInside(string(*change.SourceDirectory)) {
-			return invalidRequest("%s.SourceDirectory must be a folder inside the repository, without .. in it.", codePath)
+			errs = append(errs, invalidRequest("%s.SourceDirectory must be a folder inside the repository, without .. in it.", codePath))
 		}
 		into.Directory = directoryOf(string(*change.SourceDirectory))
 	}
-	configuration := change.CodeConfiguration
-	if configuration == nil {
-		return nil
+	if configuration := change.CodeConfiguration; configuration != nil {
+		into.UsesConfigurationFile = *configuration.ConfigurationSource == apprunner.ConfigurationSourceRepository
+		if configuration.CodeConfigurationValues != nil {
+			if into.Values == nil {
+				into.Values = &platform.CodeValues{Port: defaultPort}
+			}
+			errs = append(errs, applyValues(into.Values, configuration.CodeConfigurationValues))
+		}
 	}
-	into.UsesConfigurationFile = *configuration.ConfigurationSource == apprunner.ConfigurationSourceRepository
-	if configuration.CodeConfigurationValues == nil {
-		return nil
-	}
-	if into.Values == nil {
-		into.Values = &platform.CodeValues{Port: defaultPort}
-	}
-	return applyValues(into.Values, configuration.CodeConfigurationValues)
+	return errors.Join(errs...)
 }
 
 func applyValues(into *platform.CodeValues, change *apprunner.CodeConfigurationValues) error {
@@ -146,7 +145,7 @@ func applyValues(into *platform.CodeValues, change *apprunner.CodeConfigurationV
 	set(&into.Runtime, change.Runtime)
 	set(&into.BuildCommand, change.BuildCommand)
 	set(&into.StartCommand, change.StartCommand)
-	return firstError(
+	return errors.Join(
 		applyPort(&into.Port, at, change.Port),
 		applyEnvironment(&into.Environment, at, change.RuntimeEnvironmentVariables),
 		applySecrets(&into.Secrets, at, change.RuntimeEnvironmentSecrets),
@@ -250,12 +249,3 @@ func isBranch(branch string) bool {
 }
 
 func isSpaceOrControl(c rune) bool { return c <= ' ' || c == 0x7f }
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}

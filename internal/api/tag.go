@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -19,7 +20,7 @@ const maxTags = 50
 
 func (h *Handler) tagResource(ctx context.Context, input *apprunner.TagResourceRequest) (*apprunner.TagResourceResponse, error) {
 	added, err := tagsOf("Tags", input.Tags)
-	if err != nil {
+	if err = asOne(err); err != nil {
 		return nil, err
 	}
 	return &apprunner.TagResourceResponse{}, h.changeTags(ctx, apprunner.TagResource.Action, input.ResourceARN, func(tags map[string]string) {
@@ -101,30 +102,30 @@ func (h *Handler) changeTags(ctx context.Context, action apprunner.Action, arn *
 	})
 }
 
-// tagsOf reads a list of tags. member is its path.
+// tagsOf reads a list of tags. member is its path. The error has all that is wrong with them, for asOne.
 func tagsOf(member string, list []apprunner.Tag) (map[string]string, error) {
 	tags := map[string]string{}
+	var errs []error
 	for i, tag := range list {
 		at := fmt.Sprintf("%s[%d]", member, i)
 		if tag.Key == nil {
-			return nil, invalidRequest("%s.Key is required.", at)
+			errs = append(errs, invalidRequest("%s.Key is required.", at))
+			continue
 		}
 		key, value := string(*tag.Key), ""
 		if tag.Value != nil {
 			value = string(*tag.Value)
 		}
 		if _, isDouble := tags[key]; isDouble {
-			return nil, invalidRequest("%s.Key is given twice.", at)
+			errs = append(errs, invalidRequest("%s.Key is given twice.", at))
 		}
-		if err := checkExtensionTag(at, key, value); err != nil {
-			return nil, err
-		}
+		errs = append(errs, checkExtensionTag(at, key, value))
 		tags[key] = value
 	}
 	if len(tags) > maxTags {
-		return nil, invalidRequest("%s has %d tags, and a resource may have at most %d.", member, len(tags), maxTags)
+		errs = append(errs, invalidRequest("%s has %d tags, and a resource may have at most %d.", member, len(tags), maxTags))
 	}
-	return tags, nil
+	return tags, errors.Join(errs...)
 }
 
 // checkExtensionTag refuses a value that would be ignored later.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -11,25 +12,20 @@ import (
 )
 
 func (h *Handler) createVPCConnector(ctx context.Context, input *apprunner.CreateVPCConnectorRequest) (*apprunner.CreateVPCConnectorResponse, error) {
-	subnets, err := distinct("Subnets", input.Subnets)
-	if err != nil {
-		return nil, err
+	subnets, badSubnets := distinct("Subnets", input.Subnets)
+	switch {
+	case badSubnets != nil:
+	case len(subnets) == 0:
+		badSubnets = invalidRequest("Subnets must have at least one subnet.")
+	default:
+		badSubnets = h.checkSubnets(subnets)
 	}
-	if len(subnets) == 0 {
-		return nil, invalidRequest("Subnets must have at least one subnet.")
-	}
-	groups, err := distinct("SecurityGroups", input.SecurityGroups)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.checkSubnets(subnets); err != nil {
-		return nil, err
-	}
+	groups, badGroups := distinct("SecurityGroups", input.SecurityGroups)
 	resource := platform.Resource{
 		Kind: platform.ResourceVPCConnector, Name: string(*input.VPCConnectorName), Status: string(apprunner.VPCConnectorStatusActive),
 		Detail: platform.ResourceDetail{VPCConnector: &platform.VPCConnectorDetail{Subnets: subnets, SecurityGroups: groups}},
 	}
-	resource, err = h.create(ctx, resource, input.Tags, h.checkName(QuotaVPCConnectors, resource))
+	resource, err := h.create(ctx, resource, input.Tags, errors.Join(badSubnets, badGroups), h.checkName(QuotaVPCConnectors, resource))
 	if err != nil {
 		return nil, err
 	}
@@ -39,16 +35,17 @@ func (h *Handler) createVPCConnector(ctx context.Context, input *apprunner.Creat
 // distinct reads a list of ids.
 func distinct(member string, list apprunner.StringList) ([]string, error) {
 	var ids []string
+	var errs []error
 	for i, id := range list {
-		if id == "" || strings.ContainsFunc(string(id), isSpaceOrControl) {
-			return nil, invalidRequest("%s[%d] must be an id, without spaces.", member, i)
-		}
-		if slices.Contains(ids, string(id)) {
-			return nil, invalidRequest("%s[%d] is given twice.", member, i)
+		switch {
+		case id == "" || strings.ContainsFunc(string(id), isSpaceOrControl):
+			errs = append(errs, invalidRequest("%s[%d] must be an id, without spaces.", member, i))
+		case slices.Contains(ids, string(id)):
+			errs = append(errs, invalidRequest("%s[%d] is given twice.", member, i))
 		}
 		ids = append(ids, string(id))
 	}
-	return ids, nil
+	return ids, errors.Join(errs...)
 }
 
 // checkSubnets refuses subnets that no network of the host stands for.

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/platform"
@@ -17,14 +19,12 @@ func (h *Handler) createVPCIngressConnection(ctx context.Context, input *apprunn
 		return nil, err
 	}
 	detail := platform.VPCIngressDetail{DomainName: platform.NewVPCIngressDomain(h.Region, h.Domain)}
-	if err := applyIngress(&detail, input.IngressVPCConfiguration); err != nil {
-		return nil, err
-	}
+	wrong := applyIngress(&detail, input.IngressVPCConfiguration)
 	resource := platform.Resource{
 		Kind: platform.ResourceVPCIngress, Name: string(*input.VPCIngressConnectionName), Status: platform.IngressStatusPendingCreation,
 		ServiceID: service.ID, Detail: platform.ResourceDetail{VPCIngress: &detail},
 	}
-	resource, err = h.create(ctx, resource, input.Tags, func(existing store.Existing) error {
+	resource, err = h.create(ctx, resource, input.Tags, wrong, func(existing store.Existing) error {
 		if existing.Revisions > 0 {
 			return taken(resource)
 		}
@@ -64,10 +64,12 @@ func (h *Handler) checkIngress(ctx context.Context, action apprunner.Action, id 
 func applyIngress(into *platform.VPCIngressDetail, change *apprunner.IngressVPCConfiguration) error {
 	set(&into.VPCID, change.VPCID)
 	set(&into.EndpointID, change.VPCEndpointID)
-	for member, id := range map[string]string{"VpcId": into.VPCID, "VpcEndpointId": into.EndpointID} {
-		if id == "" || slices.ContainsFunc([]rune(id), isSpaceOrControl) {
-			return invalidRequest("IngressVpcConfiguration.%s must be an id, without spaces.", member)
-		}
+	return errors.Join(checkIngressID("VpcId", into.VPCID), checkIngressID("VpcEndpointId", into.EndpointID))
+}
+
+func checkIngressID(member, id string) error {
+	if id == "" || strings.ContainsFunc(id, isSpaceOrControl) {
+		return invalidRequest("IngressVpcConfiguration.%s must be an id, without spaces.", member)
 	}
 	return nil
 }
@@ -127,7 +129,7 @@ func (h *Handler) updateVPCIngressConnection(ctx context.Context, input *apprunn
 		[]string{platform.IngressStatusAvailable, platform.IngressStatusFailedCreation, platform.IngressStatusFailedUpdate},
 		func(resource *platform.Resource) error {
 			resource.Status = platform.IngressStatusPendingUpdate
-			return applyIngress(resource.Detail.VPCIngress, input.IngressVPCConfiguration)
+			return asOne(applyIngress(resource.Detail.VPCIngress, input.IngressVPCConfiguration))
 		})
 	if err != nil {
 		return nil, err
