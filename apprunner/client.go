@@ -27,7 +27,7 @@ const (
 
 // Client calls the actions of one endpoint: Endpoint.Call signs, sends and decodes. It is safe for concurrent use.
 type Client struct {
-	// BaseURL is the API's URL without a path, such as http://127.0.0.1:7788.
+	// BaseURL is the API's URL without a path, such as http://127.0.0.1:8700.
 	BaseURL string
 	Region  string
 	// Credentials sign each request.
@@ -39,8 +39,12 @@ type Client struct {
 }
 
 // Call calls the action. An error that the service answered is an E, which errors.As finds, as it finds the exception in
-// it; any other error means that the answer is not known. Nothing is tried again.
+// it; any other error means that the answer is not known. The input is sent as it is: Validate tells beforehand what would
+// be refused. A nil one is empty. Nothing is tried again.
 func (e Endpoint[I, O, E]) Call(ctx context.Context, client *Client, input *I) (*O, error) {
+	if input == nil {
+		input = new(I)
+	}
 	request, err := e.request(ctx, client, EncodeJSON(input))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)

@@ -96,6 +96,23 @@ func TestCallRefused(t *testing.T) {
 	}
 }
 
+func TestCallWithoutAnInputSendsAnEmptyOne(t *testing.T) {
+	a := &answering{status: 200, body: `{"ServiceSummaryList":[]}`}
+	server := httptest.NewServer(a)
+	defer server.Close()
+	client := &Client{BaseURL: server.URL, Region: "us-east-1", Credentials: aws.CredentialsProviderFunc(keysOfExample)}
+	if _, err := ListServices.Call(t.Context(), client, nil); err != nil || a.input != "{}" {
+		t.Errorf("asked %q: %v", a.input, err)
+	}
+}
+
+func TestAnAnswerOfSomethingElseIsToldByItsStatus(t *testing.T) {
+	_, err := call(t, &answering{status: 404, body: "<h1>Not found</h1>"})
+	if err == nil || err.Error() != "HTTP status 404" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestCallThatIsNotAnswered(t *testing.T) {
 	for name, body := range map[string]string{"no JSON": "<html>", "the wrong type": `{"OperationId":1}`} {
 		_, err := call(t, &answering{status: 200, body: body})

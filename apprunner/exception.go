@@ -79,10 +79,14 @@ func (e *InternalServiceErrorException) Error() string { return describe(e) }
 func (e *UnknownOperationError) Error() string         { return describe(e) }
 
 func describe(e Exception) string {
-	if message := e.text(); message != nil {
-		return string(e.Code()) + ": " + string(*message)
+	message := e.text()
+	switch {
+	case message == nil:
+		return string(e.Code())
+	case e.Code() == "": // the answer of something that is not App Runner
+		return string(*message)
 	}
-	return string(e.Code())
+	return string(e.Code()) + ": " + string(*message)
 }
 
 // NewException returns the exception of that code. Characters of the message beyond the model's bound are cut off. status
