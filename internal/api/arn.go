@@ -35,7 +35,7 @@ func (h *Handler) service(ctx context.Context, arn *apprunner.AppRunnerResourceA
 	resource, isHere := h.resourceOf(*arn)
 	parts := strings.Split(resource, "/")
 	if parts[0] != "service" || len(parts) != 3 {
-		return platform.Service{}, invalidRequest("%s is not the ARN of a service, which ends with service/NAME/ID.", *arn)
+		return platform.Service{}, invalidRequest("ServiceArn: %s is not the ARN of a service, which ends with service/NAME/ID.", shorten(string(*arn)))
 	}
 	if !isHere {
 		return platform.Service{}, notFoundService(*arn)

@@ -112,7 +112,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, asked *asked) (
 		}
 	}()
 	if r.URL.Path != "/" || r.Method != http.MethodPost {
-		return nil, unknownOperation("Actions are called by POST /, not by %s of another kind or path.", r.Method)
+		return nil, unknownOperation("Actions are called by POST /, and this is %s %s.", r.Method, shorten(r.URL.EscapedPath()))
 	}
 	request, err := h.readBody(w, r)
 	if err != nil {

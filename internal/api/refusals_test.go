@@ -225,6 +225,29 @@ func TestAnARNOfNothingHereIsRefused(t *testing.T) {
 	}
 }
 
+// The refusal names the member that the action has, and the rule, however long the ARN is.
+func TestAnARNOfTheWrongKindIsRefusedByItsMember(t *testing.T) {
+	const arn = "arn:aws:apprunner:us-east-1:123456789012:"
+	w := newWorld(t)
+	for _, c := range []struct {
+		action, body string
+		want         []string
+	}{
+		{"DescribeService", arnOf(arn + "service/" + strings.Repeat("a", 900)), []string{"ServiceArn: arn", "…", "service/NAME/ID"}},
+		{"TagResource", `{"ResourceArn":"` + arn + `bucket/a/b","Tags":[]}`, []string{"ResourceArn: arn", "autoscalingconfiguration, ", "service, ", "vpcconnector"}},
+		{"TagResource", `{"ResourceArn":"` + arn + `service/a","Tags":[]}`, []string{"ResourceArn: arn", "service/NAME/ID"}},
+		{"TagResource", `{"ResourceArn":"` + arn + `connection/a","Tags":[]}`, []string{"ResourceArn: arn", "connection/NAME/ID"}},
+		{"ListVpcIngressConnections", `{"Filter":{"ServiceArn":"` + arn + `service/a"}}`, []string{"Filter.ServiceArn: arn", "service/NAME/ID"}},
+	} {
+		message := w.refused(c.action, c.body, "InvalidRequestException", 400)
+		for _, want := range c.want {
+			if !strings.Contains(message, want) {
+				t.Errorf("%s does not say %q: %s", c.action, want, message)
+			}
+		}
+	}
+}
+
 func TestPagesThatAreNotOfferedAreRefused(t *testing.T) {
 	w := newWorld(t)
 	arn := w.running("webapp")

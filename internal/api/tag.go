@@ -58,15 +58,26 @@ type tagged struct {
 
 // tagged finds what an ARN names among all that has tags.
 func (h *Handler) tagged(ctx context.Context, action apprunner.Action, arn *apprunner.AppRunnerResourceARN) (tagged, error) {
+	const member = "ResourceArn"
 	path, _ := h.resourceOf(*arn)
 	kind, _, _ := strings.Cut(path, "/")
-	if _, isKnown := kindWords[platform.ResourceKind(kind)]; !isKnown {
+	words, isResource := kindWords[platform.ResourceKind(kind)]
+	switch {
+	case kind == "service":
 		service, err := h.liveService(ctx, arn)
 		return tagged{service.Tags, func(edit func(map[string]string) error) error {
 			return h.Store.UpdateTags(ctx, service.ID, edit)
-		}}, err
+		}}, renamed(err, "ServiceArn", member)
+	case !isResource:
+		kinds := []string{"service"}
+		for kind := range kindWords {
+			kinds = append(kinds, string(kind))
+		}
+		slices.Sort(kinds)
+		return tagged{}, invalidRequest("%s: %s is not the ARN of anything that has tags, which is a %s.", member, shorten(string(*arn)), strings.Join(kinds, ", "))
 	}
 	resource, err := h.find(ctx, action, platform.ResourceKind(kind), arn)
+	err = renamed(err, words.member, member)
 	if err == nil && resource.DeletedAt != nil {
 		err = notFound("There is no %s %s: it was deleted.", kindWords[resource.Kind].name, resource.ARN)
 	}

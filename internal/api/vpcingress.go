@@ -94,7 +94,7 @@ func (h *Handler) listVPCIngressConnections(ctx context.Context, input *apprunne
 		if filter.ServiceARN != nil {
 			service, err := h.referService(ctx, apprunner.ListVPCIngressConnections.Action, filter.ServiceARN)
 			if err != nil {
-				return nil, err
+				return nil, renamed(err, "ServiceArn", "Filter.ServiceArn")
 			}
 			query.ServiceID = service.ID
 		}
