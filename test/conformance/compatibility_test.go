@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,5 +133,30 @@ func TestAPageTellsWhatCameOfTheScript(t *testing.T) {
 	}
 	if rows := strings.Count(page, "\n| ") - 1 - 1 - len(clientNames); rows != 37 {
 		t.Errorf("the page has %d actions", rows)
+	}
+}
+
+// What the page says beside the results is known without a run.
+func TestTheCommittedPageTellsTheDifferences(t *testing.T) {
+	page, err := os.ReadFile(compatibilityPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lastCell := func(line string) string { return line[strings.LastIndex(strings.TrimSuffix(line, " |"), " | ")+1:] }
+	committed := map[string]string{}
+	for line := range strings.Lines(string(page)) {
+		key, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " ")
+		committed[key] = strings.TrimSpace(line)
+	}
+	for line := range strings.Lines(Compatibility(nil)) {
+		line = strings.TrimSpace(line)
+		key, _, isRow := strings.Cut(strings.TrimPrefix(line, "| "), " ")
+		isAction := isRow && slices.ContainsFunc(model.Actions(), func(action model.Action) bool { return action.Name == key })
+		switch {
+		case isAction && lastCell(committed[key]) != lastCell(line):
+			t.Errorf("the row of %s ends with %s, want %s: run make compatibility", key, lastCell(committed[key]), lastCell(line))
+		case strings.Contains(line, "*Reason:*") && committed[key] != line:
+			t.Errorf("it has %q, want %q: run make compatibility", committed[key], line)
+		}
 	}
 }

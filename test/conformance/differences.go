@@ -8,7 +8,7 @@ import (
 
 // difference is where apron does not do what App Runner does, or what App Runner's model says.
 type difference struct {
-	// actions are where it shows.
+	// actions are where it shows; none means everywhere.
 	actions []string
 	// what is its subject, how it differs, and why.
 	what, how, why string
@@ -83,6 +83,30 @@ var differences = []difference{
 		},
 		"Quotas.", "There are no quotas unless the installation sets them; then their errors are App Runner's.",
 		"the machine's capacity is its owner's business.",
+	},
+	{
+		[]string{"CreateService", "UpdateService"}, "Automatic deployments.", "`AutoDeploymentsEnabled` is kept and shown. What was pushed is deployed at the next StartDeployment.",
+		"nothing here watches repositories and registries yet.",
+	},
+	{
+		[]string{"CreateService", "UpdateService"}, "Secrets.", "`RuntimeEnvironmentSecrets` are refused with `InvalidRequestException`.",
+		"nothing here resolves them yet, and a service would start without them.",
+	},
+	{
+		[]string{"CreateAutoScalingConfiguration", "CreateService", "UpdateService"}, "Scaling.", "A service has `MinSize` instances. `MaxSize` and `MaxConcurrency` are checked, kept and shown.",
+		"nothing here scales on load yet.",
+	},
+	{
+		[]string{"CreateObservabilityConfiguration", "CreateService", "UpdateService"}, "Traces.", "Observability configurations are kept, shown and protected while they are in use; instances have no collector of traces beside them.",
+		"there is no X-Ray to send traces to.",
+	},
+	{
+		[]string{"CreateService", "UpdateService"}, "Address types.", "`IpAddressType` is kept and shown; the addresses that the listeners have decide.",
+		"listeners belong to the installation and are shared by all services.",
+	},
+	{
+		nil, "Members that there are not.", "A member that the model does not have is refused with `SerializationException`, by every action; App Runner takes no notice of it.",
+		"it is a misspelled one, and nobody would hear that it has no effect.",
 	},
 }
 
