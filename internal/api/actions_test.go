@@ -281,3 +281,20 @@ func TestTagsAreAddedReplacedAndRemoved(t *testing.T) {
 		t.Errorf("after a refusal: %s", got.body)
 	}
 }
+
+// A name alone means its latest revision, and the pages after the first are of the revision that the first was of.
+func TestPagesOfAConfigurationsServicesStayWithItsRevision(t *testing.T) {
+	w := newWorld(t)
+	w.call("CreateAutoScalingConfiguration", `{"AutoScalingConfigurationName":"small"}`)
+	const byName = `{"AutoScalingConfigurationArn":"arn:aws:apprunner:us-east-1:123456789012:autoscalingconfiguration/small","MaxResults":2`
+	for _, name := range []string{"app1", "app2", "app3"} {
+		w.call("CreateService", fmt.Sprintf(`{"ServiceName":%q,"SourceConfiguration":%s,"AutoScalingConfigurationArn":`+
+			`"arn:aws:apprunner:us-east-1:123456789012:autoscalingconfiguration/small"}`, name, imageSource))
+	}
+	first := w.call("ListServicesForAutoScalingConfiguration", byName+"}")
+	w.call("CreateAutoScalingConfiguration", `{"AutoScalingConfigurationName":"small"}`)
+	second := w.call("ListServicesForAutoScalingConfiguration", fmt.Sprintf(`%s,"NextToken":%q}`, byName, first["NextToken"]))
+	if list := second["ServiceArnList"].([]any); len(list) != 1 || !strings.Contains(list[0].(string), "/app3/") {
+		t.Errorf("the second page is %v", list)
+	}
+}

@@ -159,11 +159,15 @@ func (h *Handler) updateDefaultAutoScalingConfiguration(ctx context.Context, inp
 
 func (h *Handler) listServicesForAutoScalingConfiguration(ctx context.Context, input *apprunner.ListServicesForAutoScalingConfigurationRequest) (*apprunner.ListServicesForAutoScalingConfigurationResponse, error) {
 	action := apprunner.ListServicesForAutoScalingConfiguration.Action
-	resource, err := h.find(ctx, action, platform.ResourceAutoScaling, input.AutoScalingConfigurationARN)
+	after, err := h.pages.place(action, string(*input.AutoScalingConfigurationARN), (*apprunner.String)(input.NextToken))
 	if err != nil {
 		return nil, err
 	}
-	after, err := h.pages.place(action, string(*input.AutoScalingConfigurationARN), (*apprunner.String)(input.NextToken))
+	arn := input.AutoScalingConfigurationARN
+	if after != nil {
+		arn = wireARN(after.Of) // a name alone may have a newer revision by now
+	}
+	resource, err := h.find(ctx, action, platform.ResourceAutoScaling, arn)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +187,9 @@ func (h *Handler) listServicesForAutoScalingConfiguration(ctx context.Context, i
 	}
 	if isMore {
 		last := services[len(services)-1]
-		output.NextToken = (*apprunner.NextToken)(h.pages.token(action, string(*input.AutoScalingConfigurationARN), placeOf(last.CreatedAt, string(last.ID))))
+		at := placeOf(last.CreatedAt, string(last.ID))
+		at.Of = resource.ARN
+		output.NextToken = (*apprunner.NextToken)(h.pages.token(action, string(*input.AutoScalingConfigurationARN), at))
 	}
 	return output, nil
 }

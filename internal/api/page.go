@@ -18,9 +18,11 @@ type pager struct{ key []byte }
 type place struct {
 	Micros int64  `json:"t"`
 	ID     string `json:"i"`
+	// Of is the ARN of what the list is of, where the parameters could come to mean another one between two pages.
+	Of string `json:"o,omitempty"`
 }
 
-func placeOf(at time.Time, id string) place { return place{at.UnixMicro(), id} }
+func placeOf(at time.Time, id string) place { return place{Micros: at.UnixMicro(), ID: id} }
 
 func (p place) time() time.Time { return time.UnixMicro(p.Micros).UTC() }
 
