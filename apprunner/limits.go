@@ -14,7 +14,7 @@ type limits struct {
 	min, max int64
 	// pattern must match the whole string; its letters are RE2.
 	pattern string
-	// says is the pattern in words, after "must".
+	// says is the pattern in words, after "must". One that begins with "be" tells the length too.
 	says string
 	enum []string
 	// isSensitive keeps the value out of errors.
@@ -47,7 +47,7 @@ var table = map[reflect.Type]*limits{
 	of[VPCIngressConnectionName]():         {shape: "VpcIngressConnectionName", min: 4, max: 40, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,39}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
 
 	of[AutoScalingConfigurationName](): {shape: "AutoScalingConfigurationName", min: 4, max: 32, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,31}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
-	of[BuildCommand]():                 {shape: "BuildCommand", pattern: `[^\x0a\x0d]+`, says: "be one line", isSensitive: true},
+	of[BuildCommand]():                 {shape: "BuildCommand", pattern: `[^\x0a\x0d]+`, says: "be one line that is not empty", isSensitive: true},
 	of[CPU]():                          {shape: "Cpu", min: 3, max: 9, pattern: `256|512|1024|2048|4096|(0\.25|0\.5|1|2|4) vCPU`, says: "be one of 256, 512, 1024, 2048, 4096 or 0.25, 0.5, 1, 2, 4 followed by \" vCPU\""},
 	of[ErrorMessage]():                 {shape: "ErrorMessage", max: maxErrorMessage},
 
@@ -75,7 +75,7 @@ var table = map[reflect.Type]*limits{
 	of[ServiceMaxResults](): {shape: "ServiceMaxResults", min: 1, max: 20},
 	of[ServiceName]():       {shape: "ServiceName", min: 4, max: 40, pattern: `[A-Za-z0-9][A-Za-z0-9_-]{3,39}`, says: "begin with a letter or digit and hold only letters, digits, - and _"},
 	of[SourceDirectory]():   {shape: "SourceDirectory", min: 1, max: 4096, pattern: `[^\x00]+`, says: "not hold a NUL"},
-	of[StartCommand]():      {shape: "StartCommand", pattern: `[^\x0a\x0d]+`, says: "be one line", isSensitive: true},
+	of[StartCommand]():      {shape: "StartCommand", pattern: `[^\x0a\x0d]+`, says: "be one line that is not empty", isSensitive: true},
 	// A String may be a URL with a password in it.
 	of[String](): {shape: "String", max: 51200, isSensitive: true},
 	// RE2 has no look-ahead for the model's "not aws:"; this is the same set of strings.

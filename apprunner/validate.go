@@ -147,15 +147,30 @@ func (v *validator) checkString(l *limits, text string) {
 	length := int64(utf8.RuneCountInString(text))
 	switch {
 	case length < l.min:
-		v.add(RuleMinLength, "has %d characters, and must have at least %d", length, l.min)
+		v.add(RuleMinLength, "has %s, and must %s", characters(length), l.saysOfLength("have at least %d", l.min))
 	case l.max > 0 && length > l.max:
-		v.add(RuleMaxLength, "has %d characters, and must have at most %d", length, l.max)
+		v.add(RuleMaxLength, "has %s, and must %s", characters(length), l.saysOfLength("have at most %d", l.max))
 	case l.compiled == nil || l.compiled.MatchString(text):
 	case l.isSensitive:
 		v.add(RulePattern, "must %s", l.says)
 	default:
 		v.add(RulePattern, "is %s, and must %s", quoteShort(text), l.says)
 	}
+}
+
+func characters(count int64) string {
+	if count == 1 {
+		return "1 character"
+	}
+	return fmt.Sprintf("%d characters", count)
+}
+
+// saysOfLength is what a text of the wrong length must do. That it must be one of a few says more than a bound.
+func (l *limits) saysOfLength(format string, bound int64) string {
+	if strings.HasPrefix(l.says, "be ") {
+		return l.says
+	}
+	return fmt.Sprintf(format, bound)
 }
 
 func (v *validator) checkInteger(l *limits, number int64) {

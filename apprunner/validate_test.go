@@ -73,6 +73,22 @@ func TestValidateFindsEveryBrokenMember(t *testing.T) {
 	}
 }
 
+// A text that must be one of a few is told which, whatever its length.
+func TestAWrongLengthIsToldWhatIsAllowed(t *testing.T) {
+	err := Validate(&CreateServiceRequest{
+		ServiceName:           new(ServiceName("a")),
+		SourceConfiguration:   &SourceConfiguration{},
+		InstanceConfiguration: &InstanceConfiguration{CPU: new(CPU("7")), Memory: new(Memory("2048 MiB")), InstanceRoleARN: new(RoleARN("admin"))},
+	})
+	const want = `ServiceName has 1 character, and must have at least 4; ` +
+		`InstanceConfiguration.Cpu has 1 character, and must be one of 256, 512, 1024, 2048, 4096 or 0.25, 0.5, 1, 2, 4 followed by " vCPU"; ` +
+		`InstanceConfiguration.Memory has 8 characters, and must be one of 512, 1024, 2048, 3072, 4096, 6144, 8192, 10240, 12288 ` +
+		`or 0.5, 1, 2, 3, 4, 6, 8, 10, 12 followed by " GB"; InstanceConfiguration.InstanceRoleArn has 5 characters, and must be the ARN of an IAM role`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 func TestScalarsAcceptWhatTheServiceDoes(t *testing.T) {
 	const arn = "arn:aws:apprunner:us-east-1:123456789012:service/web/8fe1e10304f84fd2b0df550fe98a71fa"
 	cases := []struct {
