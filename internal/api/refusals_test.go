@@ -87,6 +87,7 @@ func TestACreationThatIsNotValidIsRefused(t *testing.T) {
 		"tracing without a configuration": {created(imageSource, `,"ObservabilityConfiguration":{"ObservabilityEnabled":true}`), invalid, []string{"ObservabilityConfigurationArn", "required"}},
 		"a tag twice":                     {created(imageSource, `,"Tags":[{"Key":"a","Value":"1"},{"Key":"a","Value":"2"}]`), invalid, []string{"Tags[1].Key", "twice"}},
 		"a tag of AWS":                    {created(imageSource, `,"Tags":[{"Key":"aws:a","Value":"1"}]`), invalid, []string{"Tags[0].Key"}},
+		"an unknown tag of apron":         {created(imageSource, `,"Tags":[{"Key":"apron:biuld","Value":"dockerfile"}]`), invalid, []string{"Tags[0].Key", "apron:biuld", "apron:build"}},
 		"an unknown way to build":         {created(imageSource, `,"Tags":[{"Key":"apron:build","Value":"make"}]`), invalid, []string{"apron:build", "dockerfile"}},
 	} {
 		t.Run(name, func(t *testing.T) {

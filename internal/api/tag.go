@@ -139,8 +139,14 @@ func tagsOf(member string, list []apprunner.Tag) (map[string]string, error) {
 	return tags, errors.Join(errs...)
 }
 
-// checkExtensionTag refuses a value that would be ignored later.
+// extensionPrefix begins the keys of the tags that mean something to apron.
+const extensionPrefix = "apron:"
+
+// checkExtensionTag refuses a tag of apron's own that would be ignored later.
 func checkExtensionTag(at, key, value string) error {
+	if !strings.HasPrefix(key, extensionPrefix) {
+		return nil
+	}
 	switch key {
 	case platform.TagBuild:
 		if value != buildDockerfile {
@@ -154,6 +160,9 @@ func checkExtensionTag(at, key, value string) error {
 		if err := source.CheckHost(value); err != nil {
 			return invalidRequest("%s.Value of the tag %s: %s.", at, key, err)
 		}
+	default:
+		return invalidRequest("%s.Key is %q, and of the tags that begin with %s there are %s.",
+			at, key, extensionPrefix, strings.Join([]string{platform.TagBuild, platform.TagDockerfile, platform.TagHost}, ", "))
 	}
 	return nil
 }

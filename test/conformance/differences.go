@@ -41,7 +41,7 @@ var differences = []difference{
 		"there is neither IAM nor KMS to ask.",
 	},
 	{
-		[]string{"CreateService", "TagResource"}, "Tags of apron's own.", "The values of tags whose keys begin with `apron:` are checked.",
+		[]string{"CreateService", "TagResource"}, "Tags of apron's own.", "A tag whose key begins with `apron:` must be one that there is, and its value is checked.",
 		"they choose what App Runner has no member for, such as a build by a Dockerfile.",
 	},
 	{
