@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -79,7 +80,7 @@ func (e Endpoint[I, O, E]) request(ctx context.Context, client *Client, body []b
 	if client.Credentials == nil {
 		return nil, errors.New("no credentials to sign with")
 	}
-	request, err := http.NewRequestWithContext(ctx, Method, client.BaseURL+Path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, Method, strings.TrimSuffix(client.BaseURL, "/")+Path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

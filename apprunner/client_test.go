@@ -106,6 +106,17 @@ func TestCallWithoutAnInputSendsAnEmptyOne(t *testing.T) {
 	}
 }
 
+// A redirect would be followed with a signature for another path.
+func TestTheURLOfAClientMayEndWithASlash(t *testing.T) {
+	a := &answering{status: 200, body: `{}`}
+	server := httptest.NewServer(a)
+	defer server.Close()
+	client := &Client{BaseURL: server.URL + "/", Region: "us-east-1", Credentials: aws.CredentialsProviderFunc(keysOfExample)}
+	if _, err := ListServices.Call(t.Context(), client, nil); err != nil || a.asked.URL.Path != "/" {
+		t.Errorf("asked %q: %v", a.asked.URL.Path, err)
+	}
+}
+
 func TestAnAnswerOfSomethingElseIsToldByItsStatus(t *testing.T) {
 	_, err := call(t, &answering{status: 404, body: "<h1>Not found</h1>"})
 	if err == nil || err.Error() != "HTTP status 404" {
