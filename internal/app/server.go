@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -95,9 +96,22 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	}
 	mux.Handle("/", handler)
 	return &server{listener, &http.Server{
-		Handler: awaitBodies(bodyTimeout, mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: awaitBodies(bodyTimeout, withoutRedirects(mux, handler)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(parts.log.Handler(), slog.LevelWarn),
 	}}, nil
+}
+
+// withoutRedirects lets the API refuse a path that mux would redirect to a clean one. A client that followed would be told
+// that its signature, which is for the path as it was, is wrong.
+func withoutRedirects(mux, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		clean := path.Clean(r.URL.Path)
+		if clean != r.URL.Path && (clean == "/" || clean+"/" != r.URL.Path) {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // bodyTimeout is how long a client may take to send what no handler reads: that of a request that is refused.

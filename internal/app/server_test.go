@@ -39,6 +39,22 @@ func TestABodyThatDoesNotComeIsNotWaitedForWithoutEnd(t *testing.T) {
 	}
 }
 
+func TestNobodyIsSentToACleanPath(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/git/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "git ", r.URL.Path) })
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "api ", r.URL.Path) })
+	mux.Handle("/", handler)
+	for path, want := range map[string]string{
+		"/": "api /", "//": "api //", "/./": "api /./", "/x/..": "api /x/..", "/x/": "api /x/", "/git/app/": "git /git/app/", "/git/../x": "api /git/../x",
+	} {
+		answer := httptest.NewRecorder()
+		withoutRedirects(mux, handler).ServeHTTP(answer, httptest.NewRequest(http.MethodPost, path, nil))
+		if got := answer.Body.String(); answer.Code != http.StatusOK || got != want {
+			t.Errorf("%s answers %d %q, want %q", path, answer.Code, got, want)
+		}
+	}
+}
+
 func isTimeout(err error) bool {
 	var failure net.Error
 	return errors.As(err, &failure) && failure.Timeout()
