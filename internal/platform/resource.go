@@ -50,7 +50,7 @@ type Resource struct {
 	// IsDefault marks the auto scaling configuration of services that name none.
 	IsDefault bool
 	// IsLatest and IsUsed are the store's answers at the time of reading: whether no later revision of the name is there,
-	// and whether a service refers to it.
+	// and whether a service refers to it, or may go back to it when its operation fails.
 	IsLatest, IsUsed bool
 }
 

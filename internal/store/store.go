@@ -53,7 +53,7 @@ type Services interface {
 type ServicePage struct {
 	// After is the last service of the page before; nil for the first page.
 	After *ServiceCursor
-	// UsesARN keeps only the services that refer to that resource; empty means all.
+	// UsesARN keeps only the services that refer to that resource, or may go back to it; empty means all.
 	UsesARN string
 	// ServingOnly keeps only the services that are serving. It is not for a page that UsesARN narrows.
 	ServingOnly bool

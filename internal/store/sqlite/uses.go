@@ -18,16 +18,25 @@ const (
 )
 
 // saveUses writes which resources a service refers to, in the transaction that writes the service. A deleted service
-// refers to none. A client cannot refer anew to what was deleted (isNew), but an operation that fails goes back to what
-// was there before, deleted or not: it could never end otherwise.
+// refers to none, and one in an operation refers also to what it may go back to. A client cannot refer anew to what was
+// deleted (isNew), but an operation that fails goes back to what was there before, deleted or not: it could never end
+// otherwise.
 func saveUses(ctx context.Context, tx *transaction, service platform.Service, isNew bool) error {
 	var wanted []string
 	if service.Status != platform.ServiceStatusDeleted {
 		wanted = service.Configuration.Uses()
 	}
 	known, err := list(ctx, tx, scanString, selectUses, service.ID)
-	if err != nil || slices.Equal(known, wanted) {
+	if err != nil {
 		return err
+	}
+	if service.Status == platform.ServiceStatusOperationInProgress {
+		wanted = append(wanted, known...)
+		slices.Sort(wanted)
+		wanted = slices.Compact(wanted)
+	}
+	if slices.Equal(known, wanted) {
+		return nil
 	}
 	if _, err := tx.ExecContext(ctx, deleteUses, service.ID); err != nil {
 		return err

@@ -224,7 +224,8 @@ var resourceTests = map[string]func(*testing.T, store.Store){
 	},
 }
 
-// testGoingBack: while a service is updated, what it no longer refers to may be deleted, and then the update may fail.
+// testGoingBack: what a service may go back to is used, and a caller keeps it. Should it be deleted all the same, the
+// update can fail like any other.
 func testGoingBack(t *testing.T, db store.Store) {
 	old := createResource(t, db, newResource(platform.ResourceConnection, "old", 1, 1))
 	service := newService(1)
@@ -293,7 +294,15 @@ func testUses(t *testing.T, db store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	check("being updated, and perhaps going back", true, true)
+	finish(t, db, claim(t, db, update.ID), platform.OperationStatusSucceeded, platform.ServiceStatusRunning)
 	check("updated", false, true)
-	finish(t, db, claim(t, db, update.ID), platform.OperationStatusSucceeded, platform.ServiceStatusDeleted)
+	_, deletion, err := db.StartOperation(t.Context(), newOperation(service, platform.OperationDeleteService, 3),
+		[]platform.ServiceStatus{platform.ServiceStatusRunning}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("being deleted", false, true)
+	finish(t, db, claim(t, db, deletion.ID), platform.OperationStatusSucceeded, platform.ServiceStatusDeleted)
 	check("deleted", false, false)
 }
