@@ -136,18 +136,6 @@ func asOne(joined error) error {
 	return brokenMembers(texts)
 }
 
-// renamed is err where an action calls a member otherwise than most.
-func renamed(err error, member, name string) error {
-	var refused *Error
-	if !errors.As(err, &refused) {
-		return err
-	}
-	if rule, isAbout := strings.CutPrefix(refused.Message, member+": "); isAbout {
-		return &Error{refused.Code, name + ": " + rule}
-	}
-	return err
-}
-
 func flatten(err error) []error {
 	joined, isJoined := err.(interface{ Unwrap() []error }) //nolint:errorlint // an error around a joined one stays whole
 	if !isJoined {
@@ -179,4 +167,16 @@ func brokenMembers(texts []string) *Error {
 		text.WriteString(one)
 	}
 	return invalidRequest("%s.", text.String())
+}
+
+// renamed is err where an action calls a member otherwise than most.
+func renamed(err error, member, name string) error {
+	var refused *Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	if rule, isAbout := strings.CutPrefix(refused.Message, member+": "); isAbout {
+		return &Error{refused.Code, name + ": " + rule}
+	}
+	return err
 }

@@ -188,7 +188,8 @@ func TestAnUpdateThatIsNotValidIsRefusedAndChangesNothing(t *testing.T) {
 	arn := w.running("webapp")
 	before := w.send("AppRunner.DescribeService", arnOf(arn), nil).body
 	for body, want := range map[string]string{
-		`"SourceConfiguration":` + code(byFile):                               "cannot change that",
+		`"SourceConfiguration":` + code(byFile): "cannot change that",
+		`"SourceConfiguration":` + strings.Replace(imageSource, "web:1", "web:2", 1) + `,"InstanceConfiguration":{"Memory":"12 GB"}`: "is not offered",
 		`"InstanceConfiguration":{"Memory":"12 GB"}`:                          "is not offered",
 		`"HealthCheckConfiguration":{"Timeout":0}`:                            "HealthCheckConfiguration.Timeout",
 		`"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":"web"}}`: "ImageRepositoryType",
