@@ -16,6 +16,8 @@ type Observation struct {
 	Size int
 	// Routed says which instances answer requests now.
 	Routed map[platform.InstanceID]bool
+	// Admitting says which instances are waited for until they are healthy.
+	Admitting map[platform.InstanceID]bool
 	// StartNotBefore is when the next replacement may start (backoff after failures).
 	StartNotBefore time.Time
 }
@@ -47,6 +49,11 @@ func Plan(now time.Time, seen Observation) Actions {
 	for _, instance := range seen.Instances {
 		isWanted := service.IsServing && instance.RevisionID == service.ActiveRevisionID
 		switch {
+		case seen.Admitting[instance.ID]:
+			// Its admission tells how that ends, and decides whether it stays.
+			if isWanted {
+				alive++
+			}
 		case isWanted && instance.State == platform.InstanceStateExited:
 			actions.Bury = append(actions.Bury, instance)
 		case isWanted && alive >= size && !seen.Routed[instance.ID]:

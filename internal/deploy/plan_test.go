@@ -59,6 +59,12 @@ func TestPlan(t *testing.T) {
 			Actions{Admit: []platform.Instance{instance("a", "new", run)}},
 		},
 		{
+			"an instance that is being admitted counts, and is left alone however it fares",
+			Observation{Service: serving("new"), Size: 3, Instances: []platform.Instance{instance("a", "new", run), instance("b", "new", exited)},
+				Admitting: map[platform.InstanceID]bool{"a": true, "b": true}},
+			Actions{Start: 1},
+		},
+		{
 			"an instance that ended is buried and replaced",
 			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", exited)}, Routed: map[platform.InstanceID]bool{"a": true}},
 			Actions{Bury: []platform.Instance{instance("a", "new", exited)}, Start: 1},

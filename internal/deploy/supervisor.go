@@ -44,9 +44,18 @@ type supervision struct {
 	// lastDeath is when an instance ended last.
 	lastDeath time.Time
 	health    map[platform.InstanceID]*healthRecord
-	// leaving are the instances that are drained and stopped now. That takes as long as their requests and their ends do,
-	// and nothing else of the service waits for it.
-	leaving map[platform.InstanceID]bool
+	// admitting are the instances that are waited for until they are healthy, and leaving those that are drained and
+	// stopped. That takes as long as an app needs to start, and as its requests and its end do, and nothing else of the
+	// service waits for it.
+	admitting map[platform.InstanceID]platform.Instance
+	leaving   map[platform.InstanceID]bool
+}
+
+func newSupervision() *supervision {
+	return &supervision{
+		health:    map[platform.InstanceID]*healthRecord{},
+		admitting: map[platform.InstanceID]platform.Instance{}, leaving: map[platform.InstanceID]bool{},
+	}
 }
 
 const (
@@ -128,7 +137,7 @@ func (s *Supervisor) runOnce(ctx context.Context, now time.Time) error {
 		service.ID = id
 		s.supervise(ctx, now, service, leftovers)
 	}
-	s.forgetExcept(services)
+	s.forget(services, byService)
 	return nil
 }
 
@@ -137,16 +146,19 @@ func (s *Supervisor) supervise(ctx context.Context, now time.Time, service platf
 	s.mu.Lock()
 	state := s.states[service.ID]
 	if state == nil {
-		state = &supervision{health: map[platform.InstanceID]*healthRecord{}, leaving: map[platform.InstanceID]bool{}}
+		state = newSupervision()
 		s.states[service.ID] = state
 	}
 	isBusy, notBefore := state.isBusy, state.startNotBefore
-	instances = state.staying(instances)
+	instances, admitting := state.staying(instances)
 	s.mu.Unlock()
 	if isBusy {
 		return
 	}
-	seen := Observation{Service: service, Instances: instances, Routed: map[platform.InstanceID]bool{}, StartNotBefore: notBefore}
+	seen := Observation{
+		Service: service, Instances: instances, Admitting: admitting,
+		Routed: map[platform.InstanceID]bool{}, StartNotBefore: notBefore,
+	}
 	if route, ok := s.executor.Routes.Current(service.ID); ok && route.RevisionID == service.ActiveRevisionID {
 		for _, endpoint := range route.Endpoints {
 			seen.Routed[endpoint.InstanceID] = true
@@ -181,11 +193,12 @@ func (s *Supervisor) supervise(ctx context.Context, now time.Time, service platf
 	})
 }
 
-// staying returns the instances that are not leaving, and forgets those that have left. The caller holds the lock.
-func (s *supervision) staying(instances []platform.Instance) []platform.Instance {
-	var staying []platform.Instance
-	leaving := map[platform.InstanceID]bool{}
+// staying returns the instances that are not leaving, with those that were started since they were listed, and which of
+// them are being admitted. It forgets those that have left. The caller holds the lock.
+func (s *supervision) staying(instances []platform.Instance) (staying []platform.Instance, admitting map[platform.InstanceID]bool) {
+	listed, leaving := map[platform.InstanceID]bool{}, map[platform.InstanceID]bool{}
 	for _, instance := range instances {
+		listed[instance.ID] = true
 		if s.leaving[instance.ID] {
 			leaving[instance.ID] = true
 		} else {
@@ -193,7 +206,14 @@ func (s *supervision) staying(instances []platform.Instance) []platform.Instance
 		}
 	}
 	s.leaving = leaving
-	return staying
+	admitting = make(map[platform.InstanceID]bool, len(s.admitting))
+	for id, instance := range s.admitting {
+		admitting[id] = true
+		if !listed[id] {
+			staying = append(staying, instance)
+		}
+	}
+	return staying, admitting
 }
 
 // act carries out a plan for one service.
@@ -202,16 +222,17 @@ func (s *Supervisor) act(ctx context.Context, state *supervision, service platfo
 		s.bury(ctx, service, revision, instance)
 	}
 	s.retire(ctx, state, service, actions.Retire, drainTimeout)
-	var admissions sync.WaitGroup
 	for _, instance := range actions.Admit {
-		admissions.Go(func() { s.admit(ctx, service, revision, instance) })
+		s.admit(ctx, state, service, revision, instance)
 	}
-	if len(actions.Bury) == 0 { // the next pass knows the backoff that these deaths lead to
-		for range actions.Start {
-			admissions.Go(func() { s.replace(ctx, service, revision) })
-		}
+	if len(actions.Bury) > 0 {
+		return // the next pass knows the backoff that these deaths lead to
 	}
-	admissions.Wait()
+	var starts sync.WaitGroup
+	for range actions.Start {
+		starts.Go(func() { s.replace(ctx, state, service, revision) })
+	}
+	starts.Wait()
 }
 
 // bury takes an ended instance off the route, says how it ended and removes its remains.
@@ -260,7 +281,7 @@ func (s *Supervisor) retire(ctx context.Context, state *supervision, service pla
 }
 
 // replace starts one more instance of the active revision and lets it answer once it is healthy.
-func (s *Supervisor) replace(ctx context.Context, service platform.Service, revision platform.Revision) {
+func (s *Supervisor) replace(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision) {
 	instance, err := s.executor.start(ctx, platform.NewInstanceID(), service, revision)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -270,27 +291,52 @@ func (s *Supervisor) replace(ctx context.Context, service platform.Service, revi
 		}
 		return
 	}
-	s.admit(ctx, service, revision, instance)
+	s.admit(ctx, state, service, revision, instance)
 }
 
-// admit waits until a running instance is healthy and lets it answer; one that does not become healthy is stopped.
-func (s *Supervisor) admit(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) {
+// admit lets a running instance answer once it is healthy, and stops one that does not become healthy. It does not wait
+// for that.
+func (s *Supervisor) admit(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, instance platform.Instance) {
+	s.mu.Lock()
+	state.admitting[instance.ID] = instance
+	s.mu.Unlock()
+	s.workers.Go(func() {
+		isAdmitted := s.awaitAdmission(ctx, service, revision, instance)
+		s.mu.Lock()
+		delete(state.admitting, instance.ID)
+		if !isAdmitted {
+			state.leaving[instance.ID] = true
+		}
+		s.mu.Unlock()
+		if isAdmitted || ctx.Err() != nil {
+			return
+		}
+		if err := s.executor.Backend.Stop(ctx, instance.ID, 0); err != nil && ctx.Err() == nil {
+			s.log.Error("stop an unhealthy instance", "service", service.ID, "instance", instance.ID, "error", err)
+			s.mu.Lock()
+			delete(state.leaving, instance.ID) // the next pass tries again
+			s.mu.Unlock()
+		}
+		s.Wake()
+	})
+}
+
+// awaitAdmission waits until the instance is healthy and routes to it; false when it did not become healthy, or ctx ended.
+func (s *Supervisor) awaitAdmission(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) bool {
 	err := s.executor.awaitHealthy(ctx, service, revision, instance)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
-	if err == nil {
-		endpoint := platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
-		if s.executor.Routes.Add(service, endpoint) {
-			s.executor.Logs.Event(service.ID, "Instance %s is healthy and receives traffic.", instance.ID)
-		}
-		return
+	if err != nil {
+		s.executor.Logs.Event(service.ID, "Instance %s did not become healthy. %v A new one takes its place.", instance.ID, err)
+		s.countFailure(service.ID)
+		return false
 	}
-	s.executor.Logs.Event(service.ID, "Instance %s did not become healthy. %v A new one takes its place.", instance.ID, err)
-	s.countFailure(service.ID)
-	if err := s.executor.Backend.Stop(ctx, instance.ID, 0); err != nil {
-		s.log.Error("stop an unhealthy instance", "service", service.ID, "instance", instance.ID, "error", err)
+	endpoint := platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
+	if s.executor.Routes.Add(service, endpoint) {
+		s.executor.Logs.Event(service.ID, "Instance %s is healthy and receives traffic.", instance.ID)
 	}
+	return true
 }
 
 // countFailure lengthens the wait before the service's next replacement.
@@ -309,16 +355,19 @@ func (s *Supervisor) countFailure(service platform.ServiceID) {
 	state.startNotBefore = now.Add(Backoff(state.failures, rand.Float64()))
 }
 
-// forgetExcept drops what is remembered about services that are gone.
-func (s *Supervisor) forgetExcept(services []platform.Service) {
-	known := make(map[platform.ServiceID]bool, len(services))
-	for _, service := range services {
+// forget drops what is remembered about services that neither serve nor have instances.
+func (s *Supervisor) forget(serving []platform.Service, leftovers map[platform.ServiceID][]platform.Instance) {
+	known := make(map[platform.ServiceID]bool, len(serving)+len(leftovers))
+	for _, service := range serving {
 		known[service.ID] = true
+	}
+	for id := range leftovers {
+		known[id] = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, state := range s.states {
-		if !known[id] && !state.isBusy && len(state.leaving) == 0 {
+		if !known[id] && !state.isBusy && len(state.admitting) == 0 {
 			delete(s.states, id)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/apron-run/apron/internal/compute"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -356,6 +357,42 @@ func TestAnInstanceIsReplacedWhileAnotherLeaves(t *testing.T) {
 		all, _ := w.List(t.Context())
 		return len(all) == 1
 	})
+}
+
+// An app may take a minute until it listens, or never listen. Nothing else of the service waits for that.
+func TestAnInstanceIsReplacedWhileAnotherIsNotReady(t *testing.T) {
+	w := newWorld(t)
+	w.healthTimeout = time.Minute
+	a := w.start()
+	service := imageService()
+	service.Configuration.AutoScaling.MinSize = 2
+	service = w.created(a, service)
+	end := func(id platform.InstanceID) {
+		w.set(func() {
+			instance := w.instances[id]
+			instance.State, instance.Exit = platform.InstanceStateExited, &platform.Exit{Code: 2}
+			w.instances[id] = instance
+		})
+	}
+	first, second := w.routeOf(service).Endpoints[0].InstanceID, w.routeOf(service).Endpoints[1].InstanceID
+	w.set(func() { w.startsSilent = true })
+	end(first)
+	w.eventually("a replacement runs that does not listen", func() bool {
+		_, err := w.Inspect(t.Context(), first)
+		all, _ := w.List(t.Context())
+		return errors.Is(err, compute.ErrNotFound) && len(all) == 2
+	})
+	w.set(func() { w.startsSilent = false })
+	end(second)
+	w.eventually("the other instance is replaced meanwhile", func() bool {
+		endpoints := w.routeOf(service).Endpoints
+		return len(endpoints) == 1 && endpoints[0].InstanceID != second
+	})
+	w.set(func() { clear(w.silent) })
+	w.eventually("both answer", func() bool { return len(w.routeOf(service).Endpoints) == 2 })
+	if all, _ := w.List(t.Context()); len(all) != 2 {
+		t.Errorf("%d instances run, want 2", len(all))
+	}
 }
 
 func TestAnOperationGoesOnAfterARestart(t *testing.T) {

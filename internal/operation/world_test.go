@@ -40,9 +40,12 @@ type world struct {
 	calls map[string]int
 	// exits is how new instances end at once; nil means that they run.
 	exits *platform.Exit
-	// isSilent makes every probe fail.
-	isSilent bool
-	commit   string
+	// isSilent makes every probe fail, startsSilent those of the instances that start now, which silent names.
+	isSilent, startsSilent bool
+	silent                 map[string]bool
+	// healthTimeout is how long a new instance may take to become ready.
+	healthTimeout time.Duration
+	commit        string
 	// diskUsed is how full the disk is, in percent.
 	diskUsed int
 	// sources is where repositories are checked out.
@@ -65,8 +68,8 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
 		routes: map[platform.ServiceID]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
-		hold: map[string]chan struct{}{}, calls: map[string]int{}, commit: "1111111111111111111111111111111111111111",
-		deadlines: DefaultDeadlines(), sources: filepath.Join(t.TempDir(), "sources"),
+		hold: map[string]chan struct{}{}, calls: map[string]int{}, silent: map[string]bool{}, commit: "1111111111111111111111111111111111111111",
+		deadlines: DefaultDeadlines(), healthTimeout: 300 * time.Millisecond, sources: filepath.Join(t.TempDir(), "sources"),
 	}
 }
 
@@ -83,7 +86,7 @@ func (w *world) start() *apron {
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
 		Store: w.store, Backend: w, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
-		Log: log, SourcesDir: w.sources, HealthTimeout: 300 * time.Millisecond, Builds: deploy.NewQueue(2),
+		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout, Builds: deploy.NewQueue(2),
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -146,6 +149,7 @@ func (w *world) Start(ctx context.Context, spec compute.InstanceSpec) (platform.
 		instance.State, instance.Exit = platform.InstanceStateExited, w.exits
 	}
 	w.instances[spec.ID] = instance
+	w.silent[instance.Address] = w.startsSilent
 	return instance, nil
 }
 
@@ -264,7 +268,7 @@ func (w *world) Probe(ctx context.Context, address string, _ platform.HealthChec
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.isSilent {
+	if w.isSilent || w.silent[address] {
 		return fmt.Errorf("nothing listens on %s", address)
 	}
 	return nil
