@@ -27,20 +27,26 @@ const (
 )
 
 // detach starts this program in the background with the same configuration, and waits until it is ready. An apron that
-// runs already is well.
+// runs already is well, and is started again if it is of another program than this one, as after an upgrade.
 func (s *shell) detach(ctx context.Context, config app.Config) error {
 	running, isRunning, err := app.FindRunning(config.DataDir)
 	if err != nil {
 		return fmt.Errorf("look for a running apron: %w", err)
 	}
+	logFile := filepath.Join(config.DataDir, "serve.log")
 	if isRunning {
-		if err := s.awaitReady(ctx, config, running.PID, nil); err != nil {
+		isOld, err := isOutdated(running)
+		if err != nil {
+			return fmt.Errorf("look at the running apron's program: %w", err)
+		}
+		if !isOld || !runsInBackground(running, logFile) {
+			return s.leaveRunning(ctx, config, running, isOld)
+		}
+		fmt.Fprintf(s.out, "apron runs another program than this one (process %d) and is started again; the instances go on\n", running.PID)
+		if err := s.stopServing(ctx, config); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(s.out, "apron runs already (process %d): API at %s, services at %s\n", running.PID, running.Endpoint, running.HTTPAddr)
-		return err
 	}
-	logFile := filepath.Join(config.DataDir, "serve.log")
 	process, err := startInBackground(config, logFile)
 	if err != nil {
 		return err
@@ -53,6 +59,33 @@ func (s *shell) detach(ctx context.Context, config app.Config) error {
 	_, err = fmt.Fprintf(s.out, "apron runs (process %d): API at %s, services at %s, log in %s\n",
 		process.Process.Pid, config.Endpoint(), config.HTTPAddr, logFile)
 	return err
+}
+
+func isOutdated(running app.Running) (bool, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return false, err
+	}
+	isSame, err := running.IsRunBy(program)
+	return !isSame, err
+}
+
+// runsInBackground says whether the apron was started by detach. Another belongs to a terminal or a service manager.
+func runsInBackground(running app.Running, logFile string) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", running.PID))
+	return err == nil && strings.Contains(string(line), "\x00--log-file\x00"+logFile+"\x00")
+}
+
+// leaveRunning waits until the apron that runs already is ready.
+func (s *shell) leaveRunning(ctx context.Context, config app.Config, running app.Running, isOld bool) error {
+	if err := s.awaitReady(ctx, config, running.PID, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "apron runs already (process %d): API at %s, services at %s\n", running.PID, running.Endpoint, running.HTTPAddr)
+	if isOld {
+		fmt.Fprintln(s.err, "It runs another program than this one: start it again where it was started, in a terminal or by a service manager.")
+	}
+	return nil
 }
 
 // startInBackground starts `apron serve` in a session of its own, so that it outlives the terminal.

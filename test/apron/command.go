@@ -27,12 +27,23 @@ func (a *Apron) Command(t testing.TB, arguments ...string) Outcome {
 	return a.CommandReading(t, "", arguments...)
 }
 
+// CommandOf runs a verb about this machine of another apron program, with the flags of this apron.
+func (a *Apron) CommandOf(t testing.TB, program string, arguments ...string) Outcome {
+	t.Helper()
+	return a.run(t, program, "", append(arguments, a.settings()...))
+}
+
 // CommandReading is Command with a standard input.
 func (a *Apron) CommandReading(t testing.TB, input string, arguments ...string) Outcome {
 	t.Helper()
+	return a.run(t, a.program, input, arguments)
+}
+
+func (a *Apron) run(t testing.TB, program, input string, arguments []string) Outcome {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, a.program, arguments...)
+	command := exec.CommandContext(ctx, program, arguments...)
 	command.Env = append(os.Environ(), "APRON_DATA="+a.Data)
 	command.Stdin = strings.NewReader(input)
 	var out, complaint bytes.Buffer
