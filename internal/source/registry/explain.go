@@ -124,6 +124,21 @@ func (s *session) explainMissing(ctx context.Context, named reference.Named, err
 	return platform.Explain(err, "%s has no tag %s of %s: it has %s", place, tag, repository, there)
 }
 
+// explainAbsence puts before why an image cannot be had from another registry that apron's own, which was asked first, does
+// not have the repository absent. Its name may have been meant for an image that was to be pushed there.
+func (r *Registry) explainAbsence(named reference.Named, absent string, err error) error {
+	elsewhere := platform.AsExplained(err)
+	if absent == "" || elsewhere == nil {
+		return err
+	}
+	tag := "latest"
+	if tagged, ok := named.(reference.Tagged); ok {
+		tag = tagged.Tag()
+	}
+	return platform.Explain(err, "apron's registry has no repository %s: push it with `docker push %s/%s:%s`, if that is meant; and %s",
+		absent, r.config.Endpoint.Address(), absent, tag, elsewhere.Cause).WithEvidence(elsewhere.Evidence...)
+}
+
 // explainConnection explains why no answer came about, or returns nil.
 func (s *session) explainConnection(host string, err error) *platform.ExplainedError {
 	var (

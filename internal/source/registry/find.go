@@ -21,28 +21,31 @@ const (
 
 // find reads an image identifier and decides which registry it is at. Names without a registry ("hello", "team/app"),
 // and those of Amazon's registries, are at apron's own registry when their repository is there: an image can be
-// pushed to apron under the name that scripts already use. Other names without a registry are at Docker Hub.
-func (r *Registry) find(ctx context.Context, identifier string) (reference.Named, error) {
-	named, err := parse(identifier)
+// pushed to apron under the name that scripts already use. Other names without a registry are at Docker Hub. absent is the
+// repository that apron's own registry was asked for and does not have, or empty.
+func (r *Registry) find(ctx context.Context, identifier string) (named reference.Named, absent string, err error) {
+	named, err = parse(identifier)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	host := reference.Domain(named)
 	if r.config.Endpoint.Is(host, "80") {
-		return r.atEmbedded(named, reference.Path(named))
+		named, err = r.atEmbedded(named, reference.Path(named))
+		return named, "", err
 	}
 	repository := embeddedName(named, identifier)
 	if repository == "" || r.config.Embedded == nil {
-		return named, nil
+		return named, "", nil
 	}
 	has, err := r.config.Embedded.Has(ctx, repository)
 	if err != nil {
-		return nil, fmt.Errorf("resolve image: %w", err)
+		return nil, "", fmt.Errorf("resolve image: %w", err)
 	}
 	if !has {
-		return named, nil
+		return named, repository, nil
 	}
-	return r.atEmbedded(named, repository)
+	named, err = r.atEmbedded(named, repository)
+	return named, "", err
 }
 
 // embeddedName is the repository of apron's own registry that may be meant, or empty when the name says clearly that

@@ -83,7 +83,7 @@ var errTookTooLong = errors.New("the registry took too long")
 func (r *Registry) ResolveImage(ctx context.Context, identifier string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.config.Limits.Resolve, errTookTooLong)
 	defer cancel()
-	named, err := r.find(ctx, identifier)
+	named, absent, err := r.find(ctx, identifier)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +93,7 @@ func (r *Registry) ResolveImage(ctx context.Context, identifier string) (string,
 	}
 	digest, err := session.resolve(ctx, named)
 	if err != nil {
-		return "", err
+		return "", r.explainAbsence(named, absent, err)
 	}
 	canonical, err := reference.WithDigest(reference.TrimNamed(named), digest)
 	if err != nil {

@@ -281,6 +281,26 @@ func TestNamesThatWerePushedToApronAreFoundThere(t *testing.T) {
 	wantCause(t, err, "apron's registry has no image missing")
 }
 
+func TestANameThatWasNotPushedToApronIsExplainedWithHowToPushIt(t *testing.T) {
+	server := registryserver.New(registryserver.Config{Dir: t.TempDir(), Keys: keys})
+	host := serve(t, server)
+	noTime := registry.Limits{Resolve: time.Nanosecond} // nobody outside is asked
+	r := registry.New(registry.Config{Data: t.TempDir(), Endpoint: source.NewEndpoint(host), Keys: keys, Embedded: server, Limits: noTime})
+	const ecr = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+	for identifier, want := range map[string]string{
+		"shop:v2": "apron's registry has no repository shop: push it with `docker push " + host + "/shop:v2`, if that is meant; " +
+			"and the registry docker.io did not answer",
+		ecr + "/team/shop": "apron's registry has no repository team/shop: push it with `docker push " + host + "/team/shop:latest`, if that is meant; " +
+			"and the registry " + ecr + " did not answer",
+		"docker.io/shop": "the registry docker.io did not answer",
+	} {
+		_, err := r.ResolveImage(deadline(t), identifier)
+		if explained := platform.AsExplained(err); explained == nil || !strings.HasPrefix(explained.Cause, want) || len(explained.Evidence) == 0 {
+			t.Errorf("%s: %v\nwant %s", identifier, err, want)
+		}
+	}
+}
+
 func TestOtherShortNamesAreAtDockerHubThroughItsMirror(t *testing.T) {
 	mirror := serve(t, newMemory())
 	r, data := newRegistry(t, quick)
