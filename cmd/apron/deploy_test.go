@@ -60,6 +60,23 @@ func TestDeployCreatesTheServiceAndSaysWhereItIs(t *testing.T) {
 	}
 }
 
+func TestDeployRefusesWrongNumbersBeforeItSendsAnything(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := python(t)
+	apron(t, "deploy", dir, "--cpu", "3").expect(t, 2, "--cpu 3: want 0.25, 0.5, 1, 2 or 4")
+	apron(t, "deploy", dir, "--memory", "1.5 GB").expect(t, 2, "--memory 1.5 GB: want 0.5, 1, 2, 3, 4, 6, 8, 10 or 12")
+	apron(t, "deploy", dir, "--port", "abc").expect(t, 2, "--port abc: want a port, which is a number from 1 to 65535")
+	apron(t, "deploy", dir, "--runtime", "perl5", "--start", "./app").expect(t, 2, "--runtime perl5: want python311")
+	if entries, err := os.ReadDir(fake.repositories); err != nil || len(entries) != 0 {
+		t.Errorf("the Git server holds %v (%v)", entries, err)
+	}
+	apron(t, "deploy", dir, "--cpu", "512", "--memory", "1GB").expect(t, 0)
+	want := map[string]any{"Cpu": "0.5 vCPU", "Memory": "1 GB"}
+	if diff := cmp.Diff(want, fake.did("CreateService")[0]["InstanceConfiguration"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDeployAgainDeploysWhatChanged(t *testing.T) {
 	fake := newFakeAPI(t)
 	dir := python(t)
@@ -301,9 +318,9 @@ func TestSizesAreComparedWhateverTheirUnit(t *testing.T) {
 			t.Errorf("%s is %s, want %s", given, got, want)
 		}
 	}
-	for given, want := range map[string]string{"1": "1 vCPU", "1 vCPU": "1 vCPU", "1vCPU": "1 vCPU", "1024": "1024", "": ""} {
-		if got := withUnit(given, " vCPU", cpuSizes); got != want {
-			t.Errorf("--cpu %s is %s, want %s", given, got, want)
+	for given, want := range map[string]string{"1": "1 vCPU", "1 vCPU": "1 vCPU", "1vCPU": "1 vCPU", "1024": "1 vCPU", "": ""} {
+		if got, err := readSize("cpu", given, " vCPU", cpuSizes); got != want || err != nil {
+			t.Errorf("--cpu %s is %s (%v), want %s", given, got, err, want)
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // shell is what the verbs share: where to print, and the flags that all of them have.
@@ -45,7 +47,7 @@ func newRoot(s *shell) *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
-		return &usageError{err, "See `" + command.CommandPath() + " --help`."}
+		return &usageError{explainFlag(err), "See `" + command.CommandPath() + " --help`."}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVarP(&s.output, "output", "o", "text", "how to print: text or json")
@@ -72,6 +74,24 @@ func newRoot(s *shell) *cobra.Command {
 	}
 	root.AddCommand(newProxy())
 	return root
+}
+
+// explainFlag says of a flag that takes a number what is wanted, instead of what the parser met.
+func explainFlag(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	flag := invalid.GetFlag()
+	switch flag.Value.Type() {
+	case "int", "intSlice":
+		want := "a number"
+		if flag.Name == "port" {
+			want = "a port, which is a number from 1 to 65535"
+		}
+		return fmt.Errorf("--%s %s: want %s", flag.Name, invalid.GetValue(), want)
+	}
+	return err
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,12 +40,17 @@ const (
 func readWish(dir string, flags deployFlags) (wish, error) {
 	w := wish{
 		dir: dir, image: flags.image, build: flags.build, start: flags.start, port: flags.port,
-		cpu: withUnit(flags.cpu, " vCPU", cpuSizes), memory: withUnit(flags.memory, " GB", memorySizes),
 	}
 	if flags.port < 0 || flags.port > 65535 {
 		return w, &usageError{fmt.Errorf("--port %d: want 1 to 65535", flags.port), ""}
 	}
 	var err error
+	if w.cpu, err = readSize("cpu", flags.cpu, " vCPU", cpuSizes); err != nil {
+		return w, err
+	}
+	if w.memory, err = readSize("memory", flags.memory, " GB", memorySizes); err != nil {
+		return w, err
+	}
 	if w.environment, err = readVariables(flags.environment); err != nil {
 		return w, err
 	}
@@ -56,6 +62,9 @@ func readWish(dir string, flags deployFlags) (wish, error) {
 	}
 	if flags.runtime != "" {
 		w.runtime = runtimeName(flags.runtime)
+		if !slices.Contains(types.Runtime("").Values(), types.Runtime(w.runtime)) {
+			return w, &usageError{fmt.Errorf("--runtime %s: want python311, nodejs22, go1 or another of App Runner's names", flags.runtime), ""}
+		}
 		if flags.start == "" {
 			return w, &usageError{fmt.Errorf("--runtime needs the command that starts the app"), "Give it with --start."}
 		}
@@ -141,15 +150,19 @@ var (
 	memorySizes = []string{"0.5", "1", "2", "3", "4", "6", "8", "10", "12"}
 )
 
-// withUnit adds the unit to a number that the API takes only with it; anything else is for the API to judge.
-func withUnit(given, unit string, sizes []string) string {
+// readSize adds the unit to a size, which the API takes only with it. 1024 of the API's own units are one of ours.
+func readSize(flag, given, unit string, sizes []string) (string, error) {
+	if given == "" {
+		return "", nil
+	}
 	number := strings.TrimSpace(strings.TrimSuffix(given, strings.TrimSpace(unit)))
 	for _, size := range sizes {
-		if number == size {
-			return size + unit
+		if number == size || given == plainSize(size+unit) {
+			return size + unit, nil
 		}
 	}
-	return given
+	last := len(sizes) - 1
+	return "", &usageError{fmt.Errorf("--%s %s: want %s or %s", flag, given, strings.Join(sizes[:last], ", "), sizes[last]), ""}
 }
 
 // repositoryName is where apron's own Git server keeps the folder.
