@@ -109,7 +109,7 @@ func (s *shell) act(ctx context.Context, a action, name string, doNotWait bool) 
 		if operation, err = s.follow(ctx, connected, name, arn, id, false); err != nil {
 			return err
 		}
-		if err := failureOf(operation, name, a.what+" "+name); err != nil {
+		if err := s.judge(operation, name, a.what+" "+name); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/apron-run/apron/cmd/apron/internal/client"
 )
 
 // folder makes a folder of files.
@@ -102,6 +104,23 @@ func TestAFailedDeploymentIsDeployedAgainAlthoughNothingChanged(t *testing.T) {
 	apron(t, "deploy", dir).expect(t, 1, "the deployment of shop failed: The application listened on no port.",
 		"│ line one", "│ line two", "The version before goes on serving.", "apron logs shop --deployment 00000000000000000000000000000002")
 	apron(t, "deploy", dir, "--if-changed").expect(t, 0, "shop is live")
+}
+
+func TestAFailedDeploymentIsAlsoToldToPrograms(t *testing.T) {
+	fake := newFakeAPI(t)
+	fake.failNext = "The build failed."
+	done := apron(t, "deploy", python(t), "--output", "json")
+	done.expect(t, 1, "the deployment of shop failed: The build failed.")
+	var operation struct {
+		Status  string
+		Failure client.Failure
+	}
+	if err := json.Unmarshal([]byte(done.out), &operation); err != nil {
+		t.Fatalf("%v in %q", err, done.out)
+	}
+	if operation.Status != "FAILED" || operation.Failure.Cause != "The build failed." {
+		t.Errorf("the operation is %+v", operation)
+	}
 }
 
 func TestDeployMendsAServiceWhoseCreationFailed(t *testing.T) {

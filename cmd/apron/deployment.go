@@ -234,7 +234,7 @@ func (d *deployment) finish(ctx context.Context, service found, id string) (outc
 	if err != nil {
 		return result, operation, err
 	}
-	return result, operation, failureOf(operation, d.flags.name, "the deployment of "+d.flags.name)
+	return result, operation, d.shell.judge(operation, d.flags.name, "the deployment of "+d.flags.name)
 }
 
 func (d *deployment) outcomeOf(service found) outcome {

@@ -122,6 +122,17 @@ func isLost(err error) bool {
 // evidenceShown is how many of the last lines of output are shown with a failure.
 const evidenceShown = 15
 
+// judge is failureOf for an operation that was followed to its end. A program that reads the output gets the operation.
+func (s *shell) judge(operation client.Operation, name, what string) error {
+	failure := failureOf(operation, name, what)
+	if failure != nil && s.isJSON() {
+		if err := view.JSON(s.out, operation); err != nil {
+			return err
+		}
+	}
+	return failure
+}
+
 // failureOf makes an error of an operation that did not succeed, with its cause, the last lines that led to it and what
 // to do next; nil for one that did.
 func failureOf(operation client.Operation, name, what string) error {
