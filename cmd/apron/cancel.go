@@ -42,6 +42,9 @@ func newCancel(s *shell) *cobra.Command {
 			id := ""
 			if len(given) == 2 {
 				id = given[1]
+				if _, err := describe(ctx, connected, given[0], arn, id); err != nil {
+					return err
+				}
 			}
 			operation, err := connected.CancelOperation(ctx, arn, id)
 			if err != nil {

@@ -208,10 +208,17 @@ func (d *deployment) startDeployment(ctx context.Context, service found) (outcom
 	return result, err
 }
 
-// isRefused says whether the API refused an action as invalid, as it does while another operation runs.
+// isRefused says whether the API refused an action for what was asked, as it does while another operation runs.
 func isRefused(err error) bool {
 	var api smithy.APIError
-	return errors.As(err, &api) && (strings.HasPrefix(api.ErrorCode(), "InvalidRequest") || strings.HasPrefix(api.ErrorCode(), "InvalidState"))
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch strings.TrimSuffix(api.ErrorCode(), "Exception") {
+	case "InvalidRequest", "InvalidState", "ResourceNotFound":
+		return true
+	}
+	return false
 }
 
 // runningDeployment returns the id of a deployment that runs on the service, or "".

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -51,7 +52,14 @@ func (s *shell) logs(ctx context.Context, name string, flags logFlags) error {
 	if err != nil {
 		return err
 	}
-	if flags.isBuild {
+	switch {
+	case flags.deployment != "":
+		if _, err := describe(ctx, connected, name, arn, flags.deployment); err != nil {
+			return err
+		}
+	case flags.instance != "" && !instancePattern.MatchString(flags.instance):
+		return advise("`apron service "+name+"` lists those that run.", "there is no instance %s of %s", flags.instance, name)
+	case flags.isBuild:
 		if flags.deployment, err = newestDeployment(ctx, connected, name, arn); err != nil {
 			return err
 		}
@@ -72,6 +80,9 @@ func (s *shell) logs(ctx context.Context, name string, flags logFlags) error {
 	}
 	return err
 }
+
+// instancePattern is the form of an instance's id. The log of one that has ended stays for a while.
+var instancePattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // maxLogLines is the most that one request may ask for.
 const maxLogLines = 10_000

@@ -26,7 +26,7 @@ func newOperations(s *shell) *cobra.Command {
 				return err
 			}
 			if len(given) == 2 {
-				operation, err := connected.DescribeOperation(command.Context(), arn, given[1])
+				operation, err := describe(command.Context(), connected, given[0], arn, given[1])
 				if err != nil {
 					return err
 				}
@@ -44,6 +44,15 @@ func newOperations(s *shell) *cobra.Command {
 	}
 	command.Flags().IntVarP(&limit, "number", "n", 20, "how many of the newest; 0 for all")
 	return command
+}
+
+// describe returns an operation of the service by the id that the user gave.
+func describe(ctx context.Context, connected *client.Client, name, arn, id string) (client.Operation, error) {
+	operation, err := connected.DescribeOperation(ctx, arn, id)
+	if isRefused(err) { // the service is there, so it is the operation that is not
+		return operation, advise("`apron operations "+name+"` lists those that are there.", "there is no operation %s of %s", id, name)
+	}
+	return operation, err
 }
 
 func (s *shell) printOperations(operations []types.OperationSummary) error {

@@ -159,8 +159,13 @@ func TestARefusalOfTheAPICarriesANextStep(t *testing.T) {
 	apron(t, "deploy", python(t)).expect(t, 0)
 	fake.refuse["PauseService"] = "InvalidStateException: Service cannot be paused in the current state: OPERATION_IN_PROGRESS."
 	apron(t, "pause", "shop").expect(t, 1, "apron: Service cannot be paused", "apron operations NAME")
-	fake.refuse["DescribeOperation"] = "ResourceNotFoundException: There is none."
-	apron(t, "operations", "shop", "x").expect(t, 1, "apron: There is none.", "apron services")
+	for _, arguments := range [][]string{{"operations", "shop", "x"}, {"logs", "shop", "--deployment", "x"}, {"logs", "shop", "-f", "--deployment", "x"}, {"cancel", "shop", "x"}} {
+		for _, refusal := range []string{"ResourceNotFoundException: There is none.", "InvalidRequestException: OperationId has 1 characters."} {
+			fake.refuse["DescribeOperation"] = refusal
+			apron(t, arguments...).expect(t, 1, "apron: there is no operation x of shop\n  `apron operations shop` lists")
+		}
+	}
+	apron(t, "logs", "shop", "--instance", "x").expect(t, 1, "apron: there is no instance x of shop\n  `apron service shop` lists")
 	fake.refuse["ReadLogs"] = "UnknownOperationException: "
 	apron(t, "logs", "shop").expect(t, 1, "UnknownOperationException", "older")
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
