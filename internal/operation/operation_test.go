@@ -249,6 +249,51 @@ func TestAFailureBeforeTheSwitchChangesNothing(t *testing.T) {
 	}
 }
 
+func TestTheEvidenceIsWhatTheFailedStepPrinted(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		fail func(w *world)
+		want []string
+	}{
+		{"nothing was printed", func(w *world) { w.fail["resolve"] = platform.Explain(nil, "The branch main does not exist.") }, nil},
+		{"the build breaks", func(w *world) { w.fail["build"] = errors.New("socket gone") }, []string{"compile", "link"}},
+		{"the app ends without a word after a build", func(w *world) { w.exits = &platform.Exit{Code: 3} }, nil},
+		{"the app prints", func(w *world) { w.exits, w.lines["app"] = &platform.Exit{Code: 3}, []string{"no database"} }, []string{"no database"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			a := w.start()
+			w.set(func() { w.lines["build"] = []string{"compile", "link"}; test.fail(w) })
+			_, operation, err := a.starter.Create(t.Context(), codeService(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended, _ := w.ended(operation.ID)
+			if ended.Failure == nil || !slices.Equal(ended.Failure.Evidence, test.want) {
+				t.Errorf("the failure is %+v, want the evidence %q", ended.Failure, test.want)
+			}
+		})
+	}
+}
+
+func TestAFirstDeploymentSaysNothingOfInstancesThatLeave(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	_, operation, err := a.starter.Create(t.Context(), imageService(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, service := w.ended(operation.ID)
+	detail := func(operation platform.Operation) string { return operation.Steps[len(operation.Steps)-1].Detail }
+	if got := detail(ended); got != "" {
+		t.Errorf("the last step of a creation says %q", got)
+	}
+	again, _ := w.do(a, service, platform.OperationStartDeployment, nil)
+	if got := detail(again); got != "1 instance leaving" {
+		t.Errorf("the last step of a deployment says %q", got)
+	}
+}
+
 func TestAFailedCreationCanBeMendedByAnUpdateOrDeleted(t *testing.T) {
 	w := newWorld(t)
 	a := w.start()

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/platform"
@@ -13,6 +14,33 @@ var triggers = map[platform.OperationType]string{
 	platform.OperationUpdateService:   "SERVICE_UPDATE",
 	platform.OperationStartDeployment: "SERVICE_DEPLOY",
 }
+
+// What apron itself writes into an operation's log, in App Runner's words.
+const (
+	lineDeploySource = "Starting to deploy your application source code."
+	lineDeployImage  = "Starting to deploy your application image."
+	lineBuild        = "Starting to build your application source code."
+	lineBuilt        = "Successfully built your application source code."
+	linePull         = "Starting to pull your application image."
+	linePulled       = "Successfully pulled your application image from ECR."
+)
+
+var ownLines = []string{lineDeploySource, lineDeployImage, lineBuild, lineBuilt, linePull, linePulled}
+
+// output returns the last lines that others wrote into the operation's log since apron itself did last: those of the
+// step that runs.
+func (r *run) output() []string {
+	lines := r.logs.LastLines(r.service.ID, "deployment/"+string(r.operation.ID), evidenceLines)
+	for i, line := range slices.Backward(lines) {
+		if slices.Contains(ownLines, line) {
+			return lines[i+1:]
+		}
+	}
+	return lines
+}
+
+// evidenceLines is how much of what a step printed goes into a failure that carries no evidence of its own.
+const evidenceLines = 10
 
 // announce writes the beginning of an operation into the service's event log, in App Runner's words.
 func (r *run) announce() {
@@ -31,11 +59,11 @@ func (r *run) announce() {
 	if code := source.Code; code != nil {
 		r.logs.Event(id, "Deployment Artifact: [Repo Type: Source], [Repository: %s], [Branch: %s], [SourceDirectory: %s]",
 			deploy.RedactURL(code.RepositoryURL), code.Branch, code.Directory)
-		r.writeDeployment("Starting to deploy your application source code.")
+		r.writeDeployment(lineDeploySource)
 		return
 	}
 	r.logs.Event(id, "Deployment Artifact: [Repo Type: ECR], [Image URL: %s]", source.Image.Identifier)
-	r.writeDeployment("Starting to deploy your application image.")
+	r.writeDeployment(lineDeployImage)
 }
 
 // report writes the end of an operation into the service's event log.
@@ -76,10 +104,10 @@ func (r *run) report(status platform.ServiceStatus) {
 }
 
 // writeDeployment adds a line to the operation's own log.
-func (r *run) writeDeployment(format string, args ...any) {
+func (r *run) writeDeployment(line string) {
 	log := r.logs.Deployment(r.service.ID, r.operation.ID)
 	defer log.Close()
-	fmt.Fprintf(log, format+"\n", args...)
+	fmt.Fprintln(log, line)
 }
 
 func title(kind platform.OperationType) string {

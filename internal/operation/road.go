@@ -83,22 +83,23 @@ func fetchSource(ctx context.Context, r *run) (string, error) {
 }
 
 func buildImage(ctx context.Context, r *run) (string, error) {
-	r.writeDeployment("Starting to build your application source code.")
+	r.writeDeployment(lineBuild)
 	if err := r.executor.Build(ctx, r.operation, r.service); err != nil {
 		return "", err
 	}
-	r.writeDeployment("Successfully built your application source code.")
+	r.writeDeployment(lineBuilt)
 	return "", nil
 }
 
 func pullImage(ctx context.Context, r *run) (string, error) {
 	identifier := r.service.Configuration.Source.Image.Identifier
 	r.logs.Event(r.service.ID, "Pulling image %s from ECR repository.", identifier)
-	r.writeDeployment("Starting to pull your application image.")
+	r.writeDeployment(linePull)
 	if err := r.executor.Pull(ctx, r.operation, r.service); err != nil {
 		return "", err
 	}
-	r.logs.Event(r.service.ID, "Successfully pulled your application image from ECR.")
+	r.logs.Event(r.service.ID, linePulled)
+	r.writeDeployment(linePulled)
 	return "", nil
 }
 
@@ -228,7 +229,10 @@ func drainOld(ctx context.Context, r *run) (string, error) {
 // that takes its time to stop, since it has no traffic any more. The Supervisor's pass after the operation finds them.
 func stopOld(ctx context.Context, r *run) (string, error) {
 	old, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
-	return plural(len(old), "instance") + " leaving", err
+	if err != nil || len(old) == 0 {
+		return "", err
+	}
+	return plural(len(old), "instance") + " leaving", nil
 }
 
 func stopAll(ctx context.Context, r *run) (string, error) {

@@ -112,9 +112,9 @@ func (r *run) succeed(ctx context.Context) error {
 // fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to.
 func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
-	r.operation.Failure = failureFrom(cause, r.operation.Steps, r.logs.LastLines(r.service.ID, "deployment/"+string(r.operation.ID), 10))
+	r.operation.Failure = failureFrom(cause, r.operation.Steps, r.output())
 	r.logs.Event(r.service.ID, "Deployment with ID : %s failed. Failure reason : %s", r.operation.ID, r.operation.Failure.Cause)
-	r.writeDeployment("%s", r.operation.Failure.Cause)
+	r.writeDeployment(r.operation.Failure.Cause)
 	if r.operation.Previous != nil && r.operation.Type != platform.OperationDeleteService {
 		r.operation.Status = platform.OperationStatusRollbackInProgress
 		if err := r.save(ctx, nil); err != nil {

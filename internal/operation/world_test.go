@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +32,8 @@ type world struct {
 	images    map[string]compute.Image
 	routes    map[platform.ServiceID]platform.Route
 	events    []string
-	lines     map[string][]string
+	// lines are what "app" and "build" print, and the logs of operations.
+	lines map[string][]string
 	// fail holds the error of a call by its name.
 	fail map[string]error
 	// hold makes a call wait until the channel is closed or its context ends.
@@ -253,6 +255,12 @@ func (w *world) ResolveImage(ctx context.Context, identifier string) (string, er
 }
 
 func (w *world) Build(ctx context.Context, request deploy.BuildRequest) (deploy.BuildResult, error) {
+	w.mu.Lock()
+	printed := w.lines["build"]
+	w.mu.Unlock()
+	for _, line := range printed {
+		fmt.Fprintln(request.Log, line)
+	}
 	if err := w.call(ctx, "build"); err != nil {
 		return deploy.BuildResult{}, err
 	}
@@ -309,20 +317,32 @@ func (w *world) Event(_ platform.ServiceID, format string, args ...any) {
 	w.set(func() { w.events = append(w.events, fmt.Sprintf(format, args...)) })
 }
 
-type discard struct{ io.Writer }
+// deploymentLog adds lines, which come whole, to the log of one operation.
+type deploymentLog struct {
+	w    *world
+	name string
+}
 
-func (discard) Close() error { return nil }
+func (l deploymentLog) Write(p []byte) (int, error) {
+	l.w.set(func() { l.w.lines[l.name] = append(l.w.lines[l.name], strings.TrimSuffix(string(p), "\n")) })
+	return len(p), nil
+}
 
-func (w *world) Deployment(platform.ServiceID, platform.OperationID) io.WriteCloser {
-	return discard{io.Discard}
+func (deploymentLog) Close() error { return nil }
+
+func (w *world) Deployment(_ platform.ServiceID, id platform.OperationID) io.WriteCloser {
+	return deploymentLog{w, "deployment/" + string(id)}
 }
 
 func (w *world) InstancePath(platform.ServiceID, platform.InstanceID) string { return "" }
 
-func (w *world) LastLines(_ platform.ServiceID, _ string, _ int) []string {
+func (w *world) LastLines(_ platform.ServiceID, name string, _ int) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lines["app"]
+	if strings.HasPrefix(name, "instance/") {
+		name = "app"
+	}
+	return w.lines[name]
 }
 
 func (w *world) RemoveService(platform.ServiceID) {}
