@@ -52,30 +52,6 @@ func newResume(s *shell) *cobra.Command {
 	})
 }
 
-func newDelete(s *shell) *cobra.Command {
-	var cancels bool
-	command := s.newAction(action{
-		use: "delete NAME", short: "Delete a service with its instances, images and logs",
-		long:    "delete ends the service and forgets its versions and logs. A repository on apron's Git server stays.",
-		example: "  apron delete my-app\n  apron delete my-app --cancel    # also while an operation runs on it",
-		start: func(ctx context.Context, connected *client.Client, arn string) (string, error) {
-			if cancels {
-				if err := s.cancelAny(ctx, connected, arn); err != nil {
-					return "", err
-				}
-			}
-			output, err := connected.API.DeleteService(ctx, &apprunner.DeleteServiceInput{ServiceArn: &arn})
-			if err != nil {
-				return "", err
-			}
-			return aws.ToString(output.OperationId), nil
-		},
-		what: "deleting", done: "is deleted", already: "is deleted already",
-	})
-	command.Flags().BoolVar(&cancels, "cancel", false, "cancel the operation that runs on the service first")
-	return command
-}
-
 func (s *shell) newAction(a action) *cobra.Command {
 	var doNotWait bool
 	command := &cobra.Command{

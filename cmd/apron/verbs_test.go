@@ -154,6 +154,37 @@ func TestPauseResumeAndDelete(t *testing.T) {
 	apron(t, "delete", "shop", "--no-wait").expect(t, 0, "shop is in operation")
 }
 
+func TestARepositoryOutlivesItsServiceUntilItIsToGo(t *testing.T) {
+	fake := newFakeAPI(t)
+	repository := filepath.Join(fake.repositories, "shop.git")
+	isThere := func() bool {
+		_, err := os.Stat(repository)
+		return err == nil
+	}
+	dir := python(t)
+	apron(t, "deploy", dir).expect(t, 0)
+	apron(t, "delete", "shop", "--repository", "--no-wait").expect(t, 2, "repository")
+	apron(t, "delete", "shop").expect(t, 0, "shop is deleted.", "`apron delete shop --repository` removes it")
+	if !isThere() {
+		t.Error("the repository went with the service")
+	}
+	apron(t, "delete", "shop").expect(t, 1, "no such service")
+	apron(t, "delete", "shop", "--repository").expect(t, 0, "The repository shop is removed.")
+	apron(t, "delete", "shop", "--repository").expect(t, 1, "there is neither a service nor a repository shop")
+	apron(t, "delete", "../shop", "--repository").expect(t, 1, "no such service")
+	apron(t, "deploy", dir).expect(t, 0)
+	apron(t, "deploy", "--image", "docker.io/library/nginx:1", "--name", "image").expect(t, 0)
+	apron(t, "delete", "image", "--repository").expect(t, 1, "image has no repository on apron's Git server")
+	fake.mu.Lock()
+	last := len(fake.services) - 1
+	fake.services[last]["SourceConfiguration"] = fake.services[last-1]["SourceConfiguration"]
+	fake.mu.Unlock()
+	apron(t, "delete", "shop", "--repository").expect(t, 1, "the service image is deployed from the repository shop")
+	if !isThere() {
+		t.Error("the repository was removed")
+	}
+}
+
 func TestARefusalOfTheAPICarriesANextStep(t *testing.T) {
 	fake := newFakeAPI(t)
 	apron(t, "deploy", python(t)).expect(t, 0)

@@ -1,7 +1,7 @@
 // Package gitserver is the Git server inside apron: bare repositories in one folder, pushed to and read by Git's smart
 // HTTP protocol at /git/NAME.git with the key pair as basic authentication.
 //
-// A repository is made by the first push to it. Its HEAD follows the first branch pushed. Hooks never run. Pushes to one
+// A repository is made by the first push to it, and stays until it is removed by DELETE. Its HEAD follows the first branch pushed. Hooks never run. Pushes to one
 // repository run one after the other; reads run beside them. What the protocol means is git's own matter
 // (`git upload-pack` and `git receive-pack`); this package is the HTTP around it.
 package gitserver
@@ -82,7 +82,7 @@ func New(config Config) *Server {
 	return s
 }
 
-// ServeHTTP answers /git/NAME.git/… (the ".git" may be left out).
+// ServeHTTP answers /git/NAME.git/… (the ".git" may be left out). DELETE of /git/NAME.git removes the repository.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -108,6 +108,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.upload(w, r, name)
 	case endpoint == receivePack && r.Method == http.MethodPost:
 		s.receive(w, r, name)
+	case endpoint == "" && r.Method == http.MethodDelete:
+		s.remove(w, r, name)
 	default:
 		refuse(w, http.StatusNotFound, "this is a Git server: use git clone, git fetch or git push")
 	}
@@ -207,6 +209,25 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) {
 	s.logFailure(r, name, cmd.Run(), tail)
 	// The refs may have moved even when the client left before the end.
 	s.announce(context.WithoutCancel(r.Context()), name, before)
+}
+
+// remove removes a repository, once no push to it runs. What is being read from it breaks off.
+func (s *Server) remove(w http.ResponseWriter, r *http.Request, name string) {
+	release, err := s.claim(r.Context(), name)
+	if err != nil {
+		s.fail(w, r, name, err)
+		return
+	}
+	defer release()
+	if !s.exists(name) {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("there is no repository %s", name))
+		return
+	}
+	if err := s.discard(name); err != nil {
+		s.fail(w, r, name, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // claim waits until no other push to the repository runs; the caller releases.

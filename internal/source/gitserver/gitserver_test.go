@@ -263,6 +263,45 @@ func TestAKeyPairThatIsNotSetAllowsNobody(t *testing.T) {
 	}
 }
 
+func TestARepositoryCanBeRemovedAndPushedAnew(t *testing.T) {
+	base, config, _ := serve(t, nil)
+	work := gittest.New(t)
+	work.Commit("Begin")
+	remove := func(address string, want int) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("DELETE %s: %d, want %d", request.URL.Path, response.StatusCode, want)
+		}
+	}
+	for range 2 {
+		work.Git("push", "--quiet", base+"app.git", "main")
+		work.Git("push", "--quiet", base+"other.git", "main")
+		cutShort := filepath.Join(config.Dir, ".gone-app", "objects")
+		if err := os.MkdirAll(cutShort, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		remove(base+"app.git", http.StatusNoContent)
+		remove(base+"app.git", http.StatusNotFound)
+		entries, err := os.ReadDir(config.Dir)
+		if err != nil || len(entries) != 1 || entries[0].Name() != "other.git" {
+			t.Errorf("left: %v (%v)", entries, err)
+		}
+	}
+	address, _ := url.Parse(base + "other.git")
+	address.User = nil
+	remove(address.String(), http.StatusUnauthorized)
+	work.Git("clone", "--quiet", base+"other.git", filepath.Join(t.TempDir(), "clone"))
+}
+
 func TestAPushOverTheLimitIsRefusedWhole(t *testing.T) {
 	base, config, seen := serve(t, func(config *gitserver.Config) { config.MaxPushBytes = 64 << 10 })
 	work := gittest.New(t)

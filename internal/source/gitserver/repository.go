@@ -80,6 +80,35 @@ func (s *Server) ensure(ctx context.Context, name string) error {
 	return nil
 }
 
+// gonePrefix begins the names of repositories that are being removed; no repository's name has it.
+const gonePrefix = ".gone-"
+
+// discard removes a repository. It disappears whole; what a removal left that was cut short goes with it.
+func (s *Server) discard(name string) error {
+	if err := s.clear(); err != nil {
+		return err
+	}
+	if err := os.Rename(s.path(name), filepath.Join(s.config.Dir, gonePrefix+name)); err != nil {
+		return fmt.Errorf("remove repository: %w", err)
+	}
+	s.config.Log.Info("repository removed", "repository", name)
+	return s.clear()
+}
+
+// clear takes off the disk what is removed.
+func (s *Server) clear() error {
+	gone, err := filepath.Glob(filepath.Join(s.config.Dir, gonePrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("remove repository: %w", err)
+	}
+	for _, dir := range gone {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove repository: %w", err)
+		}
+	}
+	return nil
+}
+
 // branches returns the commit of each branch.
 func (s *Server) branches(ctx context.Context, name string) (map[string]string, error) {
 	output, err := s.git(ctx, "--git-dir="+s.path(name), "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")

@@ -162,3 +162,25 @@ func (c *Client) Operations(ctx context.Context, arn string, limit int) ([]types
 	}
 	return operations, nil
 }
+
+// RemoveRepository removes a repository from apron's Git server; false when there is none of the name.
+func (c *Client) RemoveRepository(ctx context.Context, name string) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, c.config.Endpoint+"/git/"+name+".git", nil)
+	if err != nil {
+		return false, err
+	}
+	request.SetBasicAuth(c.Credentials())
+	response, err := c.http.Do(request)
+	if err != nil {
+		return false, fmt.Errorf("remove the repository %s: %w", name, err)
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusNoContent:
+		return true, nil
+	case http.StatusNotFound:
+		return false, nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(response.Body, 1000))
+	return false, fmt.Errorf("remove the repository %s: %s: %s", name, response.Status, strings.TrimSpace(string(said)))
+}
