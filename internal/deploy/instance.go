@@ -112,6 +112,8 @@ func ExitCause(exit *platform.Exit, memoryMiB int) string {
 		return fmt.Sprintf("The application was killed because it used more than its %d MB of memory. Give it more with InstanceConfiguration.Memory.", memoryMiB)
 	case exit.IsOverStorage:
 		return "The application was stopped because it wrote more than 3 GB to its file system."
+	case exit.IsLost:
+		return "The instance's process was lost: it, or the shim that watches over it, was ended from outside, as by a restart of the machine."
 	case exit.Code == 127:
 		return "The application could not be started: the start command was not found in the image. Container exit code: 127."
 	default:

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -164,6 +165,13 @@ func TestBackoffGrowsToAMinuteAndNoFurther(t *testing.T) {
 	}
 	if got := Backoff(1000, 1); got != 75*time.Second {
 		t.Errorf("with full jitter: got %s, want 1m15s", got)
+	}
+}
+
+func TestALostProcessIsNotToldAsAnEndOfTheApps(t *testing.T) {
+	cause := ExitCause(&platform.Exit{Code: 255, IsLost: true}, 2048)
+	if !strings.Contains(cause, "was lost") || strings.Contains(cause, "255") {
+		t.Errorf("it says %q", cause)
 	}
 }
 

@@ -32,4 +32,7 @@ type Exit struct {
 	IsOutOfMemory bool
 	// IsOverStorage says that apron killed it for exceeding its limit of writable storage.
 	IsOverStorage bool
+	// IsLost says that it left no trace of how it ended: the machine was started again, or what watched over it was
+	// killed. Code means nothing then.
+	IsLost bool
 }

@@ -116,7 +116,8 @@ func (b *Bench) eventually(what string, condition func() bool) {
 	}
 }
 
-func (b *Bench) exit(id platform.InstanceID) *platform.Exit {
+// Exit waits until the instance has ended, and returns how.
+func (b *Bench) Exit(id platform.InstanceID) *platform.Exit {
 	b.t.Helper()
 	var instance platform.Instance
 	b.eventually("the instance ends", func() bool {

@@ -84,7 +84,7 @@ func hasNoPrivileges(t *testing.T, b *Bench) {
 
 func tellsItsExitCode(t *testing.T, b *Bench) {
 	spec, _ := b.Start("/testapp", "exit", "3")
-	if exit := b.exit(spec.ID); exit.Code != 3 || exit.IsOutOfMemory {
+	if exit := b.Exit(spec.ID); exit.Code != 3 || exit.IsOutOfMemory {
 		t.Errorf("exit: %+v", exit)
 	}
 }
@@ -99,7 +99,7 @@ func tellsOutOfMemory(t *testing.T, b *Bench) {
 	if _, err := b.Backend.Start(t.Context(), spec); err != nil {
 		t.Fatal(err)
 	}
-	if exit := b.exit(spec.ID); !exit.IsOutOfMemory {
+	if exit := b.Exit(spec.ID); !exit.IsOutOfMemory {
 		t.Errorf("exit: %+v", exit)
 	}
 	b.eventually("the end is told", func() bool {

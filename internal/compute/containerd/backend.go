@@ -205,7 +205,7 @@ func instanceFrom(record containers.Container, process *tasktypes.Process, now t
 	isOutOfMemory := record.Labels[labelOOM] != ""
 	switch {
 	case process == nil:
-		instance.Exit = &platform.Exit{Code: 255, At: now, IsOutOfMemory: isOutOfMemory}
+		instance.Exit = &platform.Exit{Code: 255, At: now, IsOutOfMemory: isOutOfMemory, IsLost: true}
 	case process.Status == tasktypes.Status_STOPPED:
 		at := process.ExitedAt.AsTime()
 		wasKilled := process.ExitStatus == 128+uint32(syscall.SIGKILL)

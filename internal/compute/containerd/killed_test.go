@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +81,36 @@ func TestStarterKilled(t *testing.T) {
 	}
 	if left := shims(b.machine.DataDir); len(left) > 0 {
 		t.Errorf("left: %s", strings.Join(left, "\n"))
+	}
+}
+
+// Nobody knows how an instance ended whose shim was killed, and nobody may guess from an exit code that is none.
+func TestShimKilled(t *testing.T) {
+	b := newBench(t)
+	_, instance := b.Start()
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		raw, _ := os.ReadFile(file)
+		line := string(raw)
+		if !strings.Contains(line, "containerd-shim") || !strings.Contains(line, b.machine.DataDir+"/") || !strings.Contains(line, string(instance.ID)) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if exit := b.Exit(instance.ID); !exit.IsLost {
+		t.Errorf("the end is told as %+v", exit)
+	}
+	if err := b.backend.Stop(t.Context(), instance.ID, 0); err != nil {
+		t.Error(err)
+	}
+	if err := b.backend.Down(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
