@@ -31,6 +31,13 @@ var startFailures = []struct {
 		"The application could not be started: the image has no command of its own%s. Set a start command."},
 }
 
+// shell is what runs a start command that is more than words.
+const shell = "/bin/sh"
+
+func usesShell(spec compute.InstanceSpec) bool {
+	return len(spec.Args) == 3 && spec.Args[0] == shell && spec.Args[1] == "-c"
+}
+
 // explainStart turns an error of a start into a sentence for people where the user can do something about it.
 func explainStart(err error, spec compute.InstanceSpec) error {
 	text := err.Error()
@@ -39,6 +46,10 @@ func explainStart(err error, spec compute.InstanceSpec) error {
 			subject := ""
 			if len(match) > 1 {
 				subject = match[1]
+			}
+			if subject == shell && usesShell(spec) {
+				return platform.Explain(err, "The application could not be started: its start command needs a shell, and the image has none (%s). "+
+					"Write the command in plain words, without quotes, variables and the like, or take an image with a shell.", shell)
 			}
 			return platform.Explain(err, "%s", strings.Replace(failure.cause, "%s", subject, 1))
 		}
