@@ -31,8 +31,20 @@ const (
 const maxVertexName = 200
 
 // runCommands is the one shell script of ours. It runs each argument as the user's command in the same shell, so that
-// cd, export, source and set last, and stops at the first that fails. The arguments are data, never part of the script.
-const runCommands = `for apron_command in "$@"; do printf '+ %s\n' "$apron_command"; eval "$apron_command"; done`
+// cd, export, source and set last, and stops at the first that fails: as anywhere else, a command is what its last part
+// comes to, unless the user has said `set -e`. The arguments are data, never part of the script.
+const runCommands = `for apron_command in "$@"; do
+	printf '+ %s\n' "$apron_command"
+	eval "$apron_command"
+	apron_status=$?
+	[ $apron_status -eq 0 ] || exit $apron_status
+done`
+
+// tracing are the variables that BuildKit gives to every step, so that its programs report to BuildKit what they do.
+// A user's programs would, too.
+var tracing = []string{
+	"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "TRACEPARENT", "TRACESTATE",
+}
 
 // assembly turns a Plan into LLB.
 type assembly struct {
@@ -156,7 +168,7 @@ func (a assembly) exec(s stack, phase Phase, commands []string) stack {
 
 func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 	options := []llb.RunOption{
-		llb.Args(slices.Concat([]string{"/bin/bash", "-e", "-c", runCommands, "apron"}, commands)),
+		llb.Args(slices.Concat([]string{"/bin/bash", "-c", a.script(), "apron"}, commands)),
 		llb.Dir(a.plan.WorkDir),
 		llb.WithCustomName(phaseVertexName(phase, commands)),
 	}
@@ -171,6 +183,14 @@ func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 		options = append(options, llb.AddMount(cache, llb.Scratch(), llb.AsPersistentCacheDir(id, llb.CacheMountShared)))
 	}
 	return append(options, hostOptions(a.host)...)
+}
+
+// script is runCommands without BuildKit's variables, except those that the user has set.
+func (a assembly) script() string {
+	foreign := slices.DeleteFunc(slices.Clone(tracing), func(name string) bool {
+		return slices.ContainsFunc(a.environment(), func(variable [2]string) bool { return variable[0] == name })
+	})
+	return "unset " + strings.Join(foreign, " ") + "\n" + runCommands
 }
 
 // environment is what a phase sees, in an order that does not change from build to build. The user's own comes last.
