@@ -217,6 +217,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusBadRequest, "MANIFEST_INVALID", "the manifest did not arrive whole")
 			return
 		}
+		if err := checkManifest(manifest); err != nil {
+			refuse(w, http.StatusBadRequest, "MANIFEST_INVALID", err.Error())
+			return
+		}
 		r.Body = io.NopCloser(bytes.NewReader(manifest))
 		s.collecting.RLock()
 		defer s.collecting.RUnlock()
@@ -237,9 +241,6 @@ func (s *Server) isTooLarge(r *http.Request) bool {
 	last, err := strconv.ParseInt(end, 10, 64)
 	return ok && err == nil && last >= s.config.MaxLayerBytes
 }
-
-// maxManifestBytes is what the distribution project takes of a manifest.
-const maxManifestBytes = 4 << 20
 
 // manifestPattern takes the path of a manifest apart: repository and tag or digest.
 var manifestPattern = regexp.MustCompile(`^/v2/(.+)/manifests/([^/]+)$`)
@@ -262,10 +263,17 @@ type answer struct {
 	status int
 }
 
+// clientClosedRequest is what the distribution project answers to an upload that breaks off, for its own log.
+const clientClosedRequest = 499
+
 func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
+	if a.status != 0 {
+		return // after the status for an upload that breaks off comes that of the error
 	}
+	if status == clientClosedRequest {
+		status = http.StatusRequestTimeout // the client may still listen: it has only stopped sending
+	}
+	a.status = status
 	a.ResponseWriter.WriteHeader(status)
 }
 

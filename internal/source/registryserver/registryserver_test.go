@@ -1,15 +1,19 @@
 package registryserver_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -228,6 +232,49 @@ func TestAManifestWhoseLayersAreMissingIsRefused(t *testing.T) {
 	}
 	if got := seen.take(); len(got) != 0 {
 		t.Errorf("announced %v", got)
+	}
+}
+
+func TestWhatIsNoManifestIsRefusedAsTheClientsFault(t *testing.T) {
+	host, _ := serve(t, registryserver.Config{Dir: t.TempDir()})
+	for _, kind := range []string{
+		"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
+	} {
+		for _, manifest := range []string{
+			"{}", "[]", "", `{"schemaVersion":2}`, `{"schemaVersion":1,"config":{}}`, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q}`, kind),
+			fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"digest":"x"},"layers":[],"manifests":[{"digest":"sha256:1"}]}`, kind),
+			strings.Repeat(" ", 5<<20),
+		} {
+			request := newRequest(t, http.MethodPut, "http://"+host+"/v2/app/manifests/latest", strings.NewReader(manifest))
+			request.Header.Set("Content-Type", kind)
+			if status, _, body := do(t, request); status != http.StatusBadRequest || !strings.Contains(string(body), "MANIFEST_INVALID") {
+				t.Errorf("%s %.100s: %d %s", kind, manifest, status, body)
+			}
+		}
+	}
+}
+
+func TestAnUploadThatStallsIsToldSo(t *testing.T) {
+	host, _ := serve(t, registryserver.Config{Dir: t.TempDir(), IdleTimeout: 50 * time.Millisecond})
+	location, err := url.Parse(startUpload(t, host))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	credentials := base64.StdEncoding.EncodeToString([]byte(keys.ID + ":" + keys.Secret))
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Length: 100\r\n\r\nbegun", location.RequestURI(), host, credentials)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("answered %s", response.Status)
 	}
 }
 
