@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -40,11 +41,19 @@ func main() {
 	streams.Wait()
 }
 
+// startFailure begins what runc prints, to the app's stderr and before the app could, when it cannot start the app.
+// Whoever asked for the start gets it as an error.
+var startFailure = []byte("runc create failed: ")
+
 // copyLines writes each line that source gives, until it ends.
 func copyLines(log *rotated, stream string, source io.Reader) {
 	lines := bufio.NewReaderSize(source, maxLine)
-	for {
+	for isFirst := true; ; isFirst = false {
 		line, err := lines.ReadSlice('\n')
+		if isFirst && bytes.HasPrefix(line, startFailure) {
+			_, _ = io.Copy(io.Discard, lines) // the app never ran
+			return
+		}
 		if len(line) > 0 {
 			if line[len(line)-1] == '\n' {
 				line = line[:len(line)-1]

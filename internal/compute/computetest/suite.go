@@ -176,9 +176,13 @@ func endsWhenAsked(t *testing.T, b *Bench) {
 }
 
 func explainsAMissingCommand(t *testing.T, b *Bench) {
-	_, err := b.Backend.Start(t.Context(), b.Spec("/nothing"))
+	spec := b.Spec("/nothing")
+	_, err := b.Backend.Start(t.Context(), spec)
 	if explained := platform.AsExplained(err); explained == nil || !strings.Contains(explained.Cause, "/nothing was not found in the image") {
 		t.Errorf("got %v", err)
+	}
+	if content, err := os.ReadFile(spec.LogPath); len(content) > 0 {
+		t.Errorf("the app never ran, and its output is %q (%v)", content, err)
 	}
 }
 
