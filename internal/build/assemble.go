@@ -31,14 +31,9 @@ const (
 const maxVertexName = 200
 
 // runCommands is the one shell script of ours. It runs each argument as the user's command in the same shell, so that
-// cd, export, source and set last, and stops at the first that fails: as anywhere else, a command is what its last part
-// comes to, unless the user has said `set -e`. The arguments are data, never part of the script.
-const runCommands = `for apron_command in "$@"; do
-	printf '+ %s\n' "$apron_command"
-	eval "$apron_command"
-	apron_status=$?
-	[ $apron_status -eq 0 ] || exit $apron_status
-done`
+// cd, export, source and set last, and stops at the first line that fails (bash's -e): a command may have several, and
+// real repositories rely on both. The arguments are data, never part of the script.
+const runCommands = `for apron_command in "$@"; do printf '+ %s\n' "$apron_command"; eval "$apron_command"; done`
 
 // tracing are the variables that BuildKit gives to every step, so that its programs report to BuildKit what they do.
 // A user's programs would, too.
@@ -168,7 +163,7 @@ func (a assembly) exec(s stack, phase Phase, commands []string) stack {
 
 func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 	options := []llb.RunOption{
-		llb.Args(slices.Concat([]string{"/bin/bash", "-c", a.script(), "apron"}, commands)),
+		llb.Args(slices.Concat([]string{"/bin/bash", "-e", "-c", a.script(), "apron"}, commands)),
 		llb.Dir(a.plan.WorkDir),
 		llb.WithCustomName(phaseVertexName(phase, commands)),
 	}

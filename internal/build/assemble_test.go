@@ -17,14 +17,14 @@ func TestCommandsRunInOneShellUntilOneFails(t *testing.T) {
 	}{
 		{"state lasts", []string{"cd /usr", "name=x", "echo $PWD $name"}, "+ cd /usr\n+ name=x\n+ echo $PWD $name\n/usr x\n", 0},
 		{"the first that fails is the last", []string{"(exit 3)", "echo not"}, "+ (exit 3)\n", 3},
-		{"a command is what its last part comes to", []string{"false; true", "false\ntrue", "false || true"}, "+ false; true\n+ false\ntrue\n+ false || true\n", 0},
-		{"set -e is the user's to say", []string{"set -e", "false; true"}, "+ set -e\n+ false; true\n", 1},
+		{"a line that fails is the last of its command", []string{"false\ntrue"}, "+ false\ntrue\n", 1},
+		{"a failure that is expected is none", []string{"false || true", "set +e", "false\ntrue"}, "+ false || true\n+ set +e\n+ false\ntrue\n", 0},
 		{"BuildKit's variables are gone", []string{"echo ${TRACEPARENT-none} ${OTEL_TRACES_EXPORTER-none}"},
 			"+ echo ${TRACEPARENT-none} ${OTEL_TRACES_EXPORTER-none}\nnone console\n", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			phase := assembly{plan: Plan{Environment: []appfile.Variable{{Name: "OTEL_TRACES_EXPORTER", Value: "console"}}}}
-			command := exec.CommandContext(t.Context(), "/bin/bash", append([]string{"-c", phase.script(), "apron"}, c.commands...)...)
+			command := exec.CommandContext(t.Context(), "/bin/bash", append([]string{"-e", "-c", phase.script(), "apron"}, c.commands...)...)
 			command.Env = []string{"PATH=" + searchPath, "TRACEPARENT=00-0-0-01", "OTEL_TRACES_EXPORTER=console"}
 			output, err := command.Output()
 			var exit *exec.ExitError
