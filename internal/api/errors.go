@@ -137,7 +137,7 @@ func asOne(joined error) error {
 }
 
 func flatten(err error) []error {
-	joined, isJoined := err.(interface{ Unwrap() []error }) //nolint:errorlint // an error around a joined one stays whole
+	joined, isJoined := err.(interface{ Unwrap() []error }) // not errors.As: an error around a joined one stays whole
 	if !isJoined {
 		return []error{err}
 	}
