@@ -36,6 +36,10 @@ var arrows = map[string][]string{
 	"internal/secret":    {},
 	"internal/source":    {},
 	"internal/store":     {},
+	// Each database stands alone; what they share is below them.
+	"internal/store/postgres": {"internal/store", "internal/store/sqlstore"},
+	"internal/store/sqlite":   {"internal/store", "internal/store/sqlstore"},
+	"internal/store/sqlstore": {"internal/store"},
 	"internal/telemetry": {},
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/apron-run/apron/internal/source/connection"
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/store/sqlite"
+	"github.com/apron-run/apron/internal/store/sqlstore"
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
@@ -41,7 +42,7 @@ const (
 type world struct {
 	t       testing.TB
 	handler *api.Handler
-	store   *sqlite.Store
+	store   *sqlstore.Store
 	// dirs are the folders in which anything is kept.
 	dirs []string
 	path string // of the database

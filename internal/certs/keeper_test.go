@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is a real store with one running service, and all else that a Keeper needs.
 type world struct {
 	t       *testing.T
-	store   *sqlite.Store
+	store   store.Store
 	service platform.Service
 	keeper  *Keeper // the one that was started last
 

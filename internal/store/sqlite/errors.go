@@ -1,30 +1,46 @@
 package sqlite
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
 
-// interpret makes the store's sentinels from what the driver reports, by code; other errors come back as they are.
-func interpret(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.ErrNotFound
-	}
+// sentinel is the store's name for what the driver reports, by code; nil for what has none.
+func sentinel(err error) error {
 	var failure *sqlite.Error
-	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) || !errors.As(err, &failure) {
-		return err
+	if !errors.As(err, &failure) {
+		return nil
 	}
 	switch failure.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-		return fmt.Errorf("%w (%w)", store.ErrConflict, err)
+		return store.ErrConflict
 	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-		return fmt.Errorf("%w (%w)", store.ErrNotFound, err)
+		return store.ErrNotFound
 	}
-	return err
+	return nil
+}
+
+// explainOpen says in words why a file cannot be used as a database.
+func explainOpen(err error, file string) error {
+	if platform.AsExplained(err) != nil {
+		return err
+	}
+	var failure *sqlite.Error
+	if errors.As(err, &failure) {
+		switch failure.Code() & 0xff { // the low byte is the primary code
+		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+			return platform.Explain(err, "The file %s is not a database, or it is damaged. Restore it from a backup, or move it away to begin anew.", file)
+		case sqlite3.SQLITE_FULL:
+			return platform.Explain(err, "The database %s cannot be written because the disk is full.", file)
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			return platform.Explain(err, "The database %s is held by another process. Stop it first.", file)
+		}
+	}
+	return fmt.Errorf("open the database %s: %w", file, err)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/apron-run/apron/internal/store/sqlstore"
 )
 
 // maxReaders bounds the connections that read at the same time; each has its own page cache of up to 2 MB.
@@ -16,9 +18,6 @@ type pool struct {
 	prepared map[string]*sql.Stmt
 }
 
-// frequent are the queries that requests to the API ask.
-var frequent = []string{selectServiceByID, selectServices, selectOperations}
-
 func openPool(ctx context.Context, dsn string) (*pool, error) {
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -27,7 +26,7 @@ func openPool(ctx context.Context, dsn string) (*pool, error) {
 	db.SetMaxOpenConns(maxReaders)
 	db.SetMaxIdleConns(maxReaders)
 	p := &pool{db, map[string]*sql.Stmt{}}
-	for _, query := range frequent {
+	for _, query := range sqlstore.Frequent {
 		statement, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as db
 		if err != nil {
 			return nil, errors.Join(err, db.Close())
@@ -40,7 +39,7 @@ func openPool(ctx context.Context, dsn string) (*pool, error) {
 // Close ends the connections, and with them what was prepared for each.
 func (p *pool) Close() error { return p.db.Close() }
 
-func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (sqlstore.Rows, error) {
 	if statement := p.prepared[query]; statement != nil {
 		return statement.QueryContext(ctx, args...)
 	}
@@ -49,7 +48,7 @@ func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 
 // QueryRowContext is not ended with ctx: one row is there in microseconds, and to watch for the end takes goroutines,
 // which cost as much.
-func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) sqlstore.Row {
 	ctx = context.WithoutCancel(ctx)
 	if statement := p.prepared[query]; statement != nil {
 		return statement.QueryRowContext(ctx, args...)

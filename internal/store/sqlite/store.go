@@ -13,21 +13,12 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/apron-run/apron/internal/platform"
-	"github.com/apron-run/apron/internal/store"
+	"github.com/apron-run/apron/internal/store/sqlstore"
 )
-
-// Store is a store.Store in one SQLite file. All methods may be called at the same time.
-type Store struct {
-	writer         writer
-	reader         *pool
-	configurations configurations
-}
-
-var _ store.Store = (*Store)(nil)
 
 // Open opens the database at path, makes it if there is none, and brings its schema up to date. A database that a newer
 // apron has written is refused and left as it is. Failures that a person can act on are a *platform.ExplainedError.
-func Open(ctx context.Context, path string) (*Store, error) {
+func Open(ctx context.Context, path string) (*sqlstore.Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the database: %w", err)
@@ -40,19 +31,17 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	if err := migrate(ctx, db, path); err != nil {
-		return nil, errors.Join(err, db.Close())
+	begin := func(ctx context.Context) (*sql.Tx, error) { return db.BeginTx(ctx, nil) }
+	if err := sqlstore.Migrate(ctx, begin, path); err != nil {
+		return nil, errors.Join(explainOpen(err, path), db.Close())
 	}
 	reader, err := openPool(ctx, dsn(path, "&_query_only=1"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), db.Close())
 	}
-	return &Store{writer: writer{db: db}, reader: reader}, nil
-}
-
-// Close ends all connections; the last one folds the write-ahead log into the file.
-func (s *Store) Close() error {
-	return errors.Join(s.reader.Close(), s.writer.db.Close())
+	// The last connection that closes folds the write-ahead log into the file.
+	end := func() error { return errors.Join(reader.Close(), db.Close()) }
+	return sqlstore.New(sqlstore.Database{Begin: begin, Reader: reader, Sentinel: sentinel, Close: end}), nil
 }
 
 // dsn holds the pragmas because they belong to a connection, not to the file: a pool opens connections at any time.
@@ -74,36 +63,4 @@ func makePrivate(path string) error {
 		return fmt.Errorf("make the database: %w", err)
 	}
 	return errors.Join(file.Chmod(0o600), file.Close())
-}
-
-// write runs one transaction on the writing connection; see writer.
-func (s *Store) write(ctx context.Context, work func(tx *transaction) error) error {
-	return s.writer.write(ctx, work)
-}
-
-// queryer is a transaction or a pool.
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// row is what a scan function reads from.
-type row interface{ Scan(...any) error }
-
-// list reads all rows of a query.
-func list[T any](ctx context.Context, from queryer, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := from.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, interpret(err)
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, interpret(rows.Err())
 }

@@ -184,19 +184,7 @@ func TestWriteUntilKilled(t *testing.T) {
 	group.Wait()
 }
 
-// TestListingsWalkAnIndex checks that no page sorts or scans, so that each page costs the same.
-func TestListingsWalkAnIndex(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "apron.db")
-	open(t, path)
-	for name, query := range sqlite.PlannedQueries {
-		plan := explain(t, path, query)
-		if strings.Contains(plan, "SCAN") && !strings.Contains(plan, "INDEX") || strings.Contains(plan, "TEMP B-TREE") {
-			t.Errorf("%s is planned as\n%s", name, plan)
-		}
-	}
-}
-
-func create(t testing.TB, db *sqlite.Store, name string) platform.ServiceID {
+func create(t testing.TB, db store.Store, name string) platform.ServiceID {
 	t.Helper()
 	now := time.Now()
 	service := platform.Service{
@@ -227,56 +215,5 @@ func execute(t testing.TB, path, statement string) {
 	t.Helper()
 	if _, err := raw(t, path).ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func explain(t testing.TB, path, query string) string {
-	t.Helper()
-	var args []any
-	for strings.Contains(query, fmt.Sprintf("$%d", len(args)+1)) {
-		args = append(args, 1)
-	}
-	rows, err := raw(t, path).QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var plan strings.Builder
-	for rows.Next() {
-		var id, parent, unused int
-		var detail string
-		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintln(&plan, detail)
-	}
-	return plan.String()
-}
-
-func BenchmarkStartOperation(b *testing.B) {
-	db := open(b, filepath.Join(b.TempDir(), "apron.db"))
-	var ids []platform.ServiceID
-	for n := range b.N {
-		ids = append(ids, create(b, db, fmt.Sprintf("service-%d", n)))
-	}
-	now := time.Now()
-	for range ids {
-		operation, err := db.ClaimOperation(b.Context(), "owner", now, now.Add(time.Hour))
-		if err != nil {
-			b.Fatal(err)
-		}
-		operation.Status = platform.OperationStatusFailed
-		err = db.SaveOperation(b.Context(), operation, func(s *platform.Service) { s.Status = platform.ServiceStatusRunning })
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ResetTimer()
-	for _, id := range ids {
-		operation := platform.Operation{ID: platform.NewOperationID(), ServiceID: id, StartedAt: now, UpdatedAt: now}
-		_, _, err := db.StartOperation(b.Context(), operation, []platform.ServiceStatus{platform.ServiceStatusRunning}, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
 	}
 }

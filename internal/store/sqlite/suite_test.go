@@ -17,7 +17,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store { return open(t, filepath.Join(t.TempDir(), "apron.db")) })
 }
 
-func open(t testing.TB, path string) *sqlite.Store {
+func open(t testing.TB, path string) store.Store {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), path)
 	if err != nil {

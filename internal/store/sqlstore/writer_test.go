@@ -1,10 +1,9 @@
-package sqlite_test
+package sqlstore_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,13 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/apron-run/apron/internal/platform"
-	"github.com/apron-run/apron/internal/store/sqlite"
+	"github.com/apron-run/apron/internal/store/sqlstore"
 )
 
 var errRefused = errors.New("refused")
 
 // hold keeps the writer busy until release is called.
-func hold(t *testing.T, db *sqlite.Store, id platform.ServiceID) (release func()) {
+func hold(t *testing.T, db *sqlstore.Store, id platform.ServiceID) (release func()) {
 	t.Helper()
 	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -39,7 +38,7 @@ func hold(t *testing.T, db *sqlite.Store, id platform.ServiceID) (release func()
 }
 
 // awaitWaiting waits until so many writes wait.
-func awaitWaiting(t *testing.T, db *sqlite.Store, want int) {
+func awaitWaiting(t *testing.T, db *sqlstore.Store, want int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); db.Waiting() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -49,7 +48,7 @@ func awaitWaiting(t *testing.T, db *sqlite.Store, want int) {
 }
 
 func TestWritesThatShareATransactionHaveEachTheirOwnOutcome(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "apron.db"))
+	db := open(t)
 	id := create(t, db, "one")
 	release := hold(t, db, id)
 	const writers = 100
@@ -94,7 +93,7 @@ func TestWritesThatShareATransactionHaveEachTheirOwnOutcome(t *testing.T) {
 }
 
 func TestAWriterThatLeavesBeforeItsTurnWritesNothing(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "apron.db"))
+	db := open(t)
 	id := create(t, db, "one")
 	release := hold(t, db, id)
 	ctx, leave := context.WithCancel(t.Context())
@@ -124,7 +123,7 @@ func TestAWriterThatLeavesBeforeItsTurnWritesNothing(t *testing.T) {
 }
 
 func TestALostTransactionIsAnErrorOfAllThatSharedIt(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "apron.db"))
+	db := open(t)
 	id := create(t, db, "one")
 	release := hold(t, db, id)
 	const writers = 10

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -124,7 +124,7 @@ func (s *Store) DeleteDomain(ctx context.Context, id platform.ResourceID) error 
 	return nil
 }
 
-func scanDomain(from row) (platform.CustomDomain, error) {
+func scanDomain(from Row) (platform.CustomDomain, error) {
 	var domain platform.CustomDomain
 	err := from.Scan(&domain.ID, &domain.ServiceID, &domain.Name, &domain.HasWWW, &domain.Status,
 		micros{&domain.CreatedAt}, micros{&domain.UpdatedAt}, document{&domain.Records})

@@ -1,18 +1,13 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"path"
 	"strconv"
 	"strings"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -34,37 +29,51 @@ const (
 	insertSchemaVersion = `INSERT INTO schema_versions (version, name, applied_at) VALUES ($1, $2, $3)`
 )
 
-// migrate brings the schema up to date, each migration in a transaction of its own, and refuses a newer schema.
-func migrate(ctx context.Context, db *sql.DB, file string) error {
+// Migrate brings the schema up to date, each migration in a transaction of its own, and refuses a newer schema. Several
+// processes may do that at once, because begin lets only one of them write. The database has a name for people.
+func Migrate(ctx context.Context, begin Begin, name string) error {
 	migrations, err := migrations()
 	if err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, createSchemaVersions); err != nil {
-		return explainOpen(err, file)
-	}
-	var version int
-	if err := db.QueryRowContext(ctx, selectSchemaVersion).Scan(&version); err != nil {
-		return explainOpen(err, file)
+	version, err := currentVersion(ctx, begin)
+	if err != nil {
+		return err
 	}
 	if newest := migrations[len(migrations)-1].version; version > newest {
 		return platform.Explain(nil,
 			"The database %s was written by a newer apron (schema %d, and this apron knows schemas up to %d). Start that apron, or restore a backup from before the upgrade.",
-			file, version, newest)
+			name, version, newest)
 	}
 	for _, m := range migrations {
 		if m.version <= version {
 			continue
 		}
-		if err := m.apply(ctx, db); err != nil {
+		if err := m.apply(ctx, begin); err != nil {
 			return fmt.Errorf("migrate the database to %s: %w", m.name, err)
 		}
 	}
 	return nil
 }
 
-func (m migration) apply(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
+// currentVersion is that of the newest migration that was applied; 0 in a new database.
+func currentVersion(ctx context.Context, begin Begin) (version int, err error) {
+	tx, err := begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if _, err := tx.ExecContext(ctx, createSchemaVersions); err != nil {
+		return 0, err
+	}
+	if err := tx.QueryRowContext(ctx, selectSchemaVersion).Scan(&version); err != nil {
+		return 0, err
+	}
+	return version, tx.Commit()
+}
+
+func (m migration) apply(ctx context.Context, begin Begin) error {
+	tx, err := begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,20 +114,4 @@ func migrations() ([]migration, error) {
 		all[i] = migration{version: version, name: strings.TrimSuffix(entry.Name(), ".sql"), text: string(text)}
 	}
 	return all, nil
-}
-
-// explainOpen says in words why a file cannot be used as a database.
-func explainOpen(err error, file string) error {
-	var failure *sqlite.Error
-	if errors.As(err, &failure) {
-		switch failure.Code() & 0xff { // the low byte is the primary code
-		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-			return platform.Explain(err, "The file %s is not a database, or it is damaged. Restore it from a backup, or move it away to begin anew.", file)
-		case sqlite3.SQLITE_FULL:
-			return platform.Explain(err, "The database %s cannot be written because the disk is full.", file)
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-			return platform.Explain(err, "The database %s is held by another process. Stop it first.", file)
-		}
-	}
-	return fmt.Errorf("open the database %s: %w", file, err)
 }

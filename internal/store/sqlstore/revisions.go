@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -68,7 +68,7 @@ func (s *Store) DeleteRevision(ctx context.Context, id platform.RevisionID) erro
 	return nil
 }
 
-func scanRevision(from row) (platform.Revision, error) {
+func scanRevision(from Row) (platform.Revision, error) {
 	var revision platform.Revision
 	err := from.Scan(&revision.ID, &revision.ServiceID, &revision.Number, micros{&revision.CreatedAt}, &revision.Image,
 		&revision.ImageDigest, &revision.Commit, document{&revision.Process}, document{&revision.Configuration})

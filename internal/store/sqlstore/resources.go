@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -117,7 +117,7 @@ func (s *Store) PruneResources(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-func findResources(ctx context.Context, from queryer, query store.ResourceQuery) ([]platform.Resource, error) {
+func findResources(ctx context.Context, from Reader, query store.ResourceQuery) ([]platform.Resource, error) {
 	var found where
 	if query.ID != "" {
 		found.and("id = ?", query.ID)
@@ -153,7 +153,7 @@ func findResources(ctx context.Context, from queryer, query store.ResourceQuery)
 	return list(ctx, from, scanResource, text, found.args...)
 }
 
-func scanResource(from row) (platform.Resource, error) {
+func scanResource(from Row) (platform.Resource, error) {
 	var resource platform.Resource
 	err := from.Scan(&resource.ID, &resource.Kind, &resource.Name, &resource.Revision, &resource.ARN, &resource.Status,
 		micros{&resource.CreatedAt}, optionalMicros{&resource.DeletedAt}, &resource.ServiceID, document{&resource.Tags},

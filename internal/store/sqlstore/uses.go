@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	selectUses    = `SELECT arn FROM service_uses WHERE service_id = $1 ORDER BY arn`
+	selectUses    = `SELECT arn FROM service_uses WHERE service_id = $1`
 	deleteUses    = `DELETE FROM service_uses WHERE service_id = $1`
 	insertUse     = `INSERT INTO service_uses (arn, service_id) VALUES ($1, $2)`
 	selectDeleted = `SELECT deleted_at IS NOT NULL FROM resources WHERE arn = $1`
@@ -30,6 +30,7 @@ func saveUses(ctx context.Context, tx *transaction, service platform.Service, is
 	if err != nil {
 		return err
 	}
+	slices.Sort(known) // as Uses does; databases sort texts in other ways
 	if service.Status == platform.ServiceStatusOperationInProgress {
 		wanted = append(wanted, known...)
 		slices.Sort(wanted)
@@ -67,7 +68,7 @@ func needThere(ctx context.Context, tx *transaction, arn string) error {
 	return err
 }
 
-func scanString(from row) (text string, err error) {
+func scanString(from Row) (text string, err error) {
 	err = from.Scan(&text)
 	return text, err
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -142,7 +142,7 @@ func saveService(ctx context.Context, tx *transaction, service platform.Service,
 		service.ActiveRevisionID, service.IsServing))
 }
 
-func (s *Store) scanService(from row) (platform.Service, error) {
+func (s *Store) scanService(from Row) (platform.Service, error) {
 	var service platform.Service
 	err := from.Scan(&service.ID, &service.Name, &service.ARN, &service.Subdomain, &service.Status,
 		micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},

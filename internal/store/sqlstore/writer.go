@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"sync"
 )
 
-// writer is the one connection that writes. Works that wait for it at the same time share a transaction, because the flush
+// writer writes for all of this process. Works that wait for it at the same time share a transaction, because the flush
 // to the disk at its end takes longer than all that they do: a disk that flushes a thousand times in a second takes many
 // thousand writes. Each work is a savepoint in the transaction, so that one that fails leaves nothing, and each has its
 // outcome only when all of them are on the disk.
 type writer struct {
-	db *sql.DB
+	database Database
 
 	mu sync.Mutex // guards what follows
 	// isBusy says that somebody leads: runs the works that waited first, their own at the head.
@@ -38,7 +38,7 @@ type writing struct {
 	panicked any
 }
 
-// write runs one work. What it returns comes back as it is, driver errors as what interpret makes of them. A work that has
+// write runs one work. What it returns comes back as it is, driver errors as the sentinels that the database knows them by. A work that has
 // not begun when ctx ends does not begin; one that has begun goes on to its end.
 func (w *writer) write(ctx context.Context, work func(tx *transaction) error) error {
 	one := &writing{ctx: ctx, work: work, turn: make(chan bool, 1)}
@@ -88,7 +88,7 @@ func (w *writer) lead() {
 	w.mu.Unlock()
 	if err := w.run(works); err != nil {
 		for _, one := range works {
-			one.err = interpret(err)
+			one.err = w.interpret(err)
 		}
 	}
 	w.mu.Lock()
@@ -107,7 +107,12 @@ func (w *writer) lead() {
 func (w *writer) run(works []*writing) error {
 	// That one caller leaves does not end what the others wait for.
 	ctx := context.WithoutCancel(works[0].ctx)
-	tx, err := w.db.BeginTx(ctx, nil)
+	if w.database.WriteTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.database.WriteTimeout)
+		defer cancel()
+	}
+	tx, err := w.database.Begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,22 +121,22 @@ func (w *writer) run(works []*writing) error {
 		if one.err = one.ctx.Err(); one.err != nil {
 			continue
 		}
-		if err := one.run(ctx, tx); err != nil {
+		if err := w.runOne(ctx, tx, one); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
 }
 
-// run runs the work in a savepoint. Its error says that the transaction is lost, as after a failure of the disk, which
+// runOne runs a work in a savepoint. Its error says that the transaction is lost, as after a failure of the disk, which
 // ends transactions by itself.
-func (one *writing) run(ctx context.Context, tx *sql.Tx) error {
+func (w *writer) runOne(ctx context.Context, tx *sql.Tx, one *writing) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT work"); err != nil {
 		return err
 	}
-	one.call(tx)
+	one.call(&transaction{ctx, tx})
 	if one.err != nil || one.panicked != nil {
-		one.err = interpret(one.err)
+		one.err = w.interpret(one.err)
 		if _, err := tx.ExecContext(ctx, "ROLLBACK TO work"); err != nil {
 			return fmt.Errorf("undo a part of a transaction: %w", err)
 		}
@@ -141,27 +146,30 @@ func (one *writing) run(ctx context.Context, tx *sql.Tx) error {
 }
 
 // call keeps a panic for the one who asked for the work, who may be another than the one who runs it.
-func (one *writing) call(tx *sql.Tx) {
+func (one *writing) call(tx *transaction) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			one.panicked = fmt.Sprintf("%v\n%s", cause, debug.Stack())
 		}
 	}()
-	one.err = one.work(&transaction{tx})
+	one.err = one.work(tx)
 }
 
-// transaction is what a work writes with. Its statements take microseconds and are not ended with a context: SQLite would
-// end the transaction with them, and so what others have written in it.
-type transaction struct{ tx *sql.Tx }
-
-func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.tx.ExecContext(context.WithoutCancel(ctx), query, args...)
+// transaction is what a work writes with. Its statements end with the context of the transaction and not with that of the
+// one who asked: the database would end the transaction with them, and so what others have written in it.
+type transaction struct {
+	ctx context.Context
+	tx  *sql.Tx
 }
 
-func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(context.WithoutCancel(ctx), query, args...)
+func (t *transaction) ExecContext(_ context.Context, query string, args ...any) (sql.Result, error) {
+	return t.tx.ExecContext(t.ctx, query, args...)
 }
 
-func (t *transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(context.WithoutCancel(ctx), query, args...)
+func (t *transaction) QueryContext(_ context.Context, query string, args ...any) (Rows, error) {
+	return t.tx.QueryContext(t.ctx, query, args...)
+}
+
+func (t *transaction) QueryRowContext(_ context.Context, query string, args ...any) Row {
+	return t.tx.QueryRowContext(t.ctx, query, args...)
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -156,7 +156,7 @@ func (s *Store) AskCancel(ctx context.Context, id platform.OperationID, now time
 
 // CancelsAsked lists the operations of an owner that are to be given up.
 func (s *Store) CancelsAsked(ctx context.Context, owner string) ([]platform.OperationID, error) {
-	scan := func(from row) (id platform.OperationID, err error) { return id, from.Scan(&id) }
+	scan := func(from Row) (id platform.OperationID, err error) { return id, from.Scan(&id) }
 	ids, err := list(ctx, s.reader, scan, selectCancels, owner)
 	if err != nil {
 		return nil, fmt.Errorf("list the operations to give up: %w", err)
@@ -184,7 +184,7 @@ func createOperation(ctx context.Context, tx *transaction, operation platform.Op
 	return err
 }
 
-func scanOperation(from row) (platform.Operation, error) {
+func scanOperation(from Row) (platform.Operation, error) {
 	var operation platform.Operation
 	err := from.Scan(&operation.ID, &operation.ServiceID, &operation.ServiceARN, &operation.Type, &operation.Status,
 		micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
