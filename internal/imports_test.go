@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"internal/store/postgres": {"internal/store", "internal/store/sqlstore"},
 	"internal/store/sqlite":   {"internal/store", "internal/store/sqlstore"},
 	"internal/store/sqlstore": {"internal/store"},
-	"internal/telemetry": {},
+	"internal/telemetry":      {},
 }
 
 // testOnly must not be linked into a program.
