@@ -51,9 +51,12 @@ func TestProcessesThatShareADatabaseCountTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	const processes, limit = 4, 10
-	var group sync.WaitGroup
+	var stores [processes]store.Store
 	for process := range processes {
-		db := open(t, server.URL(name))
+		stores[process] = open(t, server.URL(name))
+	}
+	var group sync.WaitGroup
+	for process, db := range stores {
 		for n := range limit {
 			group.Go(func() {
 				_, err := create(t, db, process*limit+n, func(services int) error {
@@ -78,9 +81,9 @@ func TestProcessesThatShareADatabaseRunEachOperationOnce(t *testing.T) {
 	t.Parallel()
 	url := newDatabase(t, server, template)
 	const processes, workers, operations = 2, 8, 60
-	first := open(t, url)
+	stores := [processes]store.Store{open(t, url), open(t, url)}
 	for n := range operations {
-		if _, err := create(t, first, n, nil); err != nil {
+		if _, err := create(t, stores[0], n, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,8 +92,7 @@ func TestProcessesThatShareADatabaseRunEachOperationOnce(t *testing.T) {
 		claimed = map[platform.OperationID]int{}
 		group   sync.WaitGroup
 	)
-	for process := range processes {
-		db := open(t, url)
+	for process, db := range stores {
 		for range workers {
 			group.Go(func() {
 				for {
