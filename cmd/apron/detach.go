@@ -97,25 +97,36 @@ func startInBackground(config app.Config, logFile string) (*exec.Cmd, error) {
 	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	arguments := []string{"serve", "--log-file", logFile}
-	for _, each := range allSettings {
-		if value := *each.of(&config); value != "" {
-			arguments = append(arguments, "--"+each.name+"="+value)
-		}
-	}
 	// What Go prints when it crashes comes here too; the program's own lines come by --log-file, which keeps it bounded.
 	output, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer output.Close()
-	command := exec.Command(program, arguments...)
-	command.Stdout, command.Stderr, command.Dir = output, output, "/"
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	command := serveCommand(program, config, logFile)
+	command.Stdout, command.Stderr = output, output
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start apron: %w", err)
 	}
 	return command, nil
+}
+
+// serveCommand is `apron serve` with a configuration.
+func serveCommand(program string, config app.Config, logFile string) *exec.Cmd {
+	arguments, environment := []string{"serve", "--log-file", logFile}, os.Environ()
+	for _, each := range allSettings {
+		switch value := *each.of(&config); {
+		case value == "":
+		case each.name == databaseSetting:
+			environment = append(environment, variable(each.name)+"="+value)
+		default:
+			arguments = append(arguments, "--"+each.name+"="+value)
+		}
+	}
+	command := exec.Command(program, arguments...)
+	command.Env, command.Dir = environment, "/"
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return command
 }
 
 // awaitReady waits until the process holds the data directory and its API answers. ended, which may be nil, tells that

@@ -34,6 +34,7 @@ func newServe(s *shell) *cobra.Command {
 			if isDetached {
 				return s.detach(command.Context(), config)
 			}
+			os.Unsetenv(variable(databaseSetting)) // its password is not for the daemons
 			var log io.Writer = s.err
 			if logFile != "" {
 				log = telemetry.NewProgramLog(logFile)

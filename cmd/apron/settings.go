@@ -31,6 +31,9 @@ type setting struct {
 	isList bool
 }
 
+// databaseSetting may hold a password: it goes from program to program in the environment, which others cannot read.
+const databaseSetting = "database"
+
 var allSettings = []setting{
 	{"data", "folder of all that apron keeps", func(c *app.Config) *string { return &c.DataDir }, false},
 	{"api", "address of the API, the Git server and the registry", func(c *app.Config) *string { return &c.APIAddr }, false},
@@ -41,7 +44,7 @@ var allSettings = []setting{
 	{"resolver", "HOST:PORT of the DNS server to look for custom domains' records at (default the machine's servers)", func(c *app.Config) *string { return &c.Resolver }, false},
 	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }, false},
 	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }, false},
-	{"database", "URL of the database (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }, false},
+	{databaseSetting, "URL of a PostgreSQL database; give a password by the variable, not by the flag (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }, false},
 	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }, false},
 	{"quota", "limit of a number, such as services=30; again for each, or apprunner for App Runner's own numbers", func(c *app.Config) *string { return &c.Quotas }, true},
 	{"deadline", "how long something may take, such as build=1h or health-check=5m; again for each", func(c *app.Config) *string { return &c.Deadlines }, true},

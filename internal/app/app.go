@@ -36,12 +36,8 @@ import (
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/source/registry"
 	"github.com/apron-run/apron/internal/source/registryserver"
-	"github.com/apron-run/apron/internal/store/sqlite"
 	"github.com/apron-run/apron/internal/telemetry"
 )
-
-// leaseOwner names this process in leases. The claim on the data directory keeps it the only one.
-const leaseOwner = "local"
 
 // Run serves until ctx ends. The caller holds the claim on the data directory.
 func Run(ctx context.Context, config Config) error {
@@ -55,7 +51,11 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.Open(ctx, filepath.Join(config.DataDir, "apron.db"))
+	owner, err := config.leaseOwner()
+	if err != nil {
+		return err
+	}
+	db, err := config.openStore(ctx)
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -115,7 +115,7 @@ func Run(ctx context.Context, config Config) error {
 		Disk: disk,
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
-	worker := operation.NewWorker(db, executor, supervisor, logs, log, leaseOwner, deadlines)
+	worker := operation.NewWorker(db, executor, supervisor, logs, log, owner, deadlines)
 	ingress := deploy.NewIngress(db, routes, plane.client, log)
 	domains := certs.NewKeeper(certs.Config{
 		Store: db, Resolver: certs.DNS{Server: config.Resolver}, Names: ingress, Events: logs, Log: log,

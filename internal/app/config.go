@@ -15,6 +15,7 @@ import (
 	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
+	"github.com/apron-run/apron/internal/store/postgres"
 )
 
 // Config is how one apron is set up. Two aprons with different data directories and addresses run side by side.
@@ -31,7 +32,7 @@ type Config struct {
 	Domain string
 	// Region and Account are part of every ARN.
 	Region, Account string
-	// Database is the URL of the database; empty means SQLite in DataDir.
+	// Database is the URL of a PostgreSQL database; empty means SQLite in DataDir. It may hold a password, so it is never shown.
 	Database string
 	// Compute names the backend that runs instances: containerd.
 	Compute string
@@ -117,7 +118,9 @@ func (c Config) Validate() error {
 		problem("compute %q: only containerd is there", c.Compute)
 	}
 	if c.Database != "" {
-		problem("database: only the embedded SQLite is there, so leave it empty")
+		if err := postgres.CheckURL(c.Database); err != nil {
+			problem("database: %w", err)
+		}
 	}
 	if _, err := c.quotas(); err != nil {
 		problems = append(problems, err)

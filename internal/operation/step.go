@@ -109,11 +109,12 @@ func (r *run) begin(name string) {
 }
 
 // save writes the operation's record, and edits the service in the same transaction. A store that does not answer is
-// asked again for a while, because giving up here would leave effects without a record.
+// asked again for as long as a lease holds, because giving up here would leave effects without a record.
 func (r *run) save(ctx context.Context, edit func(*platform.Service)) error {
 	r.operation.UpdatedAt = time.Now().UTC()
 	var err error
-	for wait := 10 * time.Millisecond; wait < 10*time.Second; wait *= 2 {
+	deadline := time.Now().Add(leaseFor)
+	for wait := 10 * time.Millisecond; time.Now().Before(deadline); wait = min(2*wait, time.Second) {
 		if err = r.store.SaveOperation(ctx, r.operation, edit); err == nil || !isTemporary(err) {
 			break
 		}

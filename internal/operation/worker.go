@@ -72,15 +72,17 @@ func (w *Worker) Wake() {
 // Run claims and runs operations until ctx ends, and returns after all of them have stopped. What this owner had claimed
 // before a crash is taken up at once.
 func (w *Worker) Run(ctx context.Context) error {
-	if err := w.store.ReleaseLeases(ctx, w.owner); err != nil {
-		return fmt.Errorf("release leases of before: %w", err)
-	}
 	defer w.group.Wait()
 	ticker := time.NewTicker(claimEvery)
 	defer ticker.Stop()
-	for {
-		w.runOnce(ctx)
-		w.cancelAsked(ctx)
+	for isReleased := false; ; {
+		if !isReleased { // before the first claim, or what this process has claimed itself would be released
+			isReleased = w.releaseLeases(ctx)
+		}
+		if isReleased {
+			w.runOnce(ctx)
+			w.cancelAsked(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -88,6 +90,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-w.wake:
 		}
 	}
+}
+
+// releaseLeases ends the leases of before. A store that does not answer is asked again.
+func (w *Worker) releaseLeases(ctx context.Context) (isReleased bool) {
+	err := w.store.ReleaseLeases(ctx, w.owner)
+	if err != nil && ctx.Err() == nil {
+		w.log.Error("release the leases of before", "error", err)
+	}
+	return err == nil
 }
 
 // runOnce claims all operations that wait, as far as there is room, and sets them running.

@@ -138,7 +138,7 @@ func (w *writer) runOne(ctx context.Context, tx *sql.Tx, one *writing) error {
 	if one.err != nil || one.panicked != nil {
 		one.err = w.interpret(one.err)
 		if _, err := tx.ExecContext(ctx, "ROLLBACK TO work"); err != nil {
-			return fmt.Errorf("undo a part of a transaction: %w", err)
+			return fmt.Errorf("undo a part of a transaction: %w; it had failed: %v", err, one.err)
 		}
 	}
 	_, err := tx.ExecContext(ctx, "RELEASE work")
