@@ -1,5 +1,5 @@
-// Package store is what apron remembers, by noun. store/sqlite implements it on one machine; store/storetest is the
-// suite that every implementation passes.
+// Package store is what apron remembers, by noun. store/sqlite implements it on one machine and store/postgres for several
+// aprons, both by the queries of store/sqlstore; store/storetest is the suite that every implementation passes.
 //
 // One public method is one transaction, and what it has returned without an error is durable. Times are kept to the
 // microsecond, in UTC. What a caller branches on are the sentinels below, made in one function per

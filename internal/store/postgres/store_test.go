@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,4 +309,46 @@ func create(t testing.TB, db store.Store, n int, check func(services int) error)
 		Status: platform.OperationStatusPending, StartedAt: now, UpdatedAt: now,
 	}
 	return service.ID, db.CreateService(t.Context(), service, operation, check)
+}
+
+// BenchmarkWrites tells what the one lock costs: writers of one process share transactions, those of several take turns. The
+// tests' server does not wait for its disk.
+func BenchmarkWrites(b *testing.B) {
+	for _, processes := range []int{1, 2, 4} {
+		for _, writers := range []int{1, 16} {
+			b.Run(fmt.Sprintf("%d processes of %d writers", processes, writers), func(b *testing.B) {
+				url := newDatabase(b, server, template)
+				var (
+					left  atomic.Int64
+					group sync.WaitGroup
+					work  []func()
+				)
+				left.Store(int64(b.N))
+				for process := range processes {
+					db := open(b, url)
+					for writer := range writers {
+						id, err := create(b, db, process*writers+writer, nil)
+						if err != nil {
+							b.Fatal(err)
+						}
+						work = append(work, func() {
+							for n := left.Add(-1); n >= 0; n = left.Add(-1) {
+								err := db.UpdateTags(b.Context(), id, func(tags map[string]string) error { tags["n"] = fmt.Sprint(n); return nil })
+								if err != nil {
+									b.Error(err)
+									return
+								}
+							}
+						})
+					}
+				}
+				b.ResetTimer()
+				for _, each := range work {
+					group.Go(each)
+				}
+				group.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+			})
+		}
+	}
 }

@@ -60,8 +60,10 @@ func Open() (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, programs: programs, credential: credential}
-	if err := errors.Join(s.initialize(), s.startGuard(), s.Start()); err != nil {
-		return nil, errors.Join(err, s.Close())
+	for _, step := range []func() error{s.startGuard, s.initialize, s.Start} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }
