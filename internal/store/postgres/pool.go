@@ -12,7 +12,7 @@ type pool struct{ db *sql.DB }
 
 func (p pool) QueryContext(ctx context.Context, query string, args ...any) (sqlstore.Rows, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	found, err := p.db.QueryContext(ctx, query, args...)
+	found, err := p.db.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller checks it
 	if err != nil {
 		cancel()
 		return nil, err

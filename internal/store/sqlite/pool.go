@@ -41,9 +41,9 @@ func (p *pool) Close() error { return p.db.Close() }
 
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (sqlstore.Rows, error) {
 	if statement := p.prepared[query]; statement != nil {
-		return statement.QueryContext(ctx, args...)
+		return statement.QueryContext(ctx, args...) //nolint:rowserrcheck // the caller checks it
 	}
-	return p.db.QueryContext(ctx, query, args...)
+	return p.db.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller checks it
 }
 
 // QueryRowContext is not ended with ctx: one row is there in microseconds, and to watch for the end takes goroutines,

@@ -138,7 +138,8 @@ func (w *writer) runOne(ctx context.Context, tx *sql.Tx, one *writing) error {
 	if one.err != nil || one.panicked != nil {
 		one.err = w.interpret(one.err)
 		if _, err := tx.ExecContext(ctx, "ROLLBACK TO work"); err != nil {
-			return fmt.Errorf("undo a part of a transaction: %w; it had failed: %v", err, one.err)
+			// What one has failed with is no error of the others, so it is told and not wrapped.
+			return fmt.Errorf("undo a part of a transaction: %w; it had failed: %v", err, one.err) //nolint:errorlint // see above
 		}
 	}
 	_, err := tx.ExecContext(ctx, "RELEASE work")
@@ -167,7 +168,7 @@ func (t *transaction) ExecContext(_ context.Context, query string, args ...any) 
 }
 
 func (t *transaction) QueryContext(_ context.Context, query string, args ...any) (Rows, error) {
-	return t.tx.QueryContext(t.ctx, query, args...)
+	return t.tx.QueryContext(t.ctx, query, args...) //nolint:rowserrcheck // the caller checks it
 }
 
 func (t *transaction) QueryRowContext(_ context.Context, query string, args ...any) Row {
