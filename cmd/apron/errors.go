@@ -14,6 +14,7 @@ import (
 	"github.com/apron-run/apron/cmd/apron/internal/client"
 	"github.com/apron-run/apron/cmd/apron/internal/push"
 	"github.com/apron-run/apron/cmd/apron/internal/view"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // usageError is a command line that makes no sense; the exit code is 2.
@@ -79,7 +80,8 @@ func explain(err error) (text, advice string) {
 		return explainAPI(api)
 	}
 	var network *net.OpError
-	if errors.As(err, &network) && network.Op != "listen" { // a listener's failure is told by who wanted to listen
+	// A listener's failure is told by who wanted to listen, and one that is explained is not of the way to apron.
+	if errors.As(err, &network) && network.Op != "listen" && platform.AsExplained(err) == nil {
 		where := ""
 		if network.Addr != nil {
 			where = " at " + network.Addr.String()

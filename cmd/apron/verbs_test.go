@@ -9,11 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/apron-run/apron/cmd/apron/internal/client"
 	"github.com/apron-run/apron/internal/app"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 func TestWrongUsageExitsWith2AndSaysWhereToLook(t *testing.T) {
@@ -215,6 +217,14 @@ func TestATakenPortIsNotToldAsAnApronThatIsMissing(t *testing.T) {
 	text, advice := explain(fmt.Errorf("the API cannot answer on %s: %w; choose another address with --api", taken.Addr(), err))
 	if !strings.Contains(text, "choose another address with --api") || advice != "" {
 		t.Errorf("it says %q and advises %q", text, advice)
+	}
+}
+
+func TestADatabaseThatDoesNotAnswerIsNotTakenForAnApron(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	text, _ := explain(fmt.Errorf("serve: %w", platform.Explain(refused, "The database apron on db:5432 cannot be reached.")))
+	if text != "serve: The database apron on db:5432 cannot be reached." {
+		t.Errorf("it says %q", text)
 	}
 }
 
