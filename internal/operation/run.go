@@ -238,6 +238,9 @@ func (r *run) tidy(ctx context.Context) {
 	if service, err := r.store.ServiceByID(ctx, r.service.ID); err == nil {
 		errs = append(errs, r.executor.PruneRevisions(ctx, service, deploy.KeepRevisions))
 	}
+	if r.operation.Type == platform.OperationDeleteService {
+		errs = append(errs, r.store.PruneServices(ctx, time.Now().Add(-deletedFor)))
+	}
 	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
 		r.log.Error("tidy up after the operation", "error", err)
 	}

@@ -23,6 +23,8 @@ const (
 	claimEvery = time.Second
 	// maxRunning bounds the operations that run at a time; the others wait as PENDING.
 	maxRunning = 32
+	// deletedFor is how long a deleted service can still be described.
+	deletedFor = 24 * time.Hour
 	// keepOperations is how many ended operations of a service are remembered.
 	keepOperations = 1000
 )

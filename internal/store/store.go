@@ -47,6 +47,8 @@ type Services interface {
 	// UpdateTags lets edit change the tags of a service, in one transaction; edit's error comes back unchanged.
 	// ErrNotFound.
 	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
+	// PruneServices removes the services that were deleted before a time, with their operations, revisions and domains.
+	PruneServices(ctx context.Context, before time.Time) error
 }
 
 // ServicePage says which services to list.

@@ -12,6 +12,7 @@ import (
 )
 
 var serviceTests = map[string]func(*testing.T, store.Store){
+	"deleted services are pruned with all that is of them": testPruneServices,
 	"a created service reads back as it was": func(t *testing.T, db store.Store) {
 		service, operation := createService(t, db, 1)
 		byName, err := db.ServiceByName(t.Context(), service.Name)
