@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/apron-run/apron/internal/compute/containerd"
 )
 
 // belongings is what an apron has on the machine whose names do not say so: they are noted before it goes.
@@ -20,7 +22,7 @@ type belongings struct {
 	interfaces []string
 	// tag is part of the names of its firewall chains and control groups.
 	tag string
-	// cgroups are the control groups of its containers' processes, and those above them that are not ours.
+	// cgroups are the control groups of its containers' processes, with the apron's own above them.
 	cgroups []string
 }
 
@@ -44,11 +46,12 @@ func (a *Apron) belongings() belongings {
 			b.interfaces = append(b.interfaces, each.Name())
 		}
 	}
-	own, _ := cgroupsOf("self")
+	// A container of another apron that is just being made still sees our mounts, but is in a group of its apron's.
+	parent := containerd.CgroupParent(a.Data)
 	for _, pid := range a.containerProcesses() {
 		groups, _ := cgroupsOf(strconv.Itoa(pid))
 		for _, group := range groups {
-			for ; group != "/" && group != "." && !slices.Contains(own, group); group = filepath.Dir(group) {
+			for ; strings.Contains(group, parent); group = filepath.Dir(group) {
 				b.cgroups = append(b.cgroups, group)
 			}
 		}
