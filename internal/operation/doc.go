@@ -11,11 +11,15 @@
 //   - The switch is the point of no return. It is one transaction: the operation is marked as switched and the service
 //     gets its new active revision. Before it, any failure takes the new instances away and leaves the service as it
 //     was; after it, the operation succeeds, and what cannot be tidied up at once is left to the Supervisor.
+//   - Every operation ends. Each step has a deadline, the way to the switch has one in all, and so has a rollback. Somebody who
+//     asks for its end has it: before the switch the running step is given up and the operation rolled back; after it,
+//     only the wait for old requests is.
 //
 // # Roads
 //
 //	create, deploy   resolve -> fetch -> build | pull -> start -> health check -> switch -> drain -> stop
 //	update           as deploy; where the source stays the same: reuse -> start -> health check -> switch -> …
+//	rollback         an update: reuse (of the revision gone back to) -> start -> health check -> switch -> …
 //	pause            switch off -> drain -> stop
 //	resume           start -> health check -> switch
 //	delete           switch off -> drain -> stop -> remove
