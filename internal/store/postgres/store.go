@@ -45,7 +45,7 @@ func Open(ctx context.Context, url string) (*sqlstore.Store, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	if err := sqlstore.Migrate(ctx, begin, name(config)); err != nil {
+	if err := sqlstore.Migrate(ctx, begin, name(config), nil); err != nil {
 		return nil, errors.Join(explainOpen(err, config), end())
 	}
 	return sqlstore.New(sqlstore.Database{

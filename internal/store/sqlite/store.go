@@ -32,7 +32,8 @@ func Open(ctx context.Context, path string) (*sqlstore.Store, error) {
 	}
 	db.SetMaxOpenConns(1)
 	begin := func(ctx context.Context) (*sql.Tx, error) { return db.BeginTx(ctx, nil) }
-	if err := sqlstore.Migrate(ctx, begin, path); err != nil {
+	before := func(ctx context.Context, version int) error { return keepCopy(ctx, db, path, version) }
+	if err := sqlstore.Migrate(ctx, begin, path, before); err != nil {
 		return nil, errors.Join(explainOpen(err, path), db.Close())
 	}
 	reader, err := openPool(ctx, dsn(path, "&_query_only=1"))

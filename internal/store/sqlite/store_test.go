@@ -83,6 +83,59 @@ func TestADatabaseOfANewerVersionIsRefusedAndLeftAsItIs(t *testing.T) {
 	}
 }
 
+func TestACopyIsKeptBeforeTheSchemaChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "apron [1].db")
+	db, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := create(t, db, "one")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copies := func() []string {
+		t.Helper()
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, entry := range entries {
+			if strings.Contains(entry.Name(), "before") {
+				names = append(names, entry.Name())
+			}
+		}
+		return names
+	}
+	if got := copies(); len(got) != 0 {
+		t.Errorf("a new database has the copies %q", got)
+	}
+	// As the version before left it, with the copy of an earlier upgrade.
+	for _, statement := range []string{
+		"ALTER TABLE operations DROP COLUMN cancel_asked_at", "ALTER TABLE operations DROP COLUMN rolls_back_to",
+		"DELETE FROM schema_versions WHERE version = 3",
+	} {
+		execute(t, path, statement)
+	}
+	if err := os.WriteFile(path+".before-schema-2", []byte("earlier"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := open(t, path).ServiceByID(t.Context(), id); err != nil {
+		t.Errorf("after the migration: %v", err)
+	}
+	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-3" {
+		t.Fatalf("the copies are %q", got)
+	}
+	kept := path + ".before-schema-3"
+	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the copy: %v, %v", info, err)
+	}
+	if _, err := open(t, kept).ServiceByID(t.Context(), id); err != nil { // it is a database, which is migrated in turn
+		t.Errorf("in the copy: %v", err)
+	}
+}
+
 func TestAFileThatIsNoDatabaseIsRefusedAndLeftAsItIs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "apron.db")
 	content := strings.Repeat("this is a letter, not a database\n", 100)

@@ -30,8 +30,9 @@ const (
 )
 
 // Migrate brings the schema up to date, each migration in a transaction of its own, and refuses a newer schema. Several
-// processes may do that at once, because begin lets only one of them write. The database has a name for people.
-func Migrate(ctx context.Context, begin Begin, name string) error {
+// processes may do that at once, because begin lets only one of them write. The database has a name for people. before,
+// when not nil, is called ahead of the first change to a database that has data, with the version that it is to have.
+func Migrate(ctx context.Context, begin Begin, name string, before func(ctx context.Context, version int) error) error {
 	migrations, err := migrations()
 	if err != nil {
 		return err
@@ -40,10 +41,16 @@ func Migrate(ctx context.Context, begin Begin, name string) error {
 	if err != nil {
 		return err
 	}
-	if newest := migrations[len(migrations)-1].version; version > newest {
+	newest := migrations[len(migrations)-1].version
+	if version > newest {
 		return platform.Explain(nil,
 			"The database %s was written by a newer apron (schema %d, and this apron knows schemas up to %d). Start that apron, or restore a backup from before the upgrade.",
 			name, version, newest)
+	}
+	if before != nil && version > 0 && version < newest {
+		if err := before(ctx, newest); err != nil {
+			return fmt.Errorf("before the database is migrated: %w", err)
+		}
 	}
 	for _, m := range migrations {
 		if m.version <= version {
