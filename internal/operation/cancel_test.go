@@ -113,6 +113,23 @@ func TestAnOperationIsCancelledWhileApronIsDown(t *testing.T) {
 	}
 }
 
+// An operation that nobody has begun is cancelled as one that runs.
+func TestAnOperationIsCancelledBeforeItsWorkBegins(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, codeService())
+	a.stop()
+	id := w.begin(a, service, platform.OperationStartDeployment, nil)
+	if _, err := a.starter.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	operation, after := w.ended(id)
+	if operation.Status != platform.OperationStatusRollbackSucceeded || after.Status != platform.ServiceStatusRunning {
+		t.Errorf("operation %s, service %s", operation.Status, after.Status)
+	}
+}
+
 // An operation ends also when what it started cannot be removed.
 func TestARollbackThatCannotRemoveTheNewInstancesEnds(t *testing.T) {
 	w := newWorld(t)

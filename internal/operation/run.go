@@ -53,11 +53,11 @@ func (r *run) drive(ctx context.Context) (err error) {
 	road := roadFor(r.operation, r.service)
 	if !r.operation.Progress.HasSwitched {
 		if r.operation.LeaseTerm > maxClaims {
-			return r.fail(ctx, platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims))
+			return r.failBetween(ctx, platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims))
 		}
 		for _, s := range road.before {
 			if r.givenUp.Err() != nil {
-				return r.fail(ctx, errCancelled)
+				return r.failBetween(ctx, errCancelled)
 			}
 			if err := r.runStep(ctx, s); err != nil {
 				if isInterruption(err) {
@@ -107,6 +107,15 @@ func (r *run) succeed(ctx context.Context) error {
 	r.report(status)
 	r.tidy(ctx)
 	return nil
+}
+
+// failBetween is fail without a step that runs. It saves that the operation has begun, which a step would have done: there
+// is no way from PENDING to a rollback.
+func (r *run) failBetween(ctx context.Context, cause error) error {
+	if err := r.save(ctx, nil); err != nil {
+		return err
+	}
+	return r.fail(ctx, cause)
 }
 
 // fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to.
