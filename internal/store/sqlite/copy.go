@@ -26,11 +26,14 @@ func keepCopy(ctx context.Context, db *sql.DB, path string, version int) error {
 	if err := os.RemoveAll(partial); err != nil {
 		return err
 	}
-	// SQLite copies what is in the write-ahead log too, and gives the copy no narrower mode than its folder's.
+	// SQLite copies what is in the write-ahead log too. The mode and the way to the disk are left to us.
 	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", partial); err != nil {
 		return fmt.Errorf("copy the database: %w", errors.Join(err, os.RemoveAll(partial)))
 	}
-	if err := errors.Join(os.Chmod(partial, 0o600), os.Rename(partial, kept)); err != nil {
+	if err := makeDurable(partial); err != nil {
+		return fmt.Errorf("keep the copy of the database: %w", err)
+	}
+	if err := os.Rename(partial, kept); err != nil {
 		return err
 	}
 	earlier, err := filepath.Glob(escaped(path) + copySuffix + "*")
@@ -44,6 +47,15 @@ func keepCopy(ctx context.Context, db *sql.DB, path string, version int) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// makeDurable brings a file to the disk and keeps it from others, before it gets the name that says it is whole.
+func makeDurable(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Chmod(0o600), file.Sync(), file.Close())
 }
 
 // escaped is a path in which no character means anything to Glob.
