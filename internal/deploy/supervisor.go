@@ -219,7 +219,7 @@ func (s *supervision) staying(instances []platform.Instance) (staying []platform
 // act carries out a plan for one service.
 func (s *Supervisor) act(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, actions Actions) {
 	for _, instance := range actions.Bury {
-		s.bury(ctx, service, revision, instance)
+		s.bury(ctx, state, service, revision, instance)
 	}
 	s.retire(ctx, state, service, actions.Retire, drainTimeout)
 	for _, instance := range actions.Admit {
@@ -235,15 +235,15 @@ func (s *Supervisor) act(ctx context.Context, state *supervision, service platfo
 	starts.Wait()
 }
 
-// bury takes an ended instance off the route, says how it ended and removes its remains.
-func (s *Supervisor) bury(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) {
+// bury takes an ended instance off the route, says how it ended and removes its remains, for which nobody waits.
+func (s *Supervisor) bury(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, instance platform.Instance) {
 	s.executor.Routes.Remove(service, instance.ID)
 	s.executor.Logs.Event(service.ID, "Instance %s ended. %s A new one takes its place.",
 		instance.ID, ExitCause(instance.Exit, revision.Configuration.Instance.MemoryMiB))
 	s.countFailure(service.ID)
-	if err := s.executor.Backend.Stop(ctx, instance.ID, 0); err != nil {
-		s.log.Error("remove an ended instance", "service", service.ID, "instance", instance.ID, "error", err)
-	}
+	ids := []platform.InstanceID{instance.ID}
+	s.leave(state, ids)
+	s.workers.Go(func() { s.stopLeaving(ctx, state, service, ids, 0) })
 }
 
 // retire takes instances off the route and lets them leave: it drains them for as long as that may take and stops them,
@@ -257,11 +257,7 @@ func (s *Supervisor) retire(ctx context.Context, state *supervision, service pla
 		ids[i] = instance.ID
 		s.executor.Routes.Remove(service, instance.ID)
 	}
-	s.mu.Lock()
-	for _, id := range ids {
-		state.leaving[id] = true
-	}
-	s.mu.Unlock()
+	s.leave(state, ids)
 	s.workers.Go(func() {
 		draining, cancel := context.WithTimeout(ctx, drain)
 		defer cancel()
@@ -269,15 +265,31 @@ func (s *Supervisor) retire(ctx context.Context, state *supervision, service pla
 		if ctx.Err() != nil {
 			return // apron stops; the next start finds them again
 		}
-		if err := s.executor.StopInstances(ctx, ids, StopGrace); err != nil && ctx.Err() == nil {
-			s.log.Error("stop instances", "service", service.ID, "error", err)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for _, id := range ids {
-				delete(state.leaving, id) // the next pass tries again
-			}
-		}
+		s.stopLeaving(ctx, state, service, ids, StopGrace)
 	})
+}
+
+// leave makes the passes to come count the instances no more.
+func (s *Supervisor) leave(state *supervision, ids []platform.InstanceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		state.leaving[id] = true
+	}
+}
+
+// stopLeaving stops instances that are leaving. Those that do not stop are left to the next pass.
+func (s *Supervisor) stopLeaving(ctx context.Context, state *supervision, service platform.Service, ids []platform.InstanceID, grace time.Duration) {
+	err := s.executor.StopInstances(ctx, ids, grace)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	s.log.Error("stop instances", "service", service.ID, "error", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(state.leaving, id)
+	}
 }
 
 // replace starts one more instance of the active revision and lets it answer once it is healthy.
@@ -311,12 +323,7 @@ func (s *Supervisor) admit(ctx context.Context, state *supervision, service plat
 		if isAdmitted || ctx.Err() != nil {
 			return
 		}
-		if err := s.executor.Backend.Stop(ctx, instance.ID, 0); err != nil && ctx.Err() == nil {
-			s.log.Error("stop an unhealthy instance", "service", service.ID, "instance", instance.ID, "error", err)
-			s.mu.Lock()
-			delete(state.leaving, instance.ID) // the next pass tries again
-			s.mu.Unlock()
-		}
+		s.stopLeaving(ctx, state, service, []platform.InstanceID{instance.ID}, 0)
 		s.Wake()
 	})
 }
