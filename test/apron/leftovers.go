@@ -48,7 +48,7 @@ func (a *Apron) belongings() belongings {
 	}
 	// A container of another apron that is just being made still sees our mounts, but is in a group of its apron's.
 	parent := containerd.CgroupParent(a.Data)
-	for _, pid := range a.containerProcesses() {
+	for _, pid := range a.ContainerProcesses() {
 		groups, _ := cgroupsOf(strconv.Itoa(pid))
 		for _, group := range groups {
 			for ; strings.Contains(group, parent); group = filepath.Dir(group) {
@@ -103,15 +103,15 @@ func (a *Apron) leftProcesses() []string {
 			left = append(left, fmt.Sprintf("process %d: %s (in %s)", pid, commandLine, workingDir))
 		}
 	}
-	for _, pid := range a.containerProcesses() {
+	for _, pid := range a.ContainerProcesses() {
 		name, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
 		left = append(left, fmt.Sprintf("process %d of a container: %s", pid, strings.TrimSpace(string(name))))
 	}
 	return left
 }
 
-// containerProcesses lists processes in other mount namespaces that see files of the data directory.
-func (a *Apron) containerProcesses() []int {
+// ContainerProcesses lists processes in other mount namespaces that see files of the data directory.
+func (a *Apron) ContainerProcesses() []int {
 	own, _ := os.Readlink("/proc/self/ns/mnt")
 	var pids []int
 	for _, pid := range processes() {

@@ -20,7 +20,7 @@ type Process struct {
 
 // Processes lists `apron serve` and everything that runs beside it for it: daemons, shims, writers of logs.
 func (a *Apron) Processes() []Process {
-	inContainers := a.containerProcesses()
+	inContainers := a.ContainerProcesses()
 	var found []Process
 	for _, pid := range processes() {
 		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

@@ -45,7 +45,7 @@ func (a *Apron) Reboot(t testing.TB) {
 func (a *Apron) killAll(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(leaveTimeout); ; time.Sleep(10 * time.Millisecond) {
-		pids := a.containerProcesses()
+		pids := a.ContainerProcesses()
 		for _, each := range a.Processes() {
 			pids = append(pids, each.PID)
 		}
