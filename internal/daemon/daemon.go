@@ -37,6 +37,8 @@ type Daemon struct {
 	Ready func(ctx context.Context) error
 	// StartTimeout bounds how long the daemon may take until it is ready; 0 means 30 s.
 	StartTimeout time.Duration
+	// AskEvery is how often Run asks the daemon whether it is ready; 0 means 5 s.
+	AskEvery time.Duration
 	// StopTimeout is how long the daemon has between SIGTERM and SIGKILL; 0 means 10 s.
 	StopTimeout time.Duration
 	// Log may be nil.
@@ -48,6 +50,11 @@ const (
 	askEvery = 20 * time.Millisecond
 	// watchEvery is how often Run looks after the daemon.
 	watchEvery = 500 * time.Millisecond
+	// readyEvery is how often Run asks whether the daemon answers, and for how long. One that has not answered so many times in
+	// a row hangs: on a busy machine it may be slow, and killing it ends what it is at.
+	readyEvery   = 5 * time.Second
+	readyTimeout = 10 * time.Second
+	silentBefore = 6
 	// startTimeout and stopTimeout hold where a Daemon says nothing; stopTimeout also bounds how long SIGKILL may take.
 	startTimeout = 30 * time.Second
 	stopTimeout  = 10 * time.Second
@@ -73,10 +80,10 @@ func (d *Daemon) Ensure(ctx context.Context) error {
 }
 
 // Run looks after the daemon until ctx ends, and leaves it running. It starts a daemon that died, with a growing wait
-// where it dies again and again, and bounds its log.
+// where it dies again and again, and one that runs but does not answer any more. It bounds its log.
 func (d *Daemon) Run(ctx context.Context) error {
-	wait := watchEvery
-	for {
+	wait, silent := watchEvery, 0
+	for asked := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -85,16 +92,47 @@ func (d *Daemon) Run(ctx context.Context) error {
 		if err := d.boundLog(); err != nil {
 			d.logger().Error("bound the log of a daemon", "daemon", d.Name, "error", err)
 		}
-		if _, ok := d.running(); ok {
+		id, ok := d.running()
+		if ok && time.Since(asked) >= cmp.Or(d.AskEvery, readyEvery) {
+			silent = d.countSilence(ctx, silent)
+			asked = time.Now()
+			ok = silent < silentBefore || !d.kill(ctx, id)
+		}
+		if ok {
 			wait = watchEvery
 			continue
 		}
+		silent = 0
 		d.logger().Error("daemon died, starting it again", "daemon", d.Name)
 		if err := d.start(ctx); err != nil && ctx.Err() == nil {
 			wait = min(wait*2, 30*time.Second)
 			d.logger().Error("start daemon", "daemon", d.Name, "error", err)
 		}
 	}
+}
+
+// countSilence asks whether the daemon answers, and returns how often in a row it has not.
+func (d *Daemon) countSilence(ctx context.Context, before int) int {
+	asking, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	err := d.Ready(asking)
+	if err == nil || ctx.Err() != nil {
+		return 0
+	}
+	d.logger().Warn("daemon does not answer", "daemon", d.Name, "times", before+1, "error", err)
+	return before + 1
+}
+
+// kill ends a process that hangs, and says whether it has ended: it would not react to SIGTERM.
+func (d *Daemon) kill(ctx context.Context, id identity) (hasEnded bool) {
+	d.logger().Error("daemon hangs, killing it", "daemon", d.Name, "pid", id.Pid)
+	if err := syscall.Kill(id.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		d.logger().Error("kill a daemon that hangs", "daemon", d.Name, "error", err)
+		return false
+	}
+	forced, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	return d.gone(forced, id)
 }
 
 // Stop ends the daemon: SIGTERM, and SIGKILL after a grace. No daemon is done already.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,8 +27,10 @@ func TestMain(m *testing.M) {
 		}
 		if os.Getenv("TEST_DAEMON_SHOUTS") != "" {
 			go func() {
-				for line := bytes.Repeat([]byte("all work and no play\n"), 1<<16); ; {
+				line := bytes.Repeat([]byte("all work and no play\n"), 1<<14)
+				for range 2000 { // an end, should nobody stop it
 					_, _ = os.Stdout.Write(line)
+					time.Sleep(time.Millisecond)
 				}
 			}()
 		}
@@ -93,10 +97,61 @@ func TestARunningDaemonIsAdopted(t *testing.T) {
 	}
 }
 
+// A process that is there and does not answer is as good as none.
+func TestADaemonThatHangsIsStartedAgain(t *testing.T) {
+	d := newDaemon(t)
+	d.AskEvery = time.Millisecond
+	d.Ready = answers(filepath.Join(d.Dir, "s"))
+	hung := ensure(t, d)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = d.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	if err := unix.Kill(hung.Pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if id, ok := d.running(); ok && id != hung && d.Ready(ctx) == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it was not started again")
+		}
+	}
+}
+
+// answers asks for the end of a connection, which a process that hangs does not give.
+func answers(socket string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		deadline, _ := ctx.Deadline()
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			return err
+		}
+		return nil
+	}
+}
+
 func TestTheLogOfADaemonThatShoutsIsBounded(t *testing.T) {
 	d := newDaemon(t)
 	d.Env = append(d.Env, "TEST_DAEMON_SHOUTS=yes")
-	ensure(t, d)
+	id := ensure(t, d)
+	signal := func(signal unix.Signal) {
+		t.Helper()
+		if err := unix.Kill(id.Pid, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
 	size := func(path string) int64 {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -110,15 +165,36 @@ func TestTheLogOfADaemonThatShoutsIsBounded(t *testing.T) {
 				t.Fatal("it does not shout")
 			}
 		}
-		before := size(d.logPath())
+		signal(unix.SIGSTOP) // for a moment, so that what is left can be counted
 		if err := d.boundLog(); err != nil {
 			t.Fatal(err)
 		}
-		// It shouts on meanwhile, after the new beginning.
-		if after := size(d.logPath()); after >= before || size(d.logPath()+".1") != maxLogBytes {
-			t.Errorf("%d bytes of %d are left, and %d before them", after, before, size(d.logPath()+".1"))
+		if kept := size(d.logPath() + ".1"); kept != maxLogBytes {
+			t.Errorf("%d bytes of before are kept, want %d", kept, maxLogBytes)
+		}
+		if left := size(d.logPath()); left != 0 {
+			t.Errorf("%d bytes are left", left)
+		}
+		signal(unix.SIGCONT)
+	}
+	for deadline := time.Now().Add(20 * time.Second); size(d.logPath()) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not go on")
 		}
 	}
+	file, err := os.Open(d.logPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if first := make([]byte, 1); !isRead(file, first) || first[0] == 0 {
+		t.Error("it does not go on at the new beginning")
+	}
+}
+
+func isRead(file *os.File, into []byte) bool {
+	n, err := file.Read(into)
+	return err == nil && n == len(into)
 }
 
 func TestADeadDaemonIsStartedAgain(t *testing.T) {

@@ -63,6 +63,8 @@ const (
 	superviseEvery = time.Second
 	// stableAfter is how long without a death makes earlier failures forgotten.
 	stableAfter = time.Minute
+	// replaceTimeout is how long an instance may take until its process runs.
+	replaceTimeout = 2 * time.Minute
 	// drainTimeout is how long running requests may take to finish on an instance that leaves.
 	drainTimeout = 120 * time.Second
 )
@@ -294,7 +296,9 @@ func (s *Supervisor) stopLeaving(ctx context.Context, state *supervision, servic
 
 // replace starts one more instance of the active revision and lets it answer once it is healthy.
 func (s *Supervisor) replace(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision) {
-	instance, err := s.executor.start(ctx, platform.NewInstanceID(), service, revision)
+	starting, cancel := context.WithTimeout(ctx, replaceTimeout)
+	defer cancel()
+	instance, err := s.executor.start(starting, platform.NewInstanceID(), service, revision)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.executor.Logs.Event(service.ID, "A new instance could not be started: %v", err)

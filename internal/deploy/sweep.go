@@ -17,6 +17,9 @@ import (
 // sweepEvery is how often what nobody owns is looked for: removals that were cut short leave it.
 const sweepEvery = time.Minute
 
+// sweepTimeout bounds one look: what it has not come to is looked for the next time.
+const sweepTimeout = 5 * time.Minute
+
 // sweep looks for what nobody owns until ctx ends.
 func (s *Supervisor) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
@@ -35,6 +38,8 @@ func (s *Supervisor) sweep(ctx context.Context) {
 
 // sweepOnce removes remains of instances, images of no revision, and checkouts of operations that have ended.
 func (s *Supervisor) sweepOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
 	return errors.Join(s.executor.Backend.Sweep(ctx), s.sweepImages(ctx), s.sweepSources(ctx))
 }
 

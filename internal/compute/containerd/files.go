@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"golang.org/x/sys/unix"
@@ -47,6 +49,9 @@ func (b *Backend) makeFiles(spec compute.InstanceSpec) (files, error) {
 	)
 }
 
+// formatTimeout bounds mkfs, which takes milliseconds: the file is sparse.
+const formatTimeout = time.Minute
+
 // templates makes one empty file system a size; instances get sparse copies of it, which takes a millisecond or two
 // where formatting takes twenty.
 var templates sync.Mutex
@@ -82,7 +87,9 @@ func ensureTemplate(path string, size int64) error {
 	if err := os.Truncate(partial, size); err != nil {
 		return err
 	}
-	format := exec.Command("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard",
+	ctx, cancel := context.WithTimeout(context.Background(), formatTimeout)
+	defer cancel()
+	format := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard",
 		"-N", strconv.FormatInt(size/16384, 10), partial)
 	if output, err := format.CombinedOutput(); err != nil {
 		return fmt.Errorf("mkfs.ext4: %w: %s", err, output)
