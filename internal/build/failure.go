@@ -8,6 +8,8 @@ import (
 	"time"
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"google.golang.org/grpc/codes"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -29,6 +31,9 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		return err
 	}
 	s := p.failed
+	if s == nil && grpcerrors.Code(err) == codes.Unavailable {
+		return fmt.Errorf("BuildKit %w: %w", platform.ErrUnavailable, err) // it, or its containerd, ended
+	}
 	if s == nil {
 		return platform.Explain(err, "%s failed: %v", what, err)
 	}

@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -42,5 +43,26 @@ func TestAnOperationGoesOnWhenTheDatabaseIsBack(t *testing.T) {
 	w.created(w.start(), imageService())
 	if left := max(away.releases.Load(), away.saves.Load()); left >= 0 {
 		t.Errorf("%d calls more would have failed", left)
+	}
+}
+
+// What does the work of a step may end while it is at it. It is started again, and nobody's deployment fails for that.
+func TestAStepGoesOnWhenItsDaemonIsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, codeService())
+	for _, call := range []string{"build", "start"} {
+		w.set(func() { w.fail[call] = fmt.Errorf("it %w", platform.ErrUnavailable); w.calls[call] = 0 })
+		id := w.begin(a, service, platform.OperationStartDeployment, nil)
+		w.eventually("the step is tried again", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.calls[call] > 1
+		})
+		w.set(func() { delete(w.fail, call) })
+		if operation, _ := w.ended(id); operation.Status != platform.OperationStatusSucceeded {
+			t.Errorf("after an absence during %s the operation ended %s: %+v", call, operation.Status, operation.Failure)
+		}
 	}
 }

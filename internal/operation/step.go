@@ -42,7 +42,7 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	}
 	limited, cancel := r.limit(ctx, s)
 	defer cancel()
-	detail, err := s.run(limited, r)
+	detail, err := r.runPatiently(limited, s)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

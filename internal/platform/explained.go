@@ -31,6 +31,10 @@ func (e *ExplainedError) Error() string { return e.Cause }
 
 func (e *ExplainedError) Unwrap() error { return e.Err }
 
+// ErrUnavailable says that a daemon which does the work of a Step has ended or hangs. It is started again, so that another
+// try may succeed.
+var ErrUnavailable = errors.New("does not answer")
+
 // AsExplained returns the outermost ExplainedError in err, or nil.
 func AsExplained(err error) *ExplainedError {
 	var explained *ExplainedError

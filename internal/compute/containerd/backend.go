@@ -106,7 +106,8 @@ func (b *Backend) lock(ctx context.Context, id platform.InstanceID) (release fun
 }
 
 // Stop implements compute.Backend.
-func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.Duration) error {
+func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.Duration) (err error) {
+	defer noteAway(ctx, &err)
 	release, err := b.lock(ctx, id)
 	if err != nil {
 		return err
@@ -123,6 +124,8 @@ func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.D
 
 // terminate sends SIGTERM and waits until the app has ended, the grace is over or ctx ends.
 func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace+callTimeout)
+	defer cancel()
 	container, err := b.client.LoadContainer(ctx, string(id))
 	if err != nil {
 		return
@@ -131,8 +134,8 @@ func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace t
 	if err != nil {
 		return
 	}
-	waiting, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
+	waiting, stop := context.WithTimeout(ctx, grace)
+	defer stop()
 	ended, err := task.Wait(waiting)
 	if err != nil || task.Kill(ctx, syscall.SIGTERM) != nil {
 		return
@@ -144,7 +147,8 @@ func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace t
 }
 
 // List implements compute.Backend.
-func (b *Backend) List(ctx context.Context) ([]platform.Instance, error) {
+func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err error) {
+	defer noteAway(ctx, &err)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	records, err := b.client.ContainerService().List(ctx, fmt.Sprintf("labels.%q", labelService))
@@ -159,7 +163,6 @@ func (b *Backend) List(ctx context.Context) ([]platform.Instance, error) {
 	for _, process := range response.Tasks {
 		processes[process.ID] = process
 	}
-	var instances []platform.Instance
 	for _, record := range records {
 		if b.isStarting(platform.InstanceID(record.ID)) && processes[record.ID] == nil {
 			continue // Start is at work on it
@@ -177,7 +180,8 @@ func (b *Backend) isStarting(id platform.InstanceID) bool {
 }
 
 // Inspect implements compute.Backend.
-func (b *Backend) Inspect(ctx context.Context, id platform.InstanceID) (platform.Instance, error) {
+func (b *Backend) Inspect(ctx context.Context, id platform.InstanceID) (_ platform.Instance, err error) {
+	defer noteAway(ctx, &err)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	record, err := b.client.ContainerService().Get(ctx, string(id))

@@ -1,10 +1,14 @@
 package containerd
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 
 	"github.com/apron-run/apron/internal/compute"
 	"github.com/apron-run/apron/internal/platform"
@@ -58,4 +62,15 @@ func explainStart(err error, spec compute.InstanceSpec) error {
 		return platform.Explain(err, "The image of the revision is not on this machine any more. Start a new deployment.")
 	}
 	return err
+}
+
+// noteAway marks an error that comes of containerd's end or silence as platform.ErrUnavailable. What is explained is not: it
+// is about something else, such as a registry.
+func noteAway(ctx context.Context, err *error) {
+	if *err == nil || ctx.Err() != nil || platform.AsExplained(*err) != nil {
+		return
+	}
+	if errdefs.IsUnavailable(*err) || errdefs.IsUnavailable(errgrpc.ToNative(*err)) || errors.Is(*err, context.DeadlineExceeded) {
+		*err = fmt.Errorf("containerd %w: %w", platform.ErrUnavailable, *err)
+	}
 }

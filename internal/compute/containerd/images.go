@@ -27,7 +27,8 @@ var thePlatform = platforms.Only(platforms.MustParse("linux/amd64"))
 const pullTries = 4
 
 // Pull implements compute.Images.
-func (b *Backend) Pull(ctx context.Context, name, reference string, progress io.Writer) (compute.Image, error) {
+func (b *Backend) Pull(ctx context.Context, name, reference string, progress io.Writer) (_ compute.Image, err error) {
+	defer noteAway(ctx, &err)
 	if !strings.Contains(reference, "@sha256:") {
 		return compute.Image{}, fmt.Errorf("pull %s: a reference without a digest", reference)
 	}
@@ -141,14 +142,15 @@ func lowestPort(exposed map[string]struct{}) int {
 }
 
 // ListImages implements compute.Images.
-func (b *Backend) ListImages(ctx context.Context) ([]string, error) {
+func (b *Backend) ListImages(ctx context.Context) (names []string, err error) {
+	defer noteAway(ctx, &err)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	records, err := b.client.ImageService().List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	names := make([]string, len(records))
+	names = make([]string, len(records))
 	for i, record := range records {
 		names[i] = record.Name
 	}
@@ -190,7 +192,8 @@ func (b *Backend) Import(ctx context.Context, name string, archive io.Reader) (c
 }
 
 // Remove implements compute.Images.
-func (b *Backend) Remove(ctx context.Context, name string) error {
+func (b *Backend) Remove(ctx context.Context, name string) (err error) {
+	defer noteAway(ctx, &err)
 	if err := b.client.ImageService().Delete(ctx, name); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove image %s: %w", name, err)
 	}

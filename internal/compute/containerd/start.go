@@ -33,7 +33,8 @@ const (
 )
 
 // Start implements compute.Backend.
-func (b *Backend) Start(ctx context.Context, spec compute.InstanceSpec) (platform.Instance, error) {
+func (b *Backend) Start(ctx context.Context, spec compute.InstanceSpec) (_ platform.Instance, err error) {
+	defer noteAway(ctx, &err)
 	release, err := b.lock(ctx, spec.ID)
 	if err != nil {
 		return platform.Instance{}, err
