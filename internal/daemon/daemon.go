@@ -54,7 +54,7 @@ const (
 	// a row hangs: on a busy machine it may be slow, and killing it ends what it is at.
 	readyEvery   = 5 * time.Second
 	readyTimeout = 10 * time.Second
-	silentBefore = 6
+	silentBefore = 3
 	// startTimeout and stopTimeout hold where a Daemon says nothing; stopTimeout also bounds how long SIGKILL may take.
 	startTimeout = 30 * time.Second
 	stopTimeout  = 10 * time.Second
