@@ -111,11 +111,11 @@ func Run(ctx context.Context, config Config) error {
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
-		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(), Builds: deploy.NewQueue(machine.limits.builds),
+		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(),
 		Disk: disk,
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
-	worker := operation.NewWorker(db, executor, supervisor, logs, log, owner, deadlines)
+	worker := operation.NewWorker(db, executor, supervisor, logs, log, owner, deadlines, machine.limits.builds)
 	ingress := deploy.NewIngress(db, routes, plane.client, log)
 	domains := certs.NewKeeper(certs.Config{
 		Store: db, Resolver: certs.DNS{Server: config.Resolver}, Names: ingress, Events: logs, Log: log,

@@ -36,8 +36,6 @@ type Executor struct {
 	SourcesDir string
 	// HealthTimeout is how long new instances have to become ready.
 	HealthTimeout time.Duration
-	// Builds bounds how many builds run at a time.
-	Builds *Queue
 	// Disk refuses what there is no room for.
 	Disk Disk
 }
@@ -82,7 +80,7 @@ func (e *Executor) Resolve(ctx context.Context, source platform.Source, progress
 
 // Fetch checks the commit out into a folder of the operation's own.
 func (e *Executor) Fetch(ctx context.Context, operation platform.Operation, service platform.Service) error {
-	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+	if done, err := e.HasRevision(ctx, operation); done || err != nil {
 		return err
 	}
 	dir := e.sourceDir(operation.ID)
@@ -109,16 +107,9 @@ func (e *Executor) Fetch(ctx context.Context, operation platform.Operation, serv
 
 // Build builds the fetched source and records the Revision.
 func (e *Executor) Build(ctx context.Context, operation platform.Operation, service platform.Service) error {
-	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+	if done, err := e.HasRevision(ctx, operation); done || err != nil {
 		return err
 	}
-	leave, err := e.Builds.Enter(ctx, func(place int) {
-		e.Logs.Event(service.ID, "Waiting for other builds; place %d in the queue.", place)
-	})
-	if err != nil {
-		return platform.Explain(err, "No build could start in time because other builds were running. Start the deployment again.")
-	}
-	defer leave()
 	if err := e.Disk.RoomForBuild(); err != nil {
 		return err
 	}
@@ -137,7 +128,7 @@ func (e *Executor) Build(ctx context.Context, operation platform.Operation, serv
 
 // Pull fetches the resolved image and records the Revision.
 func (e *Executor) Pull(ctx context.Context, operation platform.Operation, service platform.Service) error {
-	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+	if done, err := e.HasRevision(ctx, operation); done || err != nil {
 		return err
 	}
 	if err := e.Disk.RoomForImage(); err != nil {
@@ -160,7 +151,7 @@ func (e *Executor) Pull(ctx context.Context, operation platform.Operation, servi
 // Reuse records a Revision with the image of an earlier one and the service's new configuration: of the active one for
 // an update that does not change the source, of the one to go back to for a rollback.
 func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, service platform.Service) error {
-	if done, err := e.hasRevision(ctx, operation); done || err != nil {
+	if done, err := e.HasRevision(ctx, operation); done || err != nil {
 		return err
 	}
 	id := service.ActiveRevisionID
@@ -303,8 +294,8 @@ func (e *Executor) sourceDir(operation platform.OperationID) string {
 	return filepath.Join(e.SourcesDir, string(operation))
 }
 
-// hasRevision says whether the operation has recorded its revision, so that its source is not needed any more.
-func (e *Executor) hasRevision(ctx context.Context, operation platform.Operation) (bool, error) {
+// HasRevision says whether the operation has recorded its revision, so that its source is not needed any more.
+func (e *Executor) HasRevision(ctx context.Context, operation platform.Operation) (bool, error) {
 	_, err := e.Store.RevisionByID(ctx, platform.RevisionIDFor(operation.ID))
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil

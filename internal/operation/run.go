@@ -23,6 +23,10 @@ type run struct {
 	log       *slog.Logger
 	// givenUp ends when somebody asked for the operation's end.
 	givenUp context.Context
+	// place is in the queue of builds; nil when there is nothing to build.
+	place *place
+	// hasSlot says that the operation counts among those that run.
+	hasSlot bool
 	// until is when the operation must have reached its switch.
 	until time.Time
 }
@@ -42,14 +46,17 @@ func (r *run) drive(ctx context.Context) (err error) {
 	if r.operation.Status == platform.OperationStatusRollbackInProgress {
 		return r.rollBack(ctx)
 	}
+	if r.hasNeverServed() && r.operation.Type != platform.OperationDeleteService {
+		r.executor.Routes.Starting(r.service)
+	}
+	if err := r.awaitTurn(ctx); err != nil {
+		return err
+	}
 	if r.operation.Status == platform.OperationStatusPending {
 		r.operation.Status = platform.OperationStatusInProgress
 		r.announce()
 	}
 	r.until = time.Now().Add(r.deadlines[nameOf(r.operation.Type)])
-	if r.hasNeverServed() && r.operation.Type != platform.OperationDeleteService {
-		r.executor.Routes.Starting(r.service)
-	}
 	road := roadFor(r.operation, r.service)
 	if !r.operation.Progress.HasSwitched {
 		if r.operation.LeaseTerm > maxClaims {
@@ -64,6 +71,9 @@ func (r *run) drive(ctx context.Context) (err error) {
 					return err
 				}
 				return r.fail(ctx, err)
+			}
+			if s.name == stepBuild {
+				r.leaveQueue()
 			}
 		}
 	}
@@ -121,6 +131,7 @@ func (r *run) failBetween(ctx context.Context, cause error) error {
 // fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to.
 func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
+	r.leaveQueue()
 	r.operation.Failure = failureFrom(cause, r.operation.Steps, r.output())
 	r.logs.Event(r.service.ID, "Deployment with ID : %s failed. Failure reason : %s", r.operation.ID, r.operation.Failure.Cause)
 	r.writeDeployment(r.operation.Failure.Cause)

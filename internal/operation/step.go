@@ -20,6 +20,7 @@ type step struct {
 
 // The names of the steps, as people see them.
 const (
+	stepQueue       = "wait for builds"
 	stepResolve     = "resolve"
 	stepFetch       = "fetch"
 	stepBuild       = "build"

@@ -21,7 +21,8 @@ const (
 	renewEvery = 10 * time.Second
 	// claimEvery bounds how long an operation waits when no wake-up came, as after a lease that ran out.
 	claimEvery = time.Second
-	// maxRunning bounds the operations that run at a time; the others wait as PENDING.
+	// maxRunning bounds the operations that run at a time; the others wait as PENDING. Those that wait for their build
+	// are not among them: there is one for each service at most.
 	maxRunning = 32
 	// deletedFor is how long a deleted service can still be described.
 	deletedFor = 24 * time.Hour
@@ -47,6 +48,7 @@ type Worker struct {
 	deadlines  Deadlines
 	wake       chan struct{}
 	running    chan struct{}
+	builds     *queue
 	group      sync.WaitGroup
 
 	mu sync.Mutex // guards giveUp
@@ -54,11 +56,13 @@ type Worker struct {
 	giveUp map[platform.OperationID]context.CancelFunc
 }
 
-// NewWorker returns a Worker that claims in the name of owner. No two live workers may have the same owner.
-func NewWorker(db store.Store, executor *deploy.Executor, supervisor *deploy.Supervisor, logs deploy.Logs, log *slog.Logger, owner string, deadlines Deadlines) *Worker {
+// NewWorker returns a Worker that claims in the name of owner and lets so many builds run at a time. No two live workers
+// may have the same owner.
+func NewWorker(db store.Store, executor *deploy.Executor, supervisor *deploy.Supervisor, logs deploy.Logs, log *slog.Logger, owner string,
+	deadlines Deadlines, builds int) *Worker {
 	return &Worker{
 		store: db, executor: executor, supervisor: supervisor, logs: logs, log: log, owner: owner, deadlines: deadlines,
-		wake: make(chan struct{}, 1), running: make(chan struct{}, maxRunning),
+		wake: make(chan struct{}, 1), running: make(chan struct{}, maxRunning), builds: newQueue(builds),
 		giveUp: map[platform.OperationID]context.CancelFunc{},
 	}
 }
@@ -103,7 +107,8 @@ func (w *Worker) releaseLeases(ctx context.Context) (isReleased bool) {
 	return err == nil
 }
 
-// runOnce claims all operations that wait, as far as there is room, and sets them running.
+// runOnce claims all operations that wait, as far as there is room, and sets them running. They join the queue of builds
+// here, one after the other, so that its order is that of their beginnings.
 func (w *Worker) runOnce(ctx context.Context) {
 	for {
 		select {
@@ -120,9 +125,21 @@ func (w *Worker) runOnce(ctx context.Context) {
 			}
 			return
 		}
+		r := &run{Worker: w, operation: operation, hasSlot: true}
+		r.log = w.log.With("service", operation.ServiceID, "operation", operation.ID, "type", operation.Type)
+		builds, err := w.hasToBuild(ctx, operation)
+		if err != nil { // the lease runs out, and the next claim goes on
+			<-w.running
+			r.log.Error("look whether an operation has to build", "error", err)
+			return
+		}
+		if builds {
+			r.place = w.builds.join()
+		}
 		w.group.Go(func() {
-			defer func() { <-w.running; w.Wake() }()
-			w.run(ctx, operation)
+			defer r.giveSlot()
+			defer r.leaveQueue()
+			w.run(ctx, r)
 		})
 	}
 }
@@ -143,7 +160,8 @@ func (w *Worker) cancelAsked(ctx context.Context) {
 }
 
 // run runs one claimed operation to its end, or until ctx ends or the lease is lost.
-func (w *Worker) run(ctx context.Context, operation platform.Operation) {
+func (w *Worker) run(ctx context.Context, r *run) {
+	operation := r.operation
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var renewal sync.WaitGroup
@@ -151,7 +169,6 @@ func (w *Worker) run(ctx context.Context, operation platform.Operation) {
 	defer renewal.Wait()
 	defer cancel(nil)
 
-	log := w.log.With("service", operation.ServiceID, "operation", operation.ID, "type", operation.Type)
 	givenUp, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // stopping is no wish to cancel
 	defer giveUp()
 	if operation.CancelAskedAt != nil {
@@ -165,14 +182,15 @@ func (w *Worker) run(ctx context.Context, operation platform.Operation) {
 		defer w.mu.Unlock()
 		delete(w.giveUp, operation.ID)
 	}()
-	err := w.guard(ctx, &run{Worker: w, operation: operation, log: log, givenUp: givenUp})
+	r.givenUp = givenUp
+	err := w.guard(ctx, r)
 	switch {
 	case err == nil:
 	case errors.Is(err, errStopping), errors.Is(err, errLeaseLost), errors.Is(err, store.ErrConflict):
-		log.Info("operation left for later", "reason", err)
+		r.log.Info("operation left for later", "reason", err)
 	default:
 		// Its record could not be written: the lease runs out, and the next claim goes on.
-		log.Error("operation interrupted", "error", err)
+		r.log.Error("operation interrupted", "error", err)
 	}
 }
 

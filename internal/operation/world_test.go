@@ -40,6 +40,8 @@ type world struct {
 	hold map[string]chan struct{}
 	// calls counts calls by name.
 	calls map[string]int
+	// built names the services whose builds have begun, in order.
+	built []string
 	// exits is how new instances end at once; nil means that they run.
 	exits *platform.Exit
 	// isSilent makes every probe fail, startsSilent those of the instances that start now, which silent names.
@@ -54,6 +56,8 @@ type world struct {
 	sources string
 	// deadlines are those of the aprons that are started.
 	deadlines Deadlines
+	// builds is how many builds an apron runs at a time.
+	builds int
 }
 
 func newWorld(t *testing.T) *world {
@@ -71,7 +75,7 @@ func newWorld(t *testing.T) *world {
 		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
 		routes: map[platform.ServiceID]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
 		hold: map[string]chan struct{}{}, calls: map[string]int{}, silent: map[string]bool{}, commit: "1111111111111111111111111111111111111111",
-		deadlines: DefaultDeadlines(), healthTimeout: 300 * time.Millisecond, sources: filepath.Join(t.TempDir(), "sources"),
+		deadlines: DefaultDeadlines(), builds: 2, healthTimeout: 300 * time.Millisecond, sources: filepath.Join(t.TempDir(), "sources"),
 	}
 }
 
@@ -88,7 +92,7 @@ func (w *world) start() *apron {
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
 		Store: w.store, Backend: w, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
-		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout, Builds: deploy.NewQueue(2),
+		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout,
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -96,7 +100,7 @@ func (w *world) start() *apron {
 		}},
 	}
 	supervisor := deploy.NewSupervisor(executor, w.store, log)
-	worker := NewWorker(w.store, executor, supervisor, w, log, "test", w.deadlines)
+	worker := NewWorker(w.store, executor, supervisor, w, log, "test", w.deadlines, w.builds)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := supervisor.Restore(ctx); err != nil {
 		w.t.Fatal(err)
@@ -257,6 +261,7 @@ func (w *world) ResolveImage(ctx context.Context, identifier string) (string, er
 func (w *world) Build(ctx context.Context, request deploy.BuildRequest) (deploy.BuildResult, error) {
 	w.mu.Lock()
 	printed := w.lines["build"]
+	w.built = append(w.built, request.ServiceName)
 	w.mu.Unlock()
 	for _, line := range printed {
 		fmt.Fprintln(request.Log, line)
