@@ -17,6 +17,9 @@ const (
 	OperationDeleteService   OperationType = "DELETE_SERVICE"
 )
 
+// Trigger is what asks for a deployment by itself, in words for people: "push of main".
+type Trigger string
+
 // OperationStatus is the status that ListOperations shows.
 type OperationStatus string
 
@@ -62,6 +65,8 @@ type Operation struct {
 	// RollsBackTo is the earlier Revision whose image an update takes, and whose configuration the Service got; empty for
 	// everything else.
 	RollsBackTo RevisionID
+	// Trigger is what asked for a deployment instead of a client of the API; empty for everything else.
+	Trigger Trigger
 	// Steps are those begun so far, in order.
 	Steps []StepRecord
 	// Progress is what the steps found out, so that a step after a crash need not ask again.

@@ -39,6 +39,9 @@ type Service struct {
 	// IsServing says whether instances of the active Revision should run and answer. False before the first switch,
 	// while paused and once a deletion has begun.
 	IsServing bool
+
+	// WaitingTrigger is what asked last for a deployment that waits until Status allows one; empty when none waits.
+	WaitingTrigger Trigger
 }
 
 // Extension tags: how a client says what App Runner's model has no member for.

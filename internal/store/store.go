@@ -47,6 +47,10 @@ type Services interface {
 	// UpdateTags lets edit change the tags of a service, in one transaction; edit's error comes back unchanged.
 	// ErrNotFound.
 	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
+	// AskDeployment remembers that a service wants a deployment, and because of what, until the next START_DEPLOYMENT
+	// begins: by StartOperation, in whose transaction both change. A later wish takes the place of an earlier one. A deleted
+	// service wants none: ErrNotFound. It returns the service as it is then.
+	AskDeployment(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) (platform.Service, error)
 	// PruneServices removes the services that were deleted before a time, with their operations, revisions and domains.
 	PruneServices(ctx context.Context, before time.Time) error
 }
@@ -57,8 +61,9 @@ type ServicePage struct {
 	After *ServiceCursor
 	// UsesARN keeps only the services that refer to that resource, or may go back to it; empty means all.
 	UsesARN string
-	// ServingOnly keeps only the services that are serving. It is not for a page that UsesARN narrows.
-	ServingOnly bool
+	// ServingOnly keeps only the services that are serving, WaitingOnly those that want a deployment. A page is narrowed
+	// by one of UsesARN, ServingOnly and WaitingOnly.
+	ServingOnly, WaitingOnly bool
 	// Limit is the most rows returned; 0 means all.
 	Limit int
 }
@@ -74,7 +79,8 @@ type Operations interface {
 	// StartOperation inserts a PENDING operation for operation.ServiceID if the service's status is one of allowed,
 	// and sets the service OPERATION_IN_PROGRESS and updated at operation.StartedAt, in one transaction. change, when
 	// not nil, edits the service in that transaction (its Configuration, for an update); its error comes back
-	// unchanged. It fills operation.Previous from the service as it was.
+	// unchanged. It fills operation.Previous from the service as it was. A START_DEPLOYMENT is the one that the service
+	// waited for, if it did: it gets the service's WaitingTrigger, which change still sees.
 	// ErrNotFound without such a service, a *StatusError (an ErrConflict) when the status does not allow it.
 	StartOperation(ctx context.Context, operation platform.Operation, allowed []platform.ServiceStatus,
 		change func(*platform.Service) error) (platform.Service, platform.Operation, error)

@@ -112,22 +112,22 @@ func TestACopyIsKeptBeforeTheSchemaChanges(t *testing.T) {
 	}
 	// As the version before left it, with the copy of an earlier upgrade.
 	for _, statement := range []string{
-		"ALTER TABLE operations DROP COLUMN cancel_asked_at", "ALTER TABLE operations DROP COLUMN rolls_back_to",
-		"DELETE FROM schema_versions WHERE version = 3",
+		"DROP INDEX services_waiting", "ALTER TABLE services DROP COLUMN waiting_trigger",
+		"ALTER TABLE operations DROP COLUMN triggered_by", "DELETE FROM schema_versions WHERE version = 4",
 	} {
 		execute(t, path, statement)
 	}
-	if err := os.WriteFile(path+".before-schema-2", []byte("earlier"), 0o600); err != nil {
+	if err := os.WriteFile(path+".before-schema-3", []byte("earlier"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
 	if _, err := open(t, path).ServiceByID(t.Context(), id); err != nil {
 		t.Errorf("after the migration: %v", err)
 	}
-	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-3" {
+	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-4" {
 		t.Fatalf("the copies are %q", got)
 	}
-	kept := path + ".before-schema-3"
+	kept := path + ".before-schema-4"
 	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy: %v, %v", info, err)
 	}

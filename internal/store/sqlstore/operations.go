@@ -17,9 +17,9 @@ const isOpen = `status IN ('PENDING', 'IN_PROGRESS', 'ROLLBACK_IN_PROGRESS')`
 
 const (
 	operationColumns = `id, service_id, service_arn, type, status, started_at, updated_at, ended_at, previous, steps,
-		progress, failure, lease_term, cancel_asked_at, rolls_back_to`
+		progress, failure, lease_term, cancel_asked_at, rolls_back_to, triggered_by`
 	insertOperation = `INSERT INTO operations (` + operationColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 	selectOperationByID = `SELECT ` + operationColumns + ` FROM operations WHERE id = $1`
 	selectOperations    = `SELECT ` + operationColumns + ` FROM operations
 		WHERE service_id = $1 AND (started_at, id) < ($2, $3) ORDER BY started_at DESC, id DESC LIMIT $4`
@@ -52,6 +52,9 @@ func (s *Store) StartOperation(ctx context.Context, operation platform.Operation
 			if refusal = change(&service); refusal != nil {
 				return refusal
 			}
+		}
+		if operation.Type == platform.OperationStartDeployment {
+			operation.Trigger, service.WaitingTrigger = service.WaitingTrigger, ""
 		}
 		if err := saveService(ctx, tx, service, true); err != nil {
 			return err
@@ -180,7 +183,7 @@ func createOperation(ctx context.Context, tx *transaction, operation platform.Op
 	_, err := tx.ExecContext(ctx, insertOperation, operation.ID, operation.ServiceID, operation.ServiceARN, operation.Type,
 		operation.Status, micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},
-		document{&operation.Failure}, operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt}, operation.RollsBackTo)
+		document{&operation.Failure}, operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt}, operation.RollsBackTo, operation.Trigger)
 	return err
 }
 
@@ -189,6 +192,6 @@ func scanOperation(from Row) (platform.Operation, error) {
 	err := from.Scan(&operation.ID, &operation.ServiceID, &operation.ServiceARN, &operation.Type, &operation.Status,
 		micros{&operation.StartedAt}, micros{&operation.UpdatedAt}, optionalMicros{&operation.EndedAt},
 		document{&operation.Previous}, document{&operation.Steps}, document{&operation.Progress},
-		document{&operation.Failure}, &operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt}, &operation.RollsBackTo)
+		document{&operation.Failure}, &operation.LeaseTerm, optionalMicros{&operation.CancelAskedAt}, &operation.RollsBackTo, &operation.Trigger)
 	return operation, interpret(err)
 }

@@ -12,22 +12,25 @@ import (
 
 const (
 	serviceColumns = `id, name, arn, subdomain, status, created_at, updated_at, deleted_at, configuration, tags,
-		active_revision_id, is_serving`
+		active_revision_id, is_serving, waiting_trigger`
 	insertService = `INSERT INTO services (` + serviceColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	selectServiceByID   = `SELECT ` + serviceColumns + ` FROM services WHERE id = $1`
 	selectServiceByName = `SELECT ` + serviceColumns + ` FROM services WHERE name = $1 AND status <> 'DELETED'`
 	selectServices      = `SELECT ` + serviceColumns + ` FROM services
 		WHERE status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
 	selectServingServices = `SELECT ` + serviceColumns + ` FROM services
 		WHERE is_serving AND status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
+	selectWaitingServices = `SELECT ` + serviceColumns + ` FROM services
+		WHERE waiting_trigger <> '' AND status <> 'DELETED' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
 	selectServicesByUse = `SELECT ` + serviceColumns + ` FROM services
 		WHERE id IN (SELECT service_id FROM service_uses WHERE arn = $4) AND status <> 'DELETED' AND (created_at, id) > ($1, $2)
 		ORDER BY created_at, id LIMIT $3`
 	countServices = `SELECT COUNT(*) FROM services WHERE status <> 'DELETED'`
 	// An id, an ARN, a name, a subdomain and a time of creation never change.
 	updateService = `UPDATE services SET status = $2, updated_at = $3, deleted_at = $4, configuration = $5, tags = $6,
-		active_revision_id = $7, is_serving = $8 WHERE id = $1`
+		active_revision_id = $7, is_serving = $8, waiting_trigger = $9 WHERE id = $1`
+	askDeployment     = `UPDATE services SET waiting_trigger = $2 WHERE id = $1 AND status <> 'DELETED' RETURNING ` + serviceColumns
 	updateServiceTags = `UPDATE services SET tags = $2 WHERE id = $1`
 )
 
@@ -46,7 +49,8 @@ func (s *Store) CreateService(ctx context.Context, service platform.Service, ope
 		}
 		_, err := tx.ExecContext(ctx, insertService, service.ID, service.Name, service.ARN, service.Subdomain, service.Status,
 			micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
-			document{&service.Configuration}, document{&service.Tags}, service.ActiveRevisionID, service.IsServing)
+			document{&service.Configuration}, document{&service.Tags}, service.ActiveRevisionID, service.IsServing,
+			service.WaitingTrigger)
 		if err != nil {
 			return err
 		}
@@ -94,6 +98,8 @@ func (s *Store) ListServices(ctx context.Context, page store.ServicePage) ([]pla
 		query, args = selectServicesByUse, append(args, page.UsesARN)
 	case page.ServingOnly:
 		query = selectServingServices
+	case page.WaitingOnly:
+		query = selectWaitingServices
 	}
 	services, err := list(ctx, s.reader, s.scanService, query, args...)
 	if err != nil {
@@ -127,26 +133,41 @@ func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func
 	return nil
 }
 
+// AskDeployment remembers that a service wants a deployment.
+func (s *Store) AskDeployment(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) (platform.Service, error) {
+	var service platform.Service
+	err := s.write(ctx, func(tx *transaction) (err error) {
+		service, err = s.scanService(tx.QueryRowContext(ctx, askDeployment, id, trigger))
+		return err
+	})
+	if err != nil {
+		return platform.Service{}, fmt.Errorf("ask for a deployment of service %s: %w", id, err)
+	}
+	return service, nil
+}
+
 // saveService writes a service back. isNew says that a client changed it, and not an operation that goes on.
 func saveService(ctx context.Context, tx *transaction, service platform.Service, isNew bool) error {
 	if err := saveUses(ctx, tx, service, isNew); err != nil {
 		return err
 	}
 	if service.Status == platform.ServiceStatusDeleted {
+		service.WaitingTrigger = ""
 		if _, err := tx.ExecContext(ctx, deleteDomainsOfService, service.ID); err != nil {
 			return err
 		}
 	}
 	return changeOne(tx.ExecContext(ctx, updateService, service.ID, service.Status, micros{&service.UpdatedAt},
 		optionalMicros{&service.DeletedAt}, document{&service.Configuration}, document{&service.Tags},
-		service.ActiveRevisionID, service.IsServing))
+		service.ActiveRevisionID, service.IsServing, service.WaitingTrigger))
 }
 
 func (s *Store) scanService(from Row) (platform.Service, error) {
 	var service platform.Service
 	err := from.Scan(&service.ID, &service.Name, &service.ARN, &service.Subdomain, &service.Status,
 		micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
-		s.configurations.scanner(&service.Configuration), document{&service.Tags}, &service.ActiveRevisionID, &service.IsServing)
+		s.configurations.scanner(&service.Configuration), document{&service.Tags}, &service.ActiveRevisionID, &service.IsServing,
+		&service.WaitingTrigger)
 	return service, interpret(err)
 }
 

@@ -20,6 +20,7 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 	}{
 		{"services", serviceTests},
 		{"operations", operationTests},
+		{"waiting deployments", waitingTests},
 		{"leases", leaseTests},
 		{"revisions", revisionTests},
 		{"resources", resourceTests},
