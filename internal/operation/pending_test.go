@@ -89,9 +89,7 @@ func TestMoreBuildsThanMayRunArePending(t *testing.T) {
 		defer w.mu.Unlock()
 		return len(w.built) > 0
 	})
-	release := w.hold["build"]
-	w.set(func() { delete(w.hold, "build") })
-	close(release)
+	w.release("build")
 	want := []string{service.Name}
 	for n, id := range ids[1:] {
 		operation, _ := w.ended(id)
@@ -146,9 +144,7 @@ func TestNoDeadlineCountsInTheQueue(t *testing.T) {
 	id := w.waiting(a, "patient")
 	begun := time.Now()
 	w.eventually("the deadline would be over", func() bool { return time.Since(begun) > deadline })
-	release := w.hold["build"]
-	w.set(func() { delete(w.hold, "build") })
-	close(release)
+	w.release("build")
 	if operation, _ := w.ended(id); operation.Status != platform.OperationStatusSucceeded {
 		t.Errorf("it ended %s: %+v", operation.Status, operation.Failure)
 	}

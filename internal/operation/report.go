@@ -52,6 +52,9 @@ func (r *run) announce() {
 		return
 	}
 	r.logs.Event(id, "Deployment with ID : %s started. Triggering event : %s", r.operation.ID, trigger)
+	if r.operation.Trigger != "" {
+		r.logs.Event(id, "The deployment is automatic (%s).", r.operation.Trigger)
+	}
 	if r.operation.RollsBackTo != "" {
 		r.logs.Event(id, "The service goes back to revision %s.", r.operation.RollsBackTo)
 	}

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/apron-run/apron/internal/deploy"
@@ -39,7 +40,7 @@ func NewStarter(db store.Store, logs deploy.Logs, wake func()) *Starter {
 // many services there are, and its error comes back unchanged. store.ErrConflict when the name is taken, a
 // *store.GoneError when the service refers to a resource that was deleted.
 func (s *Starter) Create(ctx context.Context, service platform.Service, check func(services int) error) (platform.Service, platform.Operation, error) {
-	operation := s.newOperation(service.ID, platform.OperationCreateService)
+	operation := newOperation(service.ID, platform.OperationCreateService, s.now())
 	operation.ServiceARN = service.ARN
 	service.Status = platform.ServiceStatusOperationInProgress
 	service.CreatedAt, service.UpdatedAt = operation.StartedAt, operation.StartedAt
@@ -56,13 +57,13 @@ func (s *Starter) Create(ctx context.Context, service platform.Service, check fu
 // does not allow the operation.
 func (s *Starter) Start(ctx context.Context, id platform.ServiceID, kind platform.OperationType,
 	change func(*platform.Service) error) (platform.Service, platform.Operation, error) {
-	return s.start(ctx, s.newOperation(id, kind), change)
+	return s.start(ctx, newOperation(id, kind, s.now()), change)
 }
 
 // RollBack is Start of an update that deploys an earlier revision of the service again: its image, with the
 // configuration that it had.
 func (s *Starter) RollBack(ctx context.Context, id platform.ServiceID, revision platform.Revision) (platform.Service, platform.Operation, error) {
-	operation := s.newOperation(id, platform.OperationUpdateService)
+	operation := newOperation(id, platform.OperationUpdateService, s.now())
 	operation.RollsBackTo = revision.ID
 	return s.start(ctx, operation, func(service *platform.Service) error {
 		service.Configuration = revision.Configuration.Clone()
@@ -82,6 +83,27 @@ func (s *Starter) start(ctx context.Context, operation platform.Operation, chang
 	return service, operation, nil
 }
 
+// Ask asks for a deployment of what is newest, on behalf of what triggers it and not of a client. It begins at once where the
+// service allows one, and else waits until it does: for the end of the operation that runs, or until the service is resumed.
+// Of several that wait, the last one counts. Once Ask has returned without an error, the wish is durable. A service that was deleted wants nothing.
+func (s *Starter) Ask(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) error {
+	service, err := s.store.AskDeployment(ctx, id, trigger)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch service.Status {
+	case platform.ServiceStatusOperationInProgress:
+		s.logs.Event(id, "A deployment waits for the end of the running operation (%s).", trigger)
+	case platform.ServiceStatusPaused:
+		s.logs.Event(id, "A deployment waits until the service is resumed (%s).", trigger)
+	}
+	s.wake()
+	return nil
+}
+
 // Cancel asks for the end of an operation: before its switch it is rolled back, after that it finishes without waiting.
 // store.ErrNotFound without such an operation, store.ErrConflict when it has ended.
 func (s *Starter) Cancel(ctx context.Context, id platform.OperationID) (platform.Operation, error) {
@@ -93,8 +115,8 @@ func (s *Starter) Cancel(ctx context.Context, id platform.OperationID) (platform
 	return operation, err
 }
 
-func (s *Starter) newOperation(service platform.ServiceID, kind platform.OperationType) platform.Operation {
-	now := s.now().UTC().Truncate(time.Microsecond)
+func newOperation(service platform.ServiceID, kind platform.OperationType, now time.Time) platform.Operation {
+	now = now.UTC().Truncate(time.Microsecond)
 	return platform.Operation{
 		ID: platform.NewOperationID(), ServiceID: service, Type: kind, Status: platform.OperationStatusPending,
 		StartedAt: now, UpdatedAt: now,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,6 +87,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			isReleased = w.releaseLeases(ctx)
 		}
 		if isReleased {
+			w.startWaiting(ctx)
 			w.runOnce(ctx)
 			w.cancelAsked(ctx)
 		}
@@ -105,6 +107,32 @@ func (w *Worker) releaseLeases(ctx context.Context) (isReleased bool) {
 		w.log.Error("release the leases of before", "error", err)
 	}
 	return err == nil
+}
+
+// startWaiting begins the deployments that services wait for and allow now.
+func (w *Worker) startWaiting(ctx context.Context) {
+	services, err := w.store.ListServices(ctx, store.ServicePage{WaitingOnly: true})
+	if err != nil && ctx.Err() == nil {
+		w.log.Error("look for deployments that wait", "error", err)
+	}
+	const kind = platform.OperationStartDeployment
+	for _, service := range services {
+		if !slices.Contains(allowedStatuses[kind], service.Status) {
+			continue
+		}
+		_, _, err := w.store.StartOperation(ctx, newOperation(service.ID, kind, time.Now()), allowedStatuses[kind], stillWaits)
+		if err != nil && !errors.Is(err, store.ErrConflict) && ctx.Err() == nil {
+			w.log.Error("start a deployment that waits", "service", service.ID, "error", err)
+		}
+	}
+}
+
+// stillWaits refuses a start that somebody else was faster with.
+func stillWaits(service *platform.Service) error {
+	if service.WaitingTrigger == "" {
+		return store.ErrConflict
+	}
+	return nil
 }
 
 // runOnce claims all operations that wait, as far as there is room, and sets them running. They join the queue of builds
