@@ -161,13 +161,13 @@ func TestADeletedServiceIsDescribedAndNotListed(t *testing.T) {
 	}
 }
 
-// The table of the developer guide: which call each status allows.
+// The table of the developer guide, but that a service whose creation failed can be deployed: which call each status allows.
 func TestAStatusAllowsWhatAppRunnerAllows(t *testing.T) {
 	const yes, state, request = "", "InvalidStateException", "InvalidRequestException"
 	for status, want := range map[platform.ServiceStatus]map[string]string{
 		platform.ServiceStatusRunning:      {"UpdateService": yes, "StartDeployment": yes, "PauseService": yes, "DeleteService": yes},
 		platform.ServiceStatusPaused:       {"UpdateService": state, "StartDeployment": request, "ResumeService": yes, "DeleteService": yes},
-		platform.ServiceStatusCreateFailed: {"UpdateService": yes, "StartDeployment": request, "PauseService": state, "ResumeService": state, "DeleteService": yes},
+		platform.ServiceStatusCreateFailed: {"UpdateService": yes, "StartDeployment": yes, "PauseService": state, "ResumeService": state, "DeleteService": yes},
 		platform.ServiceStatusOperationInProgress: {
 			"UpdateService": state, "StartDeployment": request, "PauseService": state, "ResumeService": state, "DeleteService": state,
 		},

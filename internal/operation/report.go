@@ -86,9 +86,12 @@ func (r *run) report(status platform.ServiceStatus) {
 			r.logs.Event(id, "Service update failed. For details, see service logs.")
 		}
 	case platform.OperationStartDeployment:
-		if succeeded {
+		switch {
+		case succeeded:
 			r.logs.Event(id, "Deployment completed successfully.")
-		} else {
+		case r.hasNeverServed():
+			r.logs.Event(id, "Deployment failed. The service has no version that could serve.")
+		default:
 			r.logs.Event(id, "Deployment failed. The previous version goes on serving.")
 		}
 	case platform.OperationDeleteService:

@@ -128,14 +128,16 @@ func (r *run) failBetween(ctx context.Context, cause error) error {
 	return r.fail(ctx, cause)
 }
 
-// fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to.
+// fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to: a
+// service that was never created has failed again.
 func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
 	r.leaveQueue()
 	r.operation.Failure = failureFrom(cause, r.operation.Steps, r.output())
 	r.logs.Event(r.service.ID, "Deployment with ID : %s failed. Failure reason : %s", r.operation.ID, r.operation.Failure.Cause)
 	r.writeDeployment(r.operation.Failure.Cause)
-	if r.operation.Previous != nil && r.operation.Type != platform.OperationDeleteService {
+	before := r.operation.Previous
+	if before != nil && before.Status != platform.ServiceStatusCreateFailed && r.operation.Type != platform.OperationDeleteService {
 		r.operation.Status = platform.OperationStatusRollbackInProgress
 		if err := r.save(ctx, nil); err != nil {
 			return err
@@ -150,7 +152,13 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	}
 	r.unrouteFailed()
 	r.end(platform.OperationStatusFailed)
-	if err := r.save(ctx, func(service *platform.Service) { settle(service, status, *r.operation.EndedAt) }); err != nil {
+	err := r.save(ctx, func(service *platform.Service) {
+		if before != nil {
+			service.Configuration = before.Configuration
+		}
+		settle(service, status, *r.operation.EndedAt)
+	})
+	if err != nil {
 		return err
 	}
 	r.report(status)

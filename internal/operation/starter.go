@@ -11,9 +11,10 @@ import (
 )
 
 // allowedStatuses says from which statuses of its service an operation may start (App Runner developer guide, service
-// states).
+// states). Unlike App Runner's, a service whose creation failed can be deployed: what was wrong may be mended where its
+// source is.
 var allowedStatuses = map[platform.OperationType][]platform.ServiceStatus{
-	platform.OperationStartDeployment: {platform.ServiceStatusRunning},
+	platform.OperationStartDeployment: {platform.ServiceStatusRunning, platform.ServiceStatusCreateFailed},
 	platform.OperationUpdateService:   {platform.ServiceStatusRunning, platform.ServiceStatusCreateFailed},
 	platform.OperationPauseService:    {platform.ServiceStatusRunning},
 	platform.OperationResumeService:   {platform.ServiceStatusPaused},

@@ -139,6 +139,17 @@ func TestADeploymentByAClientIsTheOneThatWaits(t *testing.T) {
 	w.deployed(service, 1)
 }
 
+// A push may mend what made the creation fail.
+func TestAServiceWhoseCreationFailedIsDeployedWhenThatIsAskedFor(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := failedCreation(w, a)
+	w.ask(a, service, "push of app:latest")
+	if operation := w.deployed(service, 1); operation.Status != platform.OperationStatusSucceeded {
+		t.Errorf("it ended %s", operation.Status)
+	}
+}
+
 func TestADeletedServiceWantsNoDeployment(t *testing.T) {
 	w := newWorld(t)
 	a := w.start()

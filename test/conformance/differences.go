@@ -61,8 +61,8 @@ var differences = []difference{
 		"clients leave `false` out, so that absent must mean false.",
 	},
 	{
-		[]string{"StartDeployment"}, "State.", "A service that is not `RUNNING` is refused with `InvalidRequestException`.",
-		"the model declares no `InvalidStateException` for this action.",
+		[]string{"StartDeployment"}, "State.", "A service that is neither `RUNNING` nor `CREATE_FAILED` is refused with `InvalidRequestException`.",
+		"the model declares no `InvalidStateException` for this action; and what made a creation fail may be mended in its repository.",
 	},
 	{
 		[]string{"AssociateCustomDomain", "CreateVpcIngressConnection"}, "What is not there.", "A service that is not there is refused with `InvalidRequestException`.",

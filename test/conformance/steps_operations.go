@@ -41,10 +41,10 @@ func failureSteps() []Step {
 		},
 		becomes("missing", "CREATE_FAILED", "it cannot be created"),
 		{Name: "its operation has failed", Action: "ListOperations", Input: arnOf("missing"), Want: object{"OperationSummaryList": list{object{"Type": "CREATE_SERVICE", "Status": "FAILED", "EndedAt": "<time>"}}}},
-		{Name: "a list has it", Action: "ListServices", Want: object{"ServiceSummaryList": holds{object{"ServiceName": "missing", "Status": "CREATE_FAILED"}}}},
+		{Name: "what failed is deployed", Action: "StartDeployment", Input: arnOf("missing"), Want: object{"OperationId": "<32hex>"}},
+		{Name: "it fails again, and a list has it", Action: "ListServices", Until: operationTime, Want: object{"ServiceSummaryList": holds{object{"ServiceName": "missing", "Status": "CREATE_FAILED"}}}},
 		{Name: "what failed is not paused", Action: "PauseService", Input: arnOf("missing"), Error: invalidState, Message: "CREATE_FAILED"},
 		{Name: "what failed is not resumed", Action: "ResumeService", Input: arnOf("missing"), Error: invalidState, Message: "CREATE_FAILED"},
-		{Name: "what failed is not deployed", Action: "StartDeployment", Input: arnOf("missing"), Error: invalidRequest, Message: "CREATE_FAILED"},
 		{
 			Name: "what failed gets no domain", Action: "AssociateCustomDomain", Error: invalidState, Message: "CREATE_FAILED",
 			Input: merge(arnOf("missing"), object{"DomainName": "failed.example.com"}),
