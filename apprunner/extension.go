@@ -29,6 +29,9 @@ type DescribeOperationRequest struct {
 
 type DescribeOperationResponse struct {
 	Operation *Operation `api:",required"`
+	// WaitingTrigger is what asked for a deployment that begins once the service allows it: when its operation has ended,
+	// or when it is resumed. Absent when none waits.
+	WaitingTrigger *String
 }
 
 // Operation is an OperationSummary with what was done and why it failed.
@@ -47,6 +50,8 @@ type Operation struct {
 	// Commit is the Git commit, or ImageReference the resolved image, that a deployment is of.
 	Commit         *String
 	ImageReference *String
+	// Trigger is what asked for a deployment instead of a client: "push of main". Absent for all others.
+	Trigger *String
 }
 
 // Step is a unit of an operation.

@@ -152,6 +152,37 @@ func TestDeployFollowsTheDeploymentThatThePushStarted(t *testing.T) {
 	}
 }
 
+// deploy deploys by itself what it pushes, so that the push must not.
+func TestDeploySaysWhichServiceItDeploysItself(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := python(t)
+	apron(t, "deploy", dir).expect(t, 0)
+	fake.mu.Lock()
+	defer fake.mu.Unlock()
+	if len(fake.pushes) != 1 || fake.pushes[0].Except != "shop" {
+		t.Errorf("the pushes are %+v", fake.pushes)
+	}
+}
+
+// A deployment that was started by somebody else may be of what was there before.
+func TestDeployStartsItsOwnDeploymentAfterAnEarlierOne(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := python(t)
+	apron(t, "deploy", dir).expect(t, 0)
+	fake.mu.Lock()
+	fake.refuse["StartDeployment"] = "InvalidRequestException: Service is in OPERATION_IN_PROGRESS."
+	earlier := fake.begin(fake.services[0], "START_DEPLOYMENT")
+	fake.services[0]["Status"] = "RUNNING" // as it was when deploy looked
+	fake.mu.Unlock()
+	change(t, dir, "app.py", "newer")
+	done := apron(t, "deploy", dir, "--output", "json")
+	done.expect(t, 0)
+	var said outcome
+	if err := json.Unmarshal([]byte(done.out), &said); err != nil || said.OperationID == earlier || len(fake.did("StartDeployment")) != 2 {
+		t.Errorf("the outcome is %+v (%v)", said, err)
+	}
+}
+
 func TestDeployWaitsForAnotherOperation(t *testing.T) {
 	fake := newFakeAPI(t)
 	dir := python(t)

@@ -116,7 +116,7 @@ func (d *deployment) send(ctx context.Context, service found) (string, error) {
 	begun := time.Now()
 	result, err := push.Push(ctx, push.Request{
 		Dir: d.wish.dir, URL: repositoryURL(d.client.Endpoint(), d.flags.name), Branch: branch,
-		User: user, Password: password, CacheDir: cache,
+		User: user, Password: password, Service: d.flags.name, CacheDir: cache,
 	})
 	if err != nil {
 		return "", fmt.Errorf("send the folder: %w", err)
@@ -171,7 +171,7 @@ func (d *deployment) renew(ctx context.Context, service found, commit string) (o
 				return d.outcomeOf(service), err
 			}
 		}
-		return d.startDeployment(ctx, service)
+		return d.startDeployment(ctx, service, commit)
 	}
 	output, err := d.client.API.UpdateService(ctx, update)
 	if err != nil {
@@ -183,29 +183,32 @@ func (d *deployment) renew(ctx context.Context, service found, commit string) (o
 	if err != nil || d.flags.doNotWait || d.wish.image != "" || operation.Commit == commit {
 		return result, err
 	}
-	return d.startDeployment(ctx, service)
+	return d.startDeployment(ctx, service, commit)
 }
 
-// startDeployment deploys the newest commit, or what the tag means now.
-func (d *deployment) startDeployment(ctx context.Context, service found) (outcome, error) {
-	output, err := d.client.API.StartDeployment(ctx, &apprunner.StartDeploymentInput{ServiceArn: service.ServiceArn})
-	var id string
-	switch {
-	case err == nil:
-		id = aws.ToString(output.OperationId)
-	case isRefused(err):
-		// The push itself starts a deployment where automatic deployments are on; that one is as good.
+// startDeployment deploys the newest commit, which is the given one, or what the tag means now.
+func (d *deployment) startDeployment(ctx context.Context, service found, commit string) (outcome, error) {
+	for {
+		output, err := d.client.API.StartDeployment(ctx, &apprunner.StartDeploymentInput{ServiceArn: service.ServiceArn})
+		if err == nil {
+			d.note("Deploying %s:", d.flags.name)
+			result, _, err := d.finish(ctx, service, aws.ToString(output.OperationId))
+			return result, err
+		}
+		if !isRefused(err) || d.flags.doNotWait {
+			return outcome{}, err
+		}
+		// Another push started a deployment. It is as good if it is of what was sent here.
 		running, lookErr := d.runningDeployment(ctx, service)
 		if lookErr != nil || running == "" {
 			return outcome{}, err
 		}
-		id = running
-	default:
-		return outcome{}, err
+		d.note("Following the deployment of %s that runs:", d.flags.name)
+		result, operation, err := d.finish(ctx, service, running)
+		if operation.ID == "" || !operation.IsOver() || operation.Commit == commit {
+			return result, err
+		}
 	}
-	d.note("Deploying %s:", d.flags.name)
-	result, _, err := d.finish(ctx, service, id)
-	return result, err
 }
 
 // isRefused says whether the API refused an action for what was asked, as it does while another operation runs.

@@ -31,6 +31,7 @@ type fakeAPI struct {
 	repositories string
 
 	mu         sync.Mutex
+	pushes     []gitserver.Push
 	services   []map[string]any
 	networks   []map[string]any
 	operations []*fakeOperation
@@ -66,7 +67,11 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 		t: t, keys: source.KeyPair{ID: "AKIAEXAMPLE", Secret: "it's/a+secret"}, repositories: t.TempDir(),
 		refuse: map[string]string{}, lines: []string{"Collecting flask", "Built \x1b[31mred\x1b[0m"},
 	}
-	fake.git = gitserver.New(gitserver.Config{Dir: fake.repositories, Keys: fake.keys})
+	fake.git = gitserver.New(gitserver.Config{Dir: fake.repositories, Keys: fake.keys, OnPush: func(_ context.Context, push gitserver.Push) {
+		fake.mu.Lock()
+		defer fake.mu.Unlock()
+		fake.pushes = append(fake.pushes, push)
+	}})
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
 	fake.url = server.URL

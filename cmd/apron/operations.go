@@ -39,6 +39,9 @@ func newOperations(s *shell) *cobra.Command {
 			if err := s.printOperations(operations); err != nil || s.isJSON() {
 				return err
 			}
+			if err := s.printPlace(command.Context(), connected, arn, first(operations)); err != nil {
+				return err
+			}
 			return s.printNewestFailure(command.Context(), connected, given[0], arn, operations)
 		},
 	}
@@ -71,6 +74,19 @@ func (s *shell) printOperations(operations []types.OperationSummary) error {
 		})
 	}
 	return view.Table(s.out, []string{"ID", "TYPE", "STATUS", "STARTED", "TOOK"}, rows)
+}
+
+// printPlace says for what the newest operation waits, if it does.
+func (s *shell) printPlace(ctx context.Context, connected *client.Client, arn string, newest *types.OperationSummary) error {
+	if newest == nil || newest.Status != types.OperationStatusPending {
+		return nil
+	}
+	operation, err := connected.DescribeOperation(ctx, arn, aws.ToString(newest.Id))
+	if err != nil || operation.Place() == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "\n%s: %s\n", operation.ID, view.Clean(operation.Place()))
+	return err
 }
 
 // hasFailed says whether an operation ended, or is about to end, without what it was for.
@@ -116,6 +132,9 @@ func (s *shell) printOperation(operation client.Operation) error {
 		took = " in " + view.Duration(operation.EndedAt.Sub(operation.StartedAt.Time))
 	}
 	fmt.Fprintf(s.out, "%s %s%s, started %s\n", operation.Type, operation.Status, took, view.Ago(operation.StartedAt.Time, time.Now()))
+	if operation.Trigger != "" {
+		fmt.Fprintln(s.out, "Automatic:", view.Clean(operation.Trigger))
+	}
 	steps := view.NewSteps(s.out)
 	steps.Show(operation, time.Now())
 	if operation.IsOver() {

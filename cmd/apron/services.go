@@ -88,12 +88,12 @@ func newService(s *shell) *cobra.Command {
 				})
 			}
 			fields := serviceFields(service, first(operations))
-			if last := first(operations); last != nil && hasFailed(*last) {
-				cause, err := causeOf(ctx, connected, *service.ServiceArn, *last)
+			if last := first(operations); last != nil {
+				described, err := connected.DescribeOperation(ctx, *service.ServiceArn, aws.ToString(last.Id))
 				if err != nil {
 					return err
 				}
-				fields = append(fields, [2]string{"Cause", cause})
+				fields = append(fields, progressFields(described)...)
 			}
 			replaced, err := replacedOf(ctx, connected, *service.ServiceArn)
 			if err != nil {
@@ -159,6 +159,22 @@ func serviceFields(service types.Service, last *types.OperationSummary) [][2]str
 			last.Type, last.Status, view.Ago(aws.ToTime(last.StartedAt), time.Now()), aws.ToString(last.Id))})
 	}
 	return fields
+}
+
+// progressFields is what a service's last operation waits for, why it failed, and what waits for its end.
+func progressFields(operation client.Operation) [][2]string {
+	cause, next := "", operation.WaitingTrigger
+	if operation.Failure != nil {
+		cause = operation.Failure.Cause
+	}
+	switch {
+	case next == "":
+	case operation.IsOver():
+		next = "waits until the service is resumed (" + next + ")"
+	default:
+		next = "waits for the end of the running operation (" + next + ")"
+	}
+	return [][2]string{{"Waiting", operation.Place()}, {"Cause", cause}, {"Next deployment", next}}
 }
 
 // withoutPassword is a repository's URL without the user and the password that it may carry: a terminal has witnesses.

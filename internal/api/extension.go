@@ -21,7 +21,9 @@ func (h *Handler) describeOperation(ctx context.Context, input *apprunner.Descri
 	if err != nil {
 		return nil, err
 	}
-	return &apprunner.DescribeOperationResponse{Operation: wireOperation(operation)}, nil
+	return &apprunner.DescribeOperationResponse{
+		Operation: wireOperation(operation), WaitingTrigger: optional[apprunner.String](string(service.WaitingTrigger)),
+	}, nil
 }
 
 // operation returns an operation of the service.
@@ -44,6 +46,7 @@ func wireOperation(operation platform.Operation) *apprunner.Operation {
 		UpdatedAt:      &operation.UpdatedAt,
 		Commit:         optional[apprunner.String](operation.Progress.Commit),
 		ImageReference: optional[apprunner.String](operation.Progress.ImageReference),
+		Trigger:        optional[apprunner.String](string(operation.Trigger)),
 	}
 	for _, step := range operation.Steps {
 		wire.Steps = append(wire.Steps, apprunner.Step{

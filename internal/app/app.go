@@ -70,8 +70,10 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	disk := deploy.Disk{Dir: config.DataDir, Limits: diskLimits}
+	var pushes *pushes // there before anybody can push
 	pushed := registryserver.New(registryserver.Config{
 		Dir: filepath.Join(config.DataDir, "registry"), Keys: keys, Keep: neededImages(db), Room: disk.RoomForImage, Log: log,
+		OnPush: func(ctx context.Context, push registryserver.Push) { pushes.ofTag(ctx, push) },
 	})
 	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: endpoint, Keys: keys, Embedded: pushed})
 	machine, err := newMachine(config, images, log)
@@ -127,8 +129,10 @@ func Run(ctx context.Context, config Config) error {
 	if err := supervisor.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
+	operations := operation.NewStarter(db, logs, worker.Wake)
+	pushes = newPushes(db, operations, repositories, images, log)
 	server, err := newServer(ctx, config, listener, serverParts{
-		store: db, operations: operation.NewStarter(db, logs, worker.Wake), logs: logs, instances: backend, connections: connections,
+		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections,
 		provision: func() { domains.Wake(); ingress.Wake() },
 		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder.Runtimes(), log: log,
 	})

@@ -57,6 +57,7 @@ type serverParts struct {
 	runtimes    []string
 	log         *slog.Logger
 	networks    *network.Network
+	onPush      func(context.Context, gitserver.Push)
 	// room refuses pushes that the disk has no room for.
 	room func() error
 }
@@ -77,7 +78,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/git/", gitserver.New(gitserver.Config{
-		Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, Room: parts.room, Log: parts.log,
+		Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, OnPush: parts.onPush, Room: parts.room, Log: parts.log,
 	}))
 	mux.Handle("/v2/", parts.images)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {

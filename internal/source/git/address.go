@@ -114,11 +114,27 @@ func (r *Repositories) webAddress(u *url.URL) (address, error) {
 	clean := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	shown := clean
 	shown.RawQuery = ""
-	defaultPort := map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	if rest, ok := strings.CutPrefix(path.Clean(u.Path), "/git/"); ok && r.config.Endpoint.Is(u.Host, defaultPort) {
-		return r.embeddedAddress(shown.String(), strings.TrimSuffix(rest, ".git"))
+	if name, isEmbedded := r.embedded(u); isEmbedded {
+		return r.embeddedAddress(shown.String(), name)
 	}
 	return address{argument: clean.String(), shown: shown.String(), host: u.Hostname(), isHTTP: true, user: u.User}, nil
+}
+
+// embedded returns the name of the repository on apron's own server that a URL leads to, or false for one elsewhere.
+func (r *Repositories) embedded(u *url.URL) (name string, isEmbedded bool) {
+	defaultPort, isWeb := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	name, isEmbedded = strings.CutPrefix(path.Clean(u.Path), "/git/")
+	return strings.TrimSuffix(name, ".git"), isEmbedded && isWeb && r.config.Endpoint.Is(u.Host, defaultPort)
+}
+
+// IsEmbedded says whether a repository's URL leads to the one of that name on apron's own server.
+func (r *Repositories) IsEmbedded(raw, name string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	found, isEmbedded := r.embedded(u)
+	return isEmbedded && found == name
 }
 
 // embeddedAddress finds a repository of apron's own server without asking the network, or for credentials.

@@ -35,20 +35,12 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxTransferTime ends any transfer; 0 means an hour.
 	MaxTransferTime time.Duration
-	// OnPush is called after a push for each branch that changed, before the client's git returns. It must not block
-	// for long. May be nil.
-	OnPush func(Push)
+	// OnPush is called after a push for each branch that changed, before the client's git returns, and with a context that
+	// does not end with the client. It must not block for long. May be nil.
+	OnPush func(context.Context, Push)
 	// Room is asked when a push begins; its error, which git shows, refuses it. May be nil.
 	Room func() error
 	Log  *slog.Logger
-}
-
-// Push is a branch that got a new commit.
-type Push struct {
-	// Repository is the name without ".git".
-	Repository string
-	Branch     string
-	Commit     string
 }
 
 // Server is the handler of /git/. It is safe for concurrent use.
@@ -208,7 +200,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) {
 	cmd.Stdin, cmd.Stdout = body, w
 	s.logFailure(r, name, cmd.Run(), tail)
 	// The refs may have moved even when the client left before the end.
-	s.announce(context.WithoutCancel(r.Context()), name, before)
+	s.announce(context.WithoutCancel(r.Context()), name, before, r.Header.Get(ExceptHeader))
 }
 
 // remove removes a repository, once no push to it runs. What is being read from it breaks off.

@@ -1,6 +1,7 @@
 package gitserver_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -31,7 +32,7 @@ type pushes struct {
 	list []gitserver.Push
 }
 
-func (p *pushes) add(push gitserver.Push) {
+func (p *pushes) add(_ context.Context, push gitserver.Push) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.list = append(p.list, push)
@@ -83,6 +84,19 @@ func TestTheFirstPushMakesARepositoryThatCanBeCloned(t *testing.T) {
 		content, err := os.ReadFile(filepath.Join(clone, "main.py"))
 		if err != nil || string(content) != "print('hello')\n" {
 			t.Errorf("clone of %s: %q, %v", address, content, err)
+		}
+	}
+}
+
+// A client that deploys by itself what it pushes says so, and a push without news is none.
+func TestAPushNamesTheServiceThatNeedsNoDeployment(t *testing.T) {
+	base, _, seen := serve(t, nil)
+	work := gittest.New(t)
+	commit := work.Commit("Begin")
+	for _, want := range [][]gitserver.Push{{{Repository: "app", Branch: "main", Commit: commit, Except: "shop"}}, nil} {
+		work.Git("-c", "http.extraHeader="+gitserver.ExceptHeader+": shop", "push", "--quiet", base+"app.git", "main")
+		if diff := cmp.Diff(want, seen.take()); diff != "" {
+			t.Errorf("announced (-want +got):\n%s", diff)
 		}
 	}
 }

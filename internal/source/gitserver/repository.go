@@ -125,31 +125,6 @@ func (s *Server) branches(ctx context.Context, name string) (map[string]string, 
 	return branches, nil
 }
 
-// announce compares the branches with those before a push, lets HEAD follow the first one, and reports what changed.
-func (s *Server) announce(ctx context.Context, name string, before map[string]string) {
-	after, err := s.branches(ctx, name)
-	if err != nil {
-		s.config.Log.Error("push not announced", "repository", name, "error", err)
-		return
-	}
-	if err := s.follow(ctx, name, after); err != nil {
-		s.config.Log.Error("HEAD not set", "repository", name, "error", err)
-	}
-	var changed []string
-	for branch, commit := range after {
-		if before[branch] != commit {
-			changed = append(changed, branch)
-		}
-	}
-	slices.Sort(changed)
-	for _, branch := range changed {
-		s.config.Log.Info("branch pushed", "repository", name, "branch", branch, "commit", after[branch])
-		if s.config.OnPush != nil {
-			s.config.OnPush(Push{Repository: name, Branch: branch, Commit: after[branch]})
-		}
-	}
-}
-
 // follow points HEAD to a branch that exists: main or master when there, else the first by name.
 func (s *Server) follow(ctx context.Context, name string, branches map[string]string) error {
 	if len(branches) == 0 {

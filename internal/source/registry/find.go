@@ -48,6 +48,16 @@ func (r *Registry) find(ctx context.Context, identifier string) (named reference
 	return named, "", err
 }
 
+// IsEmbedded says whether an image identifier means that tag of apron's own registry.
+func (r *Registry) IsEmbedded(ctx context.Context, identifier, repository, tag string) bool {
+	named, _, err := r.find(ctx, identifier)
+	if err != nil || reference.Domain(named) != r.config.Endpoint.Address() || reference.Path(named) != repository {
+		return false
+	}
+	tagged, isTagged := named.(reference.Tagged)
+	return isTagged && tagged.Tag() == tag
+}
+
 // embeddedName is the repository of apron's own registry that may be meant, or empty when the name says clearly that
 // another registry is.
 func embeddedName(named reference.Named, identifier string) string {

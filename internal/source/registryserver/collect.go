@@ -215,3 +215,7 @@ func (s *Server) layerLink(repository string, d digest.Digest) string {
 func (s *Server) manifest(repository string, d digest.Digest) string {
 	return filepath.Join(s.repositories(), filepath.FromSlash(repository), "_manifests", "revisions", d.Algorithm().String(), d.Encoded())
 }
+
+func (s *Server) tagLink(repository, tag string) string {
+	return filepath.Join(s.repositories(), filepath.FromSlash(repository), "_manifests", "tags", tag, "current", "link")
+}

@@ -19,7 +19,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,21 +46,14 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxTransferTime ends any request; 0 means two hours.
 	MaxTransferTime time.Duration
-	// OnPush is called for each tag that was pushed, once it can be pulled and before the client is done. It must not
-	// block for long. May be nil.
-	OnPush func(Push)
+	// OnPush is called for each tag that means another image after a push, once it can be pulled and before the client is
+	// done, with a context that does not end with the client. It must not block for long. May be nil.
+	OnPush func(context.Context, Push)
 	// Keep returns the digests of images that stay although no tag names them. May be nil.
 	Keep func(ctx context.Context) ([]string, error)
 	// Room is asked when a push begins to send something; its error, which the client shows, refuses it. May be nil.
 	Room func() error
 	Log  *slog.Logger
-}
-
-// Push is a tag that was set.
-type Push struct {
-	Repository string
-	Tag        string
-	Digest     string
 }
 
 // Server is the handler of /v2/. It is safe for concurrent use.
@@ -226,9 +218,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		defer s.collecting.RUnlock()
 	}
 	answer := &answer{ResponseWriter: w}
+	before := s.digestOf(r)
 	s.app.ServeHTTP(answer, r)
 	if r.Method == http.MethodPut && answer.status == http.StatusCreated {
-		s.announce(r.URL.Path, w.Header().Get("Docker-Content-Digest"))
+		s.announce(r, w.Header().Get("Docker-Content-Digest"), before)
 	}
 }
 
@@ -240,21 +233,6 @@ func (s *Server) isTooLarge(r *http.Request) bool {
 	_, end, ok := strings.Cut(r.Header.Get("Content-Range"), "-")
 	last, err := strconv.ParseInt(end, 10, 64)
 	return ok && err == nil && last >= s.config.MaxLayerBytes
-}
-
-// manifestPattern takes the path of a manifest apart: repository and tag or digest.
-var manifestPattern = regexp.MustCompile(`^/v2/(.+)/manifests/([^/]+)$`)
-
-func (s *Server) announce(path, digest string) {
-	match := manifestPattern.FindStringSubmatch(path)
-	if match == nil || strings.Contains(match[2], ":") {
-		return // a layer, or a manifest by digest: a part of an index
-	}
-	push := Push{Repository: match[1], Tag: match[2], Digest: digest}
-	s.config.Log.Info("image pushed", "repository", push.Repository, "tag", push.Tag, "digest", push.Digest)
-	if s.config.OnPush != nil {
-		s.config.OnPush(push)
-	}
 }
 
 // answer remembers the status.

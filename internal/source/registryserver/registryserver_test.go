@@ -44,7 +44,7 @@ type pushes struct {
 	list []registryserver.Push
 }
 
-func (p *pushes) add(push registryserver.Push) {
+func (p *pushes) add(_ context.Context, push registryserver.Push) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.list = append(p.list, push)
@@ -116,6 +116,24 @@ func TestAnImagePushedIsPulledBackAlsoAfterARestart(t *testing.T) {
 	}
 	if has, err := server.Has(t.Context(), "team/app"); !has || err != nil {
 		t.Errorf("the repository is not there after the push: %v, %v", has, err)
+	}
+}
+
+func TestATagThatMeansWhatItMeantIsNotAnnounced(t *testing.T) {
+	seen := &pushes{}
+	host, _ := serve(t, registryserver.Config{Dir: t.TempDir(), OnPush: seen.add})
+	first, second := randomImage(t, 1<<10), randomImage(t, 1<<10)
+	for _, step := range []struct {
+		tag         string
+		image       v1.Image
+		isAnnounced bool
+	}{{"v1", first, true}, {"v1", first, false}, {"v2", first, true}, {"v1", second, true}, {"v1", first, true}} {
+		if err := remote.Write(tag(t, "%s/app:%s", host, step.tag), step.image, auth); err != nil {
+			t.Fatal(err)
+		}
+		if got := seen.take(); len(got) == 1 != step.isAnnounced {
+			t.Errorf("a push to %s: announced %v, want %v", step.tag, got, step.isAnnounced)
+		}
 	}
 }
 

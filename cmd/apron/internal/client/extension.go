@@ -28,6 +28,17 @@ type Operation struct {
 	// Commit is the Git commit that a deployment is of, ImageReference the resolved image; empty until they are known.
 	Commit         string `json:"Commit,omitempty"`
 	ImageReference string `json:"ImageReference,omitempty"`
+	// Trigger is what asked for a deployment by itself, WaitingTrigger what did for one that the service still waits for.
+	Trigger        string `json:"Trigger,omitempty"`
+	WaitingTrigger string `json:"WaitingTrigger,omitempty"`
+}
+
+// Place says for what the operation waits before it begins; "" when it does not.
+func (o Operation) Place() string {
+	if o.Status != "PENDING" || len(o.Steps) == 0 {
+		return ""
+	}
+	return o.Steps[len(o.Steps)-1].Detail
 }
 
 // IsOver says whether the operation will not change any more.
@@ -101,8 +112,12 @@ func (t *Time) UnmarshalJSON(raw []byte) error {
 
 // DescribeOperation returns one operation with its steps.
 func (c *Client) DescribeOperation(ctx context.Context, arn, id string) (Operation, error) {
-	var output struct{ Operation Operation }
+	var output struct {
+		Operation      Operation
+		WaitingTrigger string
+	}
 	err := c.call(ctx, "DescribeOperation", map[string]any{"ServiceArn": arn, "OperationId": id}, &output)
+	output.Operation.WaitingTrigger = output.WaitingTrigger
 	return output.Operation, err
 }
 

@@ -56,6 +56,7 @@ func (r repository) ownAs(ctx context.Context, variables []string, input []byte,
 func (r repository) remote(ctx context.Context, arguments ...string) ([]byte, error) {
 	settings := [][2]string{
 		{"http.extraHeader", r.request.authorization()},
+		{"http.extraHeader", "Apron-Deploys: " + r.request.Service},
 		{"credential.helper", ""},
 		{"core.hooksPath", os.DevNull},
 		{"gc.autoDetach", "false"},

@@ -40,6 +40,8 @@ type Request struct {
 	URL, Branch string
 	// User and Password are sent as basic authentication. They never appear among a program's arguments.
 	User, Password string
+	// Service is the one that is deployed afterwards: the push itself starts no automatic deployment of it.
+	Service string
 	// CacheDir holds the package's own repositories; "" means a temporary one.
 	CacheDir string
 }

@@ -68,14 +68,18 @@ func (s *Steps) Show(operation client.Operation, now time.Time) {
 
 func (s *Steps) running(step client.Step, now time.Time) {
 	elapsed := now.Sub(step.StartedAt.Time)
+	detail := ""
+	if step.Detail != "" {
+		detail = "  " + Clean(step.Detail)
+	}
 	if s.isTerminal {
-		s.overwrite(fmt.Sprintf("  %s %-16s %s", spinner[s.frame%len(spinner)], step.Name, Duration(elapsed)))
+		s.overwrite(fmt.Sprintf("  %s %-16s %s%s", spinner[s.frame%len(spinner)], step.Name, Duration(elapsed), detail))
 		s.frame++
 		return
 	}
 	if s.begun <= s.ended && elapsed >= slowStep {
 		s.begun = s.ended + 1
-		fmt.Fprintf(s.out, "  … %s\n", step.Name)
+		fmt.Fprintf(s.out, "  … %s%s\n", step.Name, detail)
 	}
 }
 
