@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/source"
+	"github.com/apron-run/apron/internal/source/git"
+	"github.com/apron-run/apron/internal/source/gitserver"
+	"github.com/apron-run/apron/internal/source/registry"
+	"github.com/apron-run/apron/internal/source/registryserver"
+	"github.com/apron-run/apron/internal/source/watch"
+)
+
+// hasAll is a registry to which everything was pushed.
+type hasAll struct{}
+
+func (hasAll) Has(context.Context, string) (bool, error) { return true, nil }
+
+func TestAPushIsAboutTheServicesThatAreMadeFromIt(t *testing.T) {
+	const account = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
+	var services []platform.Service
+	add := func(name string, source platform.Source) {
+		source.IsAutoDeployed = true
+		service := platform.Service{ID: platform.ServiceID(name), Name: name}
+		service.Configuration.Source = source
+		services = append(services, service)
+	}
+	for name, code := range map[string]platform.CodeSource{
+		"its repository":          {RepositoryURL: "http://127.0.0.1:8700/git/app.git", Branch: "main"},
+		"under another name":      {RepositoryURL: "http://user:secret@localhost:8700/git/app", Branch: "main"},
+		"a folder of it":          {RepositoryURL: "http://127.0.0.1:8700/git/app.git", Branch: "main", Directory: "/web"},
+		"another branch":          {RepositoryURL: "http://127.0.0.1:8700/git/app.git", Branch: "next"},
+		"another repository":      {RepositoryURL: "http://127.0.0.1:8700/git/application.git", Branch: "main"},
+		"another server":          {RepositoryURL: "http://git.test/git/app.git", Branch: "main"},
+		"another port":            {RepositoryURL: "http://127.0.0.1/git/app.git", Branch: "main"},
+		"a repository by SSH":     {RepositoryURL: "git@127.0.0.1:git/app.git", Branch: "main"},
+		"whoever pushed does it":  {RepositoryURL: "http://127.0.0.1:8700/git/app.git", Branch: "main"},
+		"a URL that is no URL":    {RepositoryURL: "http://[::1", Branch: "main"},
+		"another path on apron's": {RepositoryURL: "http://127.0.0.1:8700/v2/app.git", Branch: "main"},
+	} {
+		add(name, platform.Source{Code: &code})
+	}
+	for name, identifier := range map[string]string{
+		"its image":               "127.0.0.1:8700/team/app:live",
+		"its image without a tag": "127.0.0.1:8700/team/app",
+		"as in ECR":               account + "/team/app:live",
+		"without a registry":      "team/app:live",
+		"another tag":             "127.0.0.1:8700/team/app:next",
+		"another image":           "127.0.0.1:8700/app:live",
+		"another registry":        "registry.test/team/app:live",
+		"by digest":               "127.0.0.1:8700/team/app:live@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b",
+		"no image":                "not an image",
+	} {
+		add(name, platform.Source{Image: &platform.ImageSource{Identifier: identifier}})
+	}
+
+	asked := map[platform.Trigger][]string{}
+	endpoint := source.NewEndpoint("127.0.0.1:8700")
+	pushes := &pushes{
+		watch: watch.Watch{
+			Services: func(context.Context) ([]platform.Service, error) { return services, nil },
+			Ask: func(_ context.Context, id platform.ServiceID, trigger platform.Trigger) error {
+				asked[trigger] = append(asked[trigger], string(id))
+				return nil
+			},
+		},
+		repositories: git.New(git.Config{Data: t.TempDir(), Endpoint: endpoint}),
+		images:       registry.New(registry.Config{Data: t.TempDir(), Endpoint: endpoint, Embedded: hasAll{}}),
+	}
+	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "app", Branch: "main", Except: "whoever pushed does it"})
+	pushes.ofTag(t.Context(), registryserver.Push{Repository: "team/app", Tag: "live"})
+	pushes.ofTag(t.Context(), registryserver.Push{Repository: "team/app", Tag: "latest"})
+	for _, names := range asked {
+		slices.Sort(names)
+	}
+	if diff := cmp.Diff(map[platform.Trigger][]string{
+		"push of main":            {"a folder of it", "its repository", "under another name"},
+		"push of team/app:live":   {"as in ECR", "its image", "without a registry"},
+		"push of team/app:latest": {"its image without a tag"},
+	}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+}
