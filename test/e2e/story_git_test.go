@@ -84,7 +84,7 @@ func TestStoryFromGit(t *testing.T) {
 }
 
 // pushCode pushes the branch main as a user would: with the key pair in the URL.
-func pushCode(t *testing.T, a *apron.Apron, repository *sample.Repository, name string) {
+func pushCode(t *testing.T, a *apron.Apron, repository *sample.Repository, name string, flags ...string) {
 	t.Helper()
 	keys, err := a.Keys()
 	if err != nil {
@@ -93,7 +93,7 @@ func pushCode(t *testing.T, a *apron.Apron, repository *sample.Repository, name 
 	address := url.URL{
 		Scheme: "http", Host: a.API, Path: "/git/" + name + ".git", User: url.UserPassword(keys.AccessKeyID, keys.SecretAccessKey),
 	}
-	repository.Git("push", "--quiet", address.String(), "main")
+	repository.Git(append([]string{"push", "--quiet", address.String(), "main"}, flags...)...)
 }
 
 func wantNewService(t *testing.T, created apprunner.CreateServiceOutput) {
