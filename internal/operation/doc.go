@@ -15,6 +15,11 @@
 //     asks for its end has it: before the switch the running step is given up and the operation rolled back; after it,
 //     only the wait for old requests is.
 //
+//   - What has to be built waits for its turn before it begins: it is PENDING, holds up nothing else, and no deadline of it
+//     has begun.
+//   - A deployment that something else than a client asks for is not refused but waits, as a mark on its service, until the
+//     service allows it. There is one mark: a deployment takes the newest there is, whoever asked for it.
+//
 // # Roads
 //
 //	create, deploy   resolve -> fetch -> build | pull -> start -> health check -> switch -> drain -> stop

@@ -85,8 +85,8 @@ var differences = []difference{
 		"the machine's capacity is its owner's business.",
 	},
 	{
-		[]string{"CreateService", "UpdateService"}, "Automatic deployments.", "`AutoDeploymentsEnabled` is kept and shown. What was pushed is deployed at the next StartDeployment.",
-		"nothing here watches repositories and registries yet.",
+		[]string{"CreateService", "UpdateService"}, "Automatic deployments.", "`AutoDeploymentsEnabled` acts on pushes to apron's own Git server and registry. What was pushed elsewhere is deployed at the next StartDeployment.",
+		"nothing here watches other repositories and registries yet.",
 	},
 	{
 		[]string{"CreateService", "UpdateService"}, "Secrets.", "`RuntimeEnvironmentSecrets` are refused with `InvalidRequestException`.",
