@@ -77,9 +77,13 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/git/", gitserver.New(gitserver.Config{
+	repositories := gitserver.New(gitserver.Config{
 		Dir: filepath.Join(config.DataDir, "git"), Keys: parts.keys, OnPush: parts.onPush, Room: parts.room, Log: parts.log,
-	}))
+	})
+	if err := errors.Join(repositories.Recover(ctx), parts.images.Recover(ctx)); err != nil {
+		parts.log.Error("look for pushes that a crash cut short", "error", err)
+	}
+	mux.Handle("/git/", repositories)
 	mux.Handle("/v2/", parts.images)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

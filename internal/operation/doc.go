@@ -14,7 +14,6 @@
 //   - Every operation ends. Each step has a deadline, the way to the switch has one in all, and so has a rollback. Somebody who
 //     asks for its end has it: before the switch the running step is given up and the operation rolled back; after it,
 //     only the wait for old requests is.
-//
 //   - What has to be built waits for its turn before it begins: it is PENDING, holds up nothing else, and no deadline of it
 //     has begun.
 //   - A deployment that something else than a client asks for is not refused but waits, as a mark on its service, until the

@@ -195,6 +195,12 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) {
 		s.fail(w, r, name, err)
 		return
 	}
+	end, err := s.unannounced().Begin(name, before)
+	if err != nil {
+		s.fail(w, r, name, err)
+		return
+	}
+	defer s.forget(name, end)
 	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
 	cmd, tail := s.command(r, "receive-pack", "--stateless-rpc", s.path(name))
 	cmd.Stdin, cmd.Stdout = body, w

@@ -101,6 +101,44 @@ func TestAPushNamesTheServiceThatNeedsNoDeployment(t *testing.T) {
 	}
 }
 
+// A crash between a push and its announcement does not keep the push a secret.
+func TestAPushThatWasNotAnnouncedIsAnnouncedAtTheNextStart(t *testing.T) {
+	seen, left := &pushes{}, t.TempDir()
+	base, config, _ := serve(t, func(config *gitserver.Config) {
+		config.OnPush = func(context.Context, gitserver.Push) { // a crash would leave what there is now
+			_ = os.CopyFS(left, os.DirFS(filepath.Join(config.Dir, ".pushes")))
+		}
+	})
+	work := gittest.New(t)
+	work.Commit("Begin")
+	work.Git("push", "--quiet", base+"app.git", "main:side")
+	if err := os.RemoveAll(left); err != nil {
+		t.Fatal(err)
+	}
+	commit := work.Commit("Go on")
+	work.Git("push", "--quiet", base+"app.git", "main")
+	config.OnPush = seen.add
+	recover := func() []gitserver.Push {
+		t.Helper()
+		if err := gitserver.New(config).Recover(t.Context()); err != nil {
+			t.Error(err)
+		}
+		return seen.take()
+	}
+	if got := recover(); len(got) != 0 {
+		t.Errorf("announced without a crash: %+v", got)
+	}
+	if err := os.CopyFS(filepath.Join(config.Dir, ".pushes"), os.DirFS(left)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]gitserver.Push{{Repository: "app", Branch: "main", Commit: commit}}, recover()); diff != "" {
+		t.Errorf("announced after a crash (-want +got):\n%s", diff)
+	}
+	if got := recover(); len(got) != 0 {
+		t.Errorf("announced again: %+v", got)
+	}
+}
+
 func TestFetchesWorkInEveryVersionOfTheProtocol(t *testing.T) {
 	base, _, _ := serve(t, nil)
 	work := gittest.New(t)

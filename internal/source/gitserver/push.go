@@ -2,7 +2,11 @@ package gitserver
 
 import (
 	"context"
+	"encoding/json"
+	"path/filepath"
 	"slices"
+
+	"github.com/apron-run/apron/internal/source"
 )
 
 // Push is a branch that got a new commit.
@@ -17,6 +21,28 @@ type Push struct {
 
 // ExceptHeader is how a client that pushes says which service it brings up by itself.
 const ExceptHeader = "Apron-Deploys"
+
+// Recover announces the pushes that a crash kept from being announced. Call it before the first request.
+func (s *Server) Recover(ctx context.Context) error {
+	return s.unannounced().Each(func(name string, raw json.RawMessage) {
+		var before map[string]string
+		_ = json.Unmarshal(raw, &before) // without it all branches have changed
+		if s.exists(name) {
+			s.announce(ctx, name, before, "")
+		}
+	})
+}
+
+// unannounced are the pushes that run; no repository's name begins with a dot.
+func (s *Server) unannounced() source.Unfinished {
+	return source.Unfinished{Dir: filepath.Join(s.config.Dir, ".pushes")}
+}
+
+func (s *Server) forget(name string, end func() error) {
+	if err := end(); err != nil {
+		s.config.Log.Error("the next start announces a push again", "repository", name, "error", err)
+	}
+}
 
 // announce compares the branches with those before a push, lets HEAD follow the first one, and reports what changed.
 func (s *Server) announce(ctx context.Context, name string, before map[string]string, except string) {

@@ -218,10 +218,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		defer s.collecting.RUnlock()
 	}
 	answer := &answer{ResponseWriter: w}
-	before := s.digestOf(r)
+	push, isTag := pushOf(r)
+	if !isTag {
+		s.app.ServeHTTP(answer, r)
+		return
+	}
+	before := s.digestOf(push)
+	end, err := s.unannounced().Begin(push.Repository+":"+push.Tag, before)
+	if err != nil {
+		s.config.Log.Error("push refused", "repository", push.Repository, "tag", push.Tag, "error", err)
+		refuse(w, http.StatusInternalServerError, "UNKNOWN", "apron could not do this; its log says why")
+		return
+	}
+	defer s.forget(push, end)
 	s.app.ServeHTTP(answer, r)
-	if r.Method == http.MethodPut && answer.status == http.StatusCreated {
-		s.announce(r, w.Header().Get("Docker-Content-Digest"), before)
+	if answer.status == http.StatusCreated {
+		s.announce(context.WithoutCancel(r.Context()), push, before)
 	}
 }
 

@@ -137,6 +137,42 @@ func TestATagThatMeansWhatItMeantIsNotAnnounced(t *testing.T) {
 	}
 }
 
+// A crash between a push and its announcement does not keep the push a secret.
+func TestATagThatWasNotAnnouncedIsAnnouncedAtTheNextStart(t *testing.T) {
+	seen, left, dir := &pushes{}, t.TempDir(), t.TempDir()
+	records := filepath.Join(dir, "pushes")
+	config := registryserver.Config{Dir: dir, OnPush: func(context.Context, registryserver.Push) { // a crash would leave what there is now
+		_ = os.CopyFS(left, os.DirFS(records))
+	}}
+	host, _ := serve(t, config)
+	image := randomImage(t, 1<<10)
+	if err := remote.Write(tag(t, "%s/team/app:v1", host), image, auth); err != nil {
+		t.Fatal(err)
+	}
+	config.OnPush = seen.add
+	_, server := serve(t, config)
+	recover := func() []registryserver.Push {
+		t.Helper()
+		if err := server.Recover(t.Context()); err != nil {
+			t.Error(err)
+		}
+		return seen.take()
+	}
+	if got := recover(); len(got) != 0 {
+		t.Errorf("announced without a crash: %+v", got)
+	}
+	if err := os.CopyFS(records, os.DirFS(left)); err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := image.Digest()
+	if diff := cmp.Diff([]registryserver.Push{{Repository: "team/app", Tag: "v1", Digest: digest.String()}}, recover()); diff != "" {
+		t.Errorf("announced after a crash (-want +got):\n%s", diff)
+	}
+	if got := recover(); len(got) != 0 {
+		t.Errorf("announced again: %+v", got)
+	}
+}
+
 func TestAnIndexIsAnnouncedOnce(t *testing.T) {
 	seen := &pushes{}
 	host, _ := serve(t, registryserver.Config{Dir: t.TempDir(), OnPush: seen.add})
