@@ -86,7 +86,8 @@ func (s *Starter) start(ctx context.Context, operation platform.Operation, chang
 
 // Ask asks for a deployment of what is newest, on behalf of what triggers it and not of a client. It begins at once where the
 // service allows one, and else waits until it does: for the end of the operation that runs, or until the service is resumed.
-// Of several that wait, the last one counts. Once Ask has returned without an error, the wish is durable. A service that was deleted wants nothing.
+// Of several that wait, the last one counts. Once Ask has returned without an error, the wish is durable. A service that was
+// deleted wants nothing.
 func (s *Starter) Ask(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) error {
 	service, err := s.store.AskDeployment(ctx, id, trigger)
 	if errors.Is(err, store.ErrNotFound) {
