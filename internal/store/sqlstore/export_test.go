@@ -6,6 +6,7 @@ import "context"
 var PlannedQueries = map[string]string{
 	"list services":    selectServices,
 	"list serving":     selectServingServices,
+	"list waiting":     selectWaitingServices,
 	"list operations":  selectOperations,
 	"list revisions":   selectRevisions,
 	"claim operation":  claimOperation,
