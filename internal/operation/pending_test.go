@@ -83,7 +83,7 @@ func TestMoreBuildsThanMayRunArePending(t *testing.T) {
 	// After a restart the one that builds goes on, and the others wait in the order in which they began.
 	a.stop()
 	w.set(func() { w.built = nil })
-	a = w.start()
+	w.start()
 	w.eventually("the build goes on", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
