@@ -42,7 +42,7 @@ func (h *Handler) authorizeConnection(ctx context.Context, input *apprunner.Auth
 	explained := platform.AsExplained(err)
 	switch {
 	case explained != nil:
-		return nil, invalidRequest("The connection %s was not authorized: %s.", connection.Name, cut(explained.Cause, 500))
+		return nil, invalidRequest("The connection %s was not authorized: %s.", connection.Name, cut(explained.Error(), 500))
 	case err != nil && ctx.Err() == nil && errors.Is(trying.Err(), context.DeadlineExceeded):
 		return nil, invalidRequest("The connection %s was not authorized: %s did not answer within %s.", connection.Name, connection.GitHost(), authorizeTimeout)
 	case err != nil:

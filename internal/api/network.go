@@ -99,7 +99,7 @@ func noNetworks() *Error {
 // explained refuses what a person can change, in its own words.
 func explained(err error) error {
 	if why := platform.AsExplained(err); why != nil {
-		return invalidRequest("%s", why.Cause)
+		return invalidRequest("%s", why)
 	}
 	return err
 }

@@ -135,7 +135,8 @@ func (b *Builder) Build(ctx context.Context, request Request) (Result, error) {
 func (b *Builder) build(ctx context.Context, request Request, repository *repository) (Result, error) {
 	if kind, ok := request.Tags[platform.TagBuild]; ok {
 		if kind != "dockerfile" {
-			return Result{}, platform.Explain(nil, "the tag %s is %q; it may be \"dockerfile\" or absent", platform.TagBuild, kind)
+			return Result{}, platform.Explain(nil, "the tag %s is %q, which is no way to build", platform.TagBuild, kind).
+				Try("set it to \"dockerfile\", or remove it")
 		}
 		return b.buildDockerfile(ctx, request, repository)
 	}

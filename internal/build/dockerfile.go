@@ -97,17 +97,20 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 // anywhere inside it.
 func copyDockerfile(repository *repository, name, inputs string) error {
 	if hasParent(name) || path.IsAbs(name) {
-		return platform.Explain(nil, "the tag %s is %q; it must be a path inside the source directory", platform.TagDockerfile, name)
+		return platform.Explain(nil, "the tag %s is %q, which is no path inside the source directory", platform.TagDockerfile, name).
+			Try("write the path from there, such as docker/Dockerfile")
 	}
 	data, err := repository.read(path.Join(repository.directory, name), maxDockerfile+1)
 	if errors.Is(err, fs.ErrNotExist) {
-		return platform.Explain(err, "there is no %s in the source directory; add one, or name it with the tag %s", name, platform.TagDockerfile)
+		return platform.Explain(err, "there is no %s in the source directory", name).
+			Try("add one, or name it with the tag %s", platform.TagDockerfile)
 	}
 	if err != nil {
 		return explainPath(err, "the Dockerfile", name)
 	}
 	if len(data) > maxDockerfile {
-		return platform.Explain(nil, "the Dockerfile %s has more than %d bytes", name, maxDockerfile)
+		return platform.Explain(nil, "the Dockerfile %s has more than %d bytes", name, maxDockerfile).
+			Try("move what it contains into files that it copies")
 	}
 	if found := standardSyntax.Find(data); found != nil {
 		data = append([]byte("#\n"), data[len(found):]...) // a line stays, so that messages name the right ones
@@ -174,7 +177,7 @@ func dockerfileProcess(code platform.CodeSource, config ocispec.Image) (platform
 	}
 	if process.Command == "" && len(config.Config.Entrypoint) == 0 && len(config.Config.Cmd) == 0 {
 		return platform.Process{}, platform.Explain(nil, "the Dockerfile has neither CMD nor ENTRYPOINT, and the service has no "+
-			"StartCommand: nothing says how to start the app")
+			"StartCommand, so nothing says how to start the app").Try("add CMD to the Dockerfile, or set StartCommand")
 	}
 	return process, nil
 }

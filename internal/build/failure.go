@@ -23,7 +23,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 				explained = platform.Explain(context.Cause(ctx), "the build took longer than it may and was stopped during %s", s.name)
 				explained = explained.WithEvidence(s.last...)
 			}
-			return explained
+			return explained.Try("deploy again; `apron serve --deadline build=DURATION` gives builds more time")
 		}
 		return context.Cause(ctx)
 	}
@@ -35,18 +35,18 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		return fmt.Errorf("BuildKit %w: %w", platform.ErrUnavailable, err) // it, or its containerd, ended
 	}
 	if s == nil {
-		return platform.Explain(err, "%s failed: %v", what, err)
+		return platform.Explain(err, "%s failed: %v", what, err).Try("mend what it complains about, and deploy again")
 	}
-	how := "failed"
+	how, remedy := "failed", mendOutput
 	var exit *gatewaypb.ExitError
 	if errors.As(err, &exit) {
-		how = exitText(exit.ExitCode)
+		how, remedy = exitText(exit.ExitCode)
 	}
 	if p.usedTooMuchMemory() {
-		how = fmt.Sprintf("failed because the build used more than its %d MB of memory; let it use less, such as with fewer jobs at a time, "+
-			"or give builds more with --build-memory", p.memory>>20)
+		how = fmt.Sprintf("failed because the build used more than its %d MB of memory", p.memory>>20)
+		remedy = lessMemory
 	}
-	return platform.Explain(err, "%s %s", p.subject(s), how).WithEvidence(s.last...)
+	return platform.Explain(err, "%s %s", p.subject(s), how).Try("%s", remedy).WithEvidence(s.last...)
 }
 
 // killNotice is how long the notice that a process was killed for want of memory may be on its way.
@@ -84,18 +84,24 @@ func phaseOf(name string) (Phase, bool) {
 	return "", false
 }
 
-func exitText(code uint32) string {
+const (
+	mendOutput = "mend what its last lines complain about, and deploy again"
+	lessMemory = "let it use less, such as with fewer jobs at a time, or give builds more with `apron serve --build-memory`"
+)
+
+// exitText says what an exit code means and what to try.
+func exitText(code uint32) (how, remedy string) {
 	switch code {
 	case gatewaypb.UnknownExitStatus:
-		return "failed without an exit code"
+		return "failed without an exit code", mendOutput
 	case 127:
-		return "failed with exit code 127: a command was not found"
+		return "failed with exit code 127: a command was not found", "correct its name, or install it in an earlier command"
 	case 126:
-		return "failed with exit code 126: a file may not be executed"
+		return "failed with exit code 126: a file may not be executed", "give it the executable bit (git update-index --chmod=+x FILE)"
 	case 137:
-		return "failed with exit code 137: the process was killed, most likely for want of memory"
+		return "failed with exit code 137: the process was killed, most likely for want of memory", lessMemory
 	}
-	return fmt.Sprintf("failed with exit code %d", code)
+	return fmt.Sprintf("failed with exit code %d", code), mendOutput
 }
 
 // running returns a step that has not ended, or nil.

@@ -48,12 +48,13 @@ type Plan struct {
 func planFromFile(runtimes *catalogue.Catalogue, directory string, file appfile.File) (Plan, error) {
 	runtime, ok := runtimes.ByName(file.Runtime)
 	if !ok {
-		return Plan{}, platform.Explain(nil, "%s: %s", file.RuntimeAt, unknownRuntime(file.Runtime, runtimes.Names()))
+		return Plan{}, unknownRuntime(file.RuntimeAt.String(), file.Runtime, runtimes.Names())
 	}
 	warnings := slices.Clone(file.Warnings)
 	note, err := checkVersion(runtime, file.RuntimeVersion)
 	if err != nil {
-		return Plan{}, platform.Explain(nil, "%s: %v", file.RuntimeVersionAt, err)
+		return Plan{}, platform.Explain(nil, "%s: %v", file.RuntimeVersionAt, err).
+			Try("write the version that is here, or leave run.runtime-version out")
 	}
 	if note != "" {
 		warnings = append(warnings, fmt.Sprintf("%s: %s", file.RuntimeVersionAt, note))
@@ -79,15 +80,15 @@ func planFromFile(runtimes *catalogue.Catalogue, directory string, file appfile.
 // planFromValues plans a build that CodeConfigurationValues describe.
 func planFromValues(runtimes *catalogue.Catalogue, directory string, values *platform.CodeValues) (Plan, error) {
 	if values == nil {
-		return Plan{}, platform.Explain(nil, "the service's ConfigurationSource is API, but it has no CodeConfigurationValues; "+
-			"give them, or use REPOSITORY with an %s", appfile.Name)
+		return Plan{}, platform.Explain(nil, "the service's ConfigurationSource is API, but it has no CodeConfigurationValues").
+			Try("give them, or use REPOSITORY with an %s", appfile.Name)
 	}
 	runtime, ok := runtimes.ByAPI(values.Runtime)
 	if !ok {
-		return Plan{}, platform.Explain(nil, "CodeConfigurationValues: %s", unknownRuntime(values.Runtime, runtimes.APINames()))
+		return Plan{}, unknownRuntime("CodeConfigurationValues", values.Runtime, runtimes.APINames())
 	}
 	if strings.TrimSpace(values.StartCommand) == "" {
-		return Plan{}, platform.Explain(nil, "CodeConfigurationValues has no StartCommand: it is the command that starts the app")
+		return Plan{}, platform.Explain(nil, "CodeConfigurationValues has no StartCommand").Try("set it to the command that starts the app")
 	}
 	port, err := portOf(values.Port)
 	if err != nil {
@@ -115,7 +116,8 @@ func portOf(text string) (int, error) {
 	}
 	port, err := strconv.Atoi(text)
 	if err != nil || port < 1 || port > 65535 {
-		return 0, platform.Explain(nil, "CodeConfigurationValues.Port must be a number from 1 to 65535, not %q", text)
+		return 0, platform.Explain(nil, "CodeConfigurationValues.Port must be a number from 1 to 65535, not %q", text).
+			Try("set it to the port that the app listens on")
 	}
 	return port, nil
 }

@@ -1,12 +1,12 @@
 package build
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/apron-run/apron/internal/build/catalogue"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // appRunnerRuntimes are the runtimes that App Runner knows or knew, by both of their names.
@@ -29,20 +29,20 @@ func Runtimes() []string {
 	return runtimes.APINames()
 }
 
-// unknownRuntime says in one sentence why there is no such runtime and which there are.
-func unknownRuntime(name string, available []string) string {
-	list := "available are " + strings.Join(available, ", ")
+// unknownRuntime says why there is no such runtime and which there are. where is what names it.
+func unknownRuntime(where, name string, available []string) *platform.ExplainedError {
+	list := strings.Join(available, ", ")
+	missing := platform.Explain(nil, "%s: there is no runtime %q", where, name)
 	if strings.EqualFold(strings.TrimSpace(name), "docker") || strings.EqualFold(name, "dockerfile") {
-		return fmt.Sprintf("there is no runtime %q: to build with a Dockerfile, tag the service apron:build=dockerfile; "+
-			"runtimes that are %s", name, list)
+		return missing.Try("to build with a Dockerfile, tag the service apron:build=dockerfile; else use one of %s", list)
 	}
 	if slices.Contains(appRunnerRuntimes, name) {
-		return fmt.Sprintf("the runtime %s is not available here; %s", name, list)
+		return platform.Explain(nil, "%s: the runtime %s is not available here", where, name).Try("use one of %s", list)
 	}
 	if near := nearestRuntime(name, available); near != "" {
-		return fmt.Sprintf("there is no runtime %q, did you mean %s? %s", name, near, upperFirst(list))
+		return missing.Try("did you mean %s? Available are %s", near, list)
 	}
-	return fmt.Sprintf("there is no runtime %q; %s", name, list)
+	return missing.Try("use one of %s", list)
 }
 
 // nearestRuntime finds the runtime that a misspelt or invented name means: the same letters (python3.11), else the same
@@ -82,5 +82,3 @@ func languageOf(name string) string {
 	}
 	return language
 }
-
-func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-
-	"github.com/apron-run/apron/internal/platform"
 )
 
 // runtimeImage matches the names under which Dockerfiles find the images of the runtimes, made on this machine: RUNTIME for
@@ -26,7 +24,7 @@ func (b *Builder) runtimeContexts(ctx context.Context, request Request, inputs s
 		image, name, isBuild := match[0], match[1], match[2] != ""
 		runtime, known := b.runtimes.ByName(name)
 		if !known {
-			return nil, platform.Explain(nil, "the Dockerfile names %s: %s", image, unknownRuntime(name, b.runtimes.Names()))
+			return nil, unknownRuntime("the Dockerfile names "+image, name, b.runtimes.Names())
 		}
 		images, err := b.recipes.Images(ctx, b.runtimes, runtime, request.Log)
 		if err != nil {

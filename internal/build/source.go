@@ -33,7 +33,8 @@ func openRepository(dir, sourceDirectory string) (*repository, error) {
 		directory = "."
 	}
 	if hasParent(sourceDirectory) {
-		return nil, errors.Join(platform.Explain(nil, "SourceDirectory %q leaves the repository", sourceDirectory), root.Close())
+		return nil, errors.Join(platform.Explain(nil, "SourceDirectory %q leaves the repository", sourceDirectory).
+			Try("name a folder inside of it"), root.Close())
 	}
 	info, err := root.Stat(directory)
 	if err != nil || !info.IsDir() {
@@ -55,7 +56,8 @@ func (r *repository) path() (string, error) {
 		return "", fmt.Errorf("find the repository: %w", err)
 	}
 	if full != top && !strings.HasPrefix(full, top+string(filepath.Separator)) {
-		return "", platform.Explain(nil, "SourceDirectory %q leaves the repository through a symbolic link", "/"+r.directory)
+		return "", platform.Explain(nil, "SourceDirectory %q leaves the repository through a symbolic link", "/"+r.directory).
+			Try("name a folder inside of it")
 	}
 	return full, nil
 }
@@ -69,8 +71,8 @@ func (r *repository) configuration() (appfile.File, error) {
 		if r.directory != "." {
 			where = "/" + r.directory
 		}
-		return appfile.File{}, platform.Explain(err, "there is no %s in %s; add one, or set ConfigurationSource to API and give "+
-			"CodeConfigurationValues, or tag the service apron:build=dockerfile to build with a Dockerfile", appfile.Name, where)
+		return appfile.File{}, platform.Explain(err, "there is no %s in %s", appfile.Name, where).
+			Try("add one, or set ConfigurationSource to API and give CodeConfigurationValues, or tag the service apron:build=dockerfile to build with a Dockerfile")
 	}
 	if err != nil {
 		return appfile.File{}, explainPath(err, "the configuration file", name)
@@ -85,7 +87,7 @@ func (r *repository) read(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() { // asked before opening, which would wait for a named pipe's writer
-		return nil, platform.Explain(nil, "%s is not a regular file", name)
+		return nil, platform.Explain(nil, "%s is not a regular file", name).Try("put a regular file there")
 	}
 	file, err := r.root.Open(filepath.FromSlash(name))
 	if err != nil {
@@ -110,12 +112,12 @@ func explainPath(err error, what, name string) error {
 	case platform.AsExplained(err) != nil:
 		return err
 	case errors.Is(err, fs.ErrNotExist):
-		return platform.Explain(err, "%s %q does not exist in the repository", what, name)
+		return platform.Explain(err, "%s %q does not exist in the repository", what, name).Try("check the path, and that it is committed")
 	case err == nil:
-		return platform.Explain(nil, "%s %q is not a folder", what, name)
+		return platform.Explain(nil, "%s %q is not a folder", what, name).Try("name a folder")
 	}
-	return platform.Explain(err, "%s %q cannot be read; it must lie inside the repository, also where it is a symbolic link (%v)",
-		what, name, rootCause(err))
+	return platform.Explain(err, "%s %q cannot be read (%v)", what, name, rootCause(err)).
+		Try("let it lie inside the repository, also where it is a symbolic link")
 }
 
 // rootCause returns the reason without the operation and the machine's own path.

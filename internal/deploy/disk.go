@@ -68,9 +68,10 @@ func (d Disk) room(what, setting string, limit int) error {
 	if percent < limit {
 		return nil
 	}
-	return platform.Explain(nil, "The disk of %s is %d %% full, and from %d %% on apron takes no new %s, so that what runs can go on. "+
-		"Free some space and deploy again: delete services that nobody needs (`apron delete NAME`), or other files on that disk. "+
-		"`--disk-limit %s=PERCENT` moves the limit.", d.Dir, percent, limit, what, setting)
+	return platform.Explain(nil, "The disk of %s is %d %% full, and from %d %% on apron takes no new %s, so that what runs can go on.",
+		d.Dir, percent, limit, what).
+		Try("Free some space and deploy again: delete services that nobody needs (`apron delete NAME`), or other files on that disk. "+
+			"`--disk-limit %s=PERCENT` moves the limit.", setting)
 }
 
 // diskUsed counts as df(1) does, rounded up, and counts files where the file system has a fixed number of them.

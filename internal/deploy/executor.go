@@ -160,7 +160,8 @@ func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, serv
 	}
 	earlier, err := e.Store.RevisionByID(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return platform.Explain(err, "The revision whose image was to be used is not kept any more. Choose one that ListRevisions shows.")
+		return platform.Explain(err, "The revision whose image was to be used is not kept any more.").
+			Try("Choose one that `apron revisions %s` lists.", service.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("read the earlier revision: %w", err)

@@ -119,8 +119,11 @@ type Progress struct {
 type Failure struct {
 	// Step is the name of the step that failed.
 	Step string
-	// Cause is one plain sentence without secrets.
-	Cause string
+	// Cause is one plain sentence without secrets, Remedy what to try.
+	Cause  string
+	Remedy string `json:",omitempty"`
+	// Observed is what apron itself saw on the way, oldest first: the probes of an instance, and how it ended.
+	Observed []string `json:",omitempty"`
 	// Evidence is the last lines of the output that led to it, oldest first.
 	Evidence []string `json:",omitempty"`
 }

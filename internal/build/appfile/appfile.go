@@ -62,7 +62,8 @@ func (p Position) String() string {
 // evidence holds the others.
 func Read(data []byte) (File, error) {
 	if len(data) > MaxBytes {
-		return File{}, platform.Explain(nil, "%s has %d bytes; more than %d are not read", Name, len(data), MaxBytes)
+		return File{}, platform.Explain(nil, "%s has %d bytes; more than %d are not read", Name, len(data), MaxBytes).
+			Try("move what makes it long into a script")
 	}
 	root, err := parse(data)
 	if err != nil {
@@ -71,7 +72,8 @@ func Read(data []byte) (File, error) {
 	r := &reader{}
 	file := r.file(root)
 	if len(r.problems) > 0 {
-		return File{}, platform.Explain(nil, "%s", r.problems[0]).WithEvidence(r.problems[1:]...)
+		return File{}, platform.Explain(nil, "%s", r.problems[0]).
+			Try("correct %s, and deploy again", Name).WithEvidence(r.problems[1:]...)
 	}
 	file.Warnings = r.warnings
 	return file, nil

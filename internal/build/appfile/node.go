@@ -21,7 +21,7 @@ func parse(data []byte) (*yaml.Node, error) {
 	var document yaml.Node
 	if err := loader.Load(&document); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, platform.Explain(nil, "%s is empty: it needs version, runtime, build and run", Name)
+			return nil, platform.Explain(nil, "%s is empty", Name).Try("give it version, runtime, build and run")
 		}
 		return nil, syntaxError(err)
 	}
@@ -31,14 +31,14 @@ func parse(data []byte) (*yaml.Node, error) {
 	case err != nil:
 		return nil, syntaxError(err)
 	default:
-		return nil, platform.Explain(nil, "%s: a second document begins here; the file must hold one", position(&second))
+		return nil, platform.Explain(nil, "%s: a second document begins here", position(&second)).Try("leave one in the file")
 	}
 	root := &document
 	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
 		root = root.Content[0]
 	}
 	if isNull(root) {
-		return nil, platform.Explain(nil, "%s is empty: it needs version, runtime, build and run", Name)
+		return nil, platform.Explain(nil, "%s is empty", Name).Try("give it version, runtime, build and run")
 	}
 	return root, nil
 }
@@ -46,14 +46,14 @@ func parse(data []byte) (*yaml.Node, error) {
 func syntaxError(err error) error {
 	var problem *yaml.LoadError
 	if !errors.As(err, &problem) {
-		return platform.Explain(err, "%s is not valid YAML: %v", Name, err)
+		return platform.Explain(err, "%s is not valid YAML: %v", Name, err).Try("correct it, and deploy again")
 	}
 	mark := problem.Mark
 	if mark.Line == 0 {
 		mark = problem.ContextMark
 	}
 	at := Position{Line: max(mark.Line, 1), Column: max(mark.Column, 1)}
-	return platform.Explain(err, "%s: the YAML is broken here: %s", at, problem.Message)
+	return platform.Explain(err, "%s: the YAML is broken here: %s", at, problem.Message).Try("correct it, and deploy again")
 }
 
 // section is a mapping whose keys are taken one by one; what is left at the end is unknown.

@@ -35,8 +35,8 @@ var documentation = []string{
 func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe catalogue.Debian, log io.Writer) error {
 	program, err := exec.LookPath("mmdebstrap")
 	if err != nil {
-		return platform.Explain(err, "the runtime's base image is assembled from Debian packages by mmdebstrap, "+
-			"which is not installed; install it with: apt-get install mmdebstrap")
+		return platform.Explain(err, "the runtime's base image is assembled from Debian packages by mmdebstrap, which is not installed").
+			Try("install it with: apt-get install mmdebstrap")
 	}
 	work := filepath.Join(c.dir, "tmp", "debian-"+randomName())
 	if err := os.Mkdir(work, 0o755); err != nil { // readable for the user _apt, who fetches
@@ -65,8 +65,8 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case waitErr != nil:
-		return platform.Explain(waitErr, "the Debian packages of the runtime's base image could not be installed (%v); "+
-			"is the Debian archive reachable from this machine?", waitErr).WithEvidence(output.lines()...)
+		return platform.Explain(waitErr, "the Debian packages of the runtime's base image could not be installed (%v)", waitErr).
+			Try("check that this machine reaches the Debian archive, and deploy again").WithEvidence(output.lines()...)
 	}
 	return errors.Join(copyErr, removeErr)
 }

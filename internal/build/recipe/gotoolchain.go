@@ -26,8 +26,8 @@ func (c *Cache) writeGo(ctx context.Context, archive *tar.Writer, recipe catalog
 	version := "v0.0.1-" + recipe.Version + ".linux-amd64"
 	file, err := c.fetchGo(ctx, version)
 	if err != nil {
-		return platform.Explain(err, "the toolchain %s could not be fetched: %v; is the Go module proxy reachable from this "+
-			"machine?", recipe.Version, err)
+		return platform.Explain(err, "the toolchain %s could not be fetched: %v", recipe.Version, err).
+			Try("check that this machine reaches the Go module proxy, and deploy again")
 	}
 	defer os.Remove(file)
 	sum, err := dirhash.HashZip(file, dirhash.Hash1)
@@ -36,7 +36,7 @@ func (c *Cache) writeGo(ctx context.Context, archive *tar.Writer, recipe catalog
 	}
 	if sum != recipe.Sum {
 		return platform.Explain(nil, "the toolchain %s is not the one that the runtime catalogue names: its sum is %s, not %s",
-			recipe.Version, sum, recipe.Sum)
+			recipe.Version, sum, recipe.Sum).Try("check proxies on the way to the Go module proxy, and deploy again")
 	}
 	content, err := zip.OpenReader(file)
 	if err != nil {

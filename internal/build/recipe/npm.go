@@ -23,13 +23,14 @@ func (c *Cache) writeNPM(ctx context.Context, archive *tar.Writer, pkg catalogue
 	fmt.Fprintf(log, "fetching %s %s from the npm registry\n", pkg.Name, pkg.Version)
 	data, err := c.fetch(ctx, address)
 	if err != nil {
-		return platform.Explain(err, "the npm package %s@%s could not be fetched: %v; is the npm registry reachable from "+
-			"this machine?", pkg.Name, pkg.Version, err)
+		return platform.Explain(err, "the npm package %s@%s could not be fetched: %v", pkg.Name, pkg.Version, err).
+			Try("check that this machine reaches the npm registry, and deploy again")
 	}
 	sum := sha512.Sum512(data)
 	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != pkg.Integrity {
 		return platform.Explain(nil, "the npm package %s@%s is not the one that the runtime catalogue names: its checksum "+
-			"is %s, not %s", pkg.Name, pkg.Version, got, pkg.Integrity)
+			"is %s, not %s", pkg.Name, pkg.Version, got, pkg.Integrity).
+			Try("check mirrors and proxies on the way to the npm registry, and deploy again")
 	}
 	stream, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {

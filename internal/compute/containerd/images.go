@@ -58,7 +58,8 @@ func (b *Backend) Pull(ctx context.Context, name, reference string, progress io.
 		if platform.AsExplained(err) != nil {
 			return compute.Image{}, err
 		}
-		return compute.Image{}, platform.Explain(err, "The image %s could not be pulled: %s.", reference, strings.TrimSuffix(lastCause(err), "."))
+		return compute.Image{}, platform.Explain(err, "The image %s could not be pulled: %s.", reference, strings.TrimSuffix(lastCause(err), ".")).
+			Try("Check that this machine can pull it, and deploy again.")
 	}
 	// containerd has recorded it under the reference too, which would keep its layers for ever. The lease keeps them for now.
 	defer func() { _ = b.Remove(context.WithoutCancel(ctx), reference) }()
@@ -95,7 +96,8 @@ func (b *Backend) keep(ctx context.Context, image images.Image) (compute.Image, 
 	kept := client.NewImageWithPlatform(b.client, image, thePlatform)
 	if err := kept.Unpack(ctx, snapshotter); err != nil {
 		if errdefs.IsNotFound(err) {
-			return compute.Image{}, platform.Explain(err, "The image is not for linux/amd64. Build it with --platform linux/amd64.")
+			return compute.Image{}, platform.Explain(err, "The image is not for linux/amd64.").
+				Try("Build it with --platform linux/amd64.")
 		}
 		return compute.Image{}, fmt.Errorf("unpack image %s: %w", image.Name, err)
 	}

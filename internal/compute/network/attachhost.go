@@ -35,8 +35,8 @@ func (n *Network) reserve(ctx context.Context, id string, subnetIDs []string) ([
 	defer release()
 	hosts, unmapped := platform.ResolveSubnets(n.HostNetworks(), subnetIDs)
 	if len(unmapped) > 0 {
-		return nil, platform.Explain(nil, "No network of the host stands for %s of the VPC connector. `apron network create NAME --subnet-id %s` makes one.",
-			strings.Join(unmapped, ", "), unmapped[0])
+		return nil, platform.Explain(nil, "No network of the host stands for %s of the VPC connector.", strings.Join(unmapped, ", ")).
+			Try("Make one with `apron network create NAME --subnet-id %s`.", unmapped[0])
 	}
 	names := make([]string, len(hosts))
 	for i, host := range hosts {
@@ -121,7 +121,8 @@ func (n *Network) addHost(ctx context.Context, host platform.HostNetwork, id, pa
 	}
 	defer release()
 	if err := pinAddress(host.Bridge); errors.As(err, &netlink.LinkNotFoundError{}) {
-		return platform.Explain(err, "The bridge %s of the network %s is not there. Make it again, or delete the network.", host.Bridge, host.Name)
+		return platform.Explain(err, "The bridge %s of the network %s is not there.", host.Bridge, host.Name).
+			Try("Make it again, or delete the network.")
 	} else if err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ func checkAddresses(wanted platform.HostNetwork) error {
 		return platform.Explain(nil, "The addresses %s are no part of the subnet %s with room for instances; %s would be.", addresses, subnet, upperHalf(subnet))
 	}
 	if addresses.Contains(wanted.HostAddress) {
-		return platform.Explain(nil, "The addresses %s hold %s, which is this machine's own. Name others with --addresses.", addresses, wanted.HostAddress)
+		return platform.Explain(nil, "The addresses %s hold %s, which is this machine's own.", addresses, wanted.HostAddress).
+			Try("Name others with --addresses.")
 	}
 	return checkPorts(wanted)
 }

@@ -28,10 +28,12 @@ func (n *Network) complete(hosts []platform.HostNetwork, wanted platform.HostNet
 	if !wanted.Subnet.IsValid() {
 		var isFree bool
 		if wanted.Subnet, isFree = freeSubnet(n.tag(), used); !isFree {
-			return wanted, platform.Explain(nil, "No free private subnet is left on this machine. Name one with --subnet.")
+			return wanted, platform.Explain(nil, "No free private subnet is left on this machine.").
+				Try("Name one with --subnet.")
 		}
 	} else if overlapsAny(wanted.Subnet, used) {
-		return wanted, platform.Explain(nil, "The subnet %s overlaps addresses that this machine uses already. Choose another one, or let apron choose.", wanted.Subnet)
+		return wanted, platform.Explain(nil, "The subnet %s overlaps addresses that this machine uses already.", wanted.Subnet).
+			Try("Choose another one, or let apron choose.")
 	}
 	wanted.Bridge = n.freeBridges(hosts)[0] // maxHosts keeps one free
 	wanted.HostAddress = wanted.Subnet.Addr().Next()
@@ -72,7 +74,8 @@ func (n *Network) borrow(hosts []platform.HostNetwork, wanted platform.HostNetwo
 		}
 	}
 	if !wanted.Subnet.IsValid() {
-		return wanted, platform.Explain(nil, "The bridge %s has no IPv4 address to tell its subnet by. Name it with --subnet.", wanted.Bridge)
+		return wanted, platform.Explain(nil, "The bridge %s has no IPv4 address to tell its subnet by.", wanted.Bridge).
+			Try("Name it with --subnet.")
 	}
 	if err := checkSubnet(wanted.Subnet); err != nil {
 		return wanted, err

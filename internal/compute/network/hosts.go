@@ -108,7 +108,7 @@ func (n *Network) DeleteHostNetwork(ctx context.Context, name string) error {
 		return fmt.Errorf("look for what is attached: %w", err)
 	}
 	if attached > 0 {
-		return platform.Explain(nil, "The network %s has %d instances attached to it. Wait until they have ended, and try again.", name, attached)
+		return platform.Explain(nil, "The network %s has %d instances attached to it.", name, attached).Try("Wait until they have ended, and try again.")
 	}
 	left := slices.Delete(slices.Clone(hosts), place, place+1)
 	if err := n.removeHost(hosts[place]); err != nil {

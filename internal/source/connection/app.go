@@ -126,7 +126,8 @@ func (a *apps) trade(ctx context.Context, connection platform.Resource, app plat
 		ExpiresAt time.Time `json:"expires_at"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.Token == "" || strings.ContainsFunc(answer.Token, isSpaceOrControl) {
-		return appToken{}, platform.Explain(nil, "the API of %s answered an app's request for a token with something else: is it GitHub's?", host)
+		return appToken{}, platform.Explain(nil, "the API of %s answered an app's request for a token with something else", host).
+			Try("check that it is a GitHub; other hosts want a token or an SSH key")
 	}
 	return appToken{app, host, answer.Token, answer.ExpiresAt}, nil
 }
@@ -149,7 +150,8 @@ func (a *apps) statement(app platform.GitApp) (string, error) {
 	digest := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
 	if err != nil {
-		return "", platform.Explain(nil, "the app's key cannot sign: make another one in the app's settings")
+		return "", platform.Explain(nil, "the app's key cannot sign").
+			Try("make another one in the app's settings")
 	}
 	return text + "." + encode(signature), nil
 }
@@ -159,15 +161,17 @@ func refused(connection platform.Resource, app platform.GitApp, status int) erro
 	host, again := connection.GitHost(), "`apron connection authorize "+connection.Name+"`"
 	switch status {
 	case http.StatusUnauthorized:
-		return platform.Explain(nil, "%s does not know the app %s by the key of the connection %s: check the app's id, this machine's clock, and that the key is still one of the app's, and run %s",
-			host, app.ID, connection.Name, again)
+		return platform.Explain(nil, "%s does not know the app %s by the key of the connection %s", host, app.ID, connection.Name).
+			Try("check the app's id, this machine's clock, and that the key is still one of the app's, and run %s", again)
 	case http.StatusNotFound:
-		return platform.Explain(nil, "%s knows no installation %s of the app %s: install the app where the repositories are, and run %s with the installation's id",
-			host, app.Installation, app.ID, again)
+		return platform.Explain(nil, "%s knows no installation %s of the app %s", host, app.Installation, app.ID).
+			Try("install the app where the repositories are, and run %s with the installation's id", again)
 	case http.StatusForbidden:
-		return platform.Explain(nil, "%s gives the app %s no token for its installation %s: it may be suspended, or was asked too often", host, app.ID, app.Installation)
+		return platform.Explain(nil, "%s gives the app %s no token for its installation %s", host, app.ID, app.Installation).
+			Try("check in the app's settings that the installation is not suspended, and try again later")
 	}
-	return platform.Explain(nil, "the API of %s answered an app's request for a token with status %d: check that it is up, and try again", host, status)
+	return platform.Explain(nil, "the API of %s answered an app's request for a token with status %d", host, status).
+		Try("check that it is up, and try again")
 }
 
 func unreachable(ctx context.Context, host string, err error) error {
@@ -176,7 +180,9 @@ func unreachable(ctx context.Context, host string, err error) error {
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return platform.Explain(err, "the API of %s did not answer within %s: check that it is up, and try again", host, exchangeTimeout)
+		return platform.Explain(err, "the API of %s did not answer within %s", host, exchangeTimeout).
+			Try("check that it is up, and try again")
 	}
-	return platform.Explain(err, "the API of %s cannot be reached from this machine: check its name, its certificate, the network and proxies", host)
+	return platform.Explain(err, "the API of %s cannot be reached from this machine", host).
+		Try("check its name, its certificate, the network and proxies")
 }

@@ -33,8 +33,8 @@ func (c *Connections) Authorize(ctx context.Context, connection platform.Resourc
 	}
 	// An app has proved itself when it got its token.
 	if !wasAsked && credentials.App == nil {
-		return nil, platform.Explain(nil, "%s gave the repository without asking for the credentials, so nobody knows whether they are good: try them with a private repository",
-			access.Host)
+		return nil, platform.Explain(nil, "%s gave the repository without asking for the credentials, so nobody knows whether they are good", access.Host).
+			Try("try them with a private repository")
 	}
 	return c.seal(connection, credentials)
 }
@@ -44,22 +44,26 @@ func check(connection platform.Resource, credentials platform.GitCredentials) (p
 	switch credentials.Kind() {
 	case platform.CredentialToken:
 		if credentials.Token == "" || strings.ContainsFunc(credentials.Token+credentials.User, isSpaceOrControl) {
-			return credentials, platform.Explain(nil, "a token and its user have neither spaces nor control characters, and a token is not empty")
+			return credentials, platform.Explain(nil, "a token and its user have neither spaces nor control characters, and a token is not empty").Try("copy it again, without the line's end")
 		}
 	case platform.CredentialSSHKey:
 		credentials.SSHKey = lines(credentials.SSHKey)
 		var locked *ssh.PassphraseMissingError
 		if _, err := ssh.ParseRawPrivateKey([]byte(credentials.SSHKey)); errors.As(err, &locked) {
-			return credentials, platform.Explain(nil, "the SSH key is locked by a passphrase, which nobody is there to type: make a key of its own with ssh-keygen -t ed25519 -N ''")
+			return credentials, platform.Explain(nil, "the SSH key is locked by a passphrase, which nobody is there to type").
+				Try("make a key of its own with ssh-keygen -t ed25519 -N ''")
 		} else if err != nil {
-			return credentials, platform.Explain(nil, "this is not a private SSH key: want the file that ssh-keygen writes beside the one that ends with .pub")
+			return credentials, platform.Explain(nil, "this is not a private SSH key").
+				Try("give the file that ssh-keygen writes beside the one that ends with .pub")
 		}
 	case platform.CredentialApp:
 		if connection.Detail.Connection.Provider != platform.ProviderGitHub {
-			return credentials, platform.Explain(nil, "apps are GitHub's: authorize a connection to %s with a token or an SSH key", connection.Detail.Connection.Provider)
+			return credentials, platform.Explain(nil, "apps are GitHub's").
+				Try("authorize a connection to %s with a token or an SSH key", connection.Detail.Connection.Provider)
 		}
 		if !isNumber(credentials.App.Installation) || strings.ContainsFunc(credentials.App.ID, isSpaceOrControl) || credentials.App.ID == "" {
-			return credentials, platform.Explain(nil, "an app has an id, and the id of its installation is a number: the last part of the URL of the installation's settings")
+			return credentials, platform.Explain(nil, "an app has an id, and the id of its installation is a number").
+				Try("take the last part of the URL of the installation's settings")
 		}
 		if _, err := appKey(*credentials.App); err != nil {
 			return credentials, err
@@ -70,7 +74,8 @@ func check(connection platform.Resource, credentials platform.GitCredentials) (p
 
 // appKey reads an app's key, in either form that PEM has for RSA.
 func appKey(app platform.GitApp) (*rsa.PrivateKey, error) {
-	wrong := platform.Explain(nil, "this is not the private key of an app: want the .pem file that GitHub gave when the key was made")
+	wrong := platform.Explain(nil, "this is not the private key of an app").
+		Try("give the .pem file that GitHub gave when the key was made")
 	block, _ := pem.Decode([]byte(app.Key))
 	if block == nil {
 		return nil, wrong
@@ -115,21 +120,21 @@ func (c *Connections) seal(connection platform.Resource, credentials platform.Gi
 func (c *Connections) open(connection platform.Resource) (platform.GitCredentials, error) {
 	sealed := connection.Detail.Connection.Credentials
 	if sealed == nil {
-		return platform.GitCredentials{}, platform.Explain(nil, "the connection %s has no credentials: `apron connection authorize %s` gives it some",
-			connection.Name, connection.Name)
+		return platform.GitCredentials{}, platform.Explain(nil, "the connection %s has no credentials", connection.Name).
+			Try("give it some with `apron connection authorize %s`", connection.Name)
 	}
 	plain, err := c.config.Secrets.Open(connection.ARN, sealed.Sealed)
 	if err != nil {
-		return platform.GitCredentials{}, platform.Explain(err, "the credentials of the connection %s cannot be opened with the key of this data directory: put back secrets.key as it was when they were given, or give others with `apron connection authorize %s`",
-			connection.Name, connection.Name)
+		return platform.GitCredentials{}, platform.Explain(err, "the credentials of the connection %s cannot be opened with the key of this data directory", connection.Name).
+			Try("put back secrets.key as it was when they were given, or give others with `apron connection authorize %s`", connection.Name)
 	}
 	var all remembered
 	if err := json.Unmarshal(plain, &all); err != nil {
 		return platform.GitCredentials{}, fmt.Errorf("open the credentials of the connection %s: they are not in their form", connection.Name)
 	}
 	if !strings.EqualFold(all.Host, connection.GitHost()) {
-		return platform.GitCredentials{}, platform.Explain(nil, "the credentials of the connection %s were given for %s, and it is now to %s: give others with `apron connection authorize %s`",
-			connection.Name, all.Host, connection.GitHost(), connection.Name)
+		return platform.GitCredentials{}, platform.Explain(nil, "the credentials of the connection %s were given for %s, and it is now to %s", connection.Name, all.Host, connection.GitHost()).
+			Try("give others with `apron connection authorize %s`", connection.Name)
 	}
 	credentials := platform.GitCredentials{User: all.User, Token: all.Token, SSHKey: all.SSHKey}
 	if all.App != nil {

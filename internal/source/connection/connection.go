@@ -87,7 +87,8 @@ func (c *Connections) repositories(ctx context.Context, from platform.Source) (R
 		return nil, fmt.Errorf("read the connection: %w", err)
 	}
 	if !ok {
-		return nil, platform.Explain(nil, "the connection %s was deleted: give the service another one", from.ConnectionARN)
+		return nil, platform.Explain(nil, "the connection %s was deleted", from.ConnectionARN).
+			Try("give the service another one")
 	}
 	credentials, err := c.open(connection)
 	if err != nil {

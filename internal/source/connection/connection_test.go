@@ -118,9 +118,12 @@ func wantCause(t *testing.T, err error, parts ...string) {
 	if explained == nil {
 		t.Fatalf("not explained: %v", err)
 	}
+	if explained.Remedy == "" {
+		t.Errorf("%q does not say what to try", explained)
+	}
 	for _, part := range parts {
-		if !strings.Contains(explained.Cause, part) {
-			t.Errorf("cause %q\nlacks %q", explained.Cause, part)
+		if !strings.Contains(explained.Error(), part) {
+			t.Errorf("it says %q\nwithout %q", explained, part)
 		}
 	}
 	wantNoSecret(t, fmt.Sprintf("%v %+v %#v %v %v", err, explained, explained, explained.Err, explained.Evidence))

@@ -49,7 +49,7 @@ var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 // parse reads any Git URL. Its errors are explained and carry no part of the URL that could be a secret.
 func (r *Repositories) parse(raw string) (address, error) {
 	if strings.ContainsFunc(raw, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		return address{}, platform.Explain(nil, "the repository's URL contains control characters")
+		return address{}, platform.Explain(nil, "the repository's URL contains control characters").Try("correct RepositoryUrl")
 	}
 	if filepath.IsAbs(raw) {
 		return localAddress(raw)
@@ -58,13 +58,13 @@ func (r *Repositories) parse(raw string) (address, error) {
 		if match := scpPattern.FindStringSubmatch(raw); match != nil {
 			return address{argument: raw, shown: raw, host: strings.Trim(match[2], "[]"), isSSH: true}, nil
 		}
-		return address{}, platform.Explain(nil,
-			"the repository's URL has no scheme: write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or an absolute path")
+		return address{}, platform.Explain(nil, "the repository's URL has no scheme").
+			Try("write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or an absolute path")
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The parser's own message repeats the URL, which may carry a password.
-		return address{}, platform.Explain(nil, "the repository's URL is not a valid URL")
+		return address{}, platform.Explain(nil, "the repository's URL is not a valid URL").Try("correct RepositoryUrl")
 	}
 	switch u.Scheme {
 	case "http", "https":
@@ -73,21 +73,23 @@ func (r *Repositories) parse(raw string) (address, error) {
 		return sshAddress(u)
 	case "file":
 		if u.Host != "" && u.Host != "localhost" {
-			return address{}, platform.Explain(nil, "a file URL names a path on this machine: write file:///PATH")
+			return address{}, platform.Explain(nil, "a file URL names a path on this machine").
+				Try("write file:///PATH")
 		}
 		return localAddress(u.Path)
 	}
-	return address{}, platform.Explain(nil, "a repository cannot be fetched by %s: use https, http, ssh, file or an absolute path",
-		strings.ToLower(u.Scheme))
+	return address{}, platform.Explain(nil, "a repository cannot be fetched by %s", strings.ToLower(u.Scheme)).
+		Try("use https, http, ssh, file or an absolute path")
 }
 
 func localAddress(dir string) (address, error) {
 	dir = filepath.Clean(dir)
 	if !filepath.IsAbs(dir) {
-		return address{}, platform.Explain(nil, "a repository's path must be absolute")
+		return address{}, platform.Explain(nil, "a repository's path must be absolute").Try("let it begin with /")
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return address{}, platform.Explain(err, "there is no repository at %s on the machine apron runs on", dir)
+		return address{}, platform.Explain(err, "there is no repository at %s on the machine apron runs on", dir).
+			Try("check the path, and that apron may read it")
 	}
 	return address{argument: dir, shown: dir}, nil
 }
@@ -98,10 +100,12 @@ func sshAddress(u *url.URL) (address, error) {
 		clean.User = url.User(name)
 	}
 	if u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-") {
-		return address{}, platform.Explain(nil, "the repository's URL names no server: write ssh://USER@HOST/PATH")
+		return address{}, platform.Explain(nil, "the repository's URL names no server").
+			Try("write ssh://USER@HOST/PATH")
 	}
 	if u.Path == "" || u.Path == "/" {
-		return address{}, platform.Explain(nil, "the repository's URL names no repository: write ssh://USER@HOST/PATH")
+		return address{}, platform.Explain(nil, "the repository's URL names no repository").
+			Try("write ssh://USER@HOST/PATH")
 	}
 	return address{argument: clean.String(), shown: clean.String(), host: u.Hostname(), isSSH: true}, nil
 }
@@ -109,7 +113,8 @@ func sshAddress(u *url.URL) (address, error) {
 // webAddress reads an HTTP URL. A repository of the embedded server becomes its path.
 func (r *Repositories) webAddress(u *url.URL) (address, error) {
 	if u.Hostname() == "" {
-		return address{}, platform.Explain(nil, "the repository's URL names no server: write %s://HOST/PATH", u.Scheme)
+		return address{}, platform.Explain(nil, "the repository's URL names no server").
+			Try("write %s://HOST/PATH", u.Scheme)
 	}
 	clean := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	shown := clean
@@ -141,11 +146,12 @@ func (r *Repositories) IsEmbedded(raw, name string) bool {
 func (r *Repositories) embeddedAddress(shown, name string) (address, error) {
 	dir := filepath.Join(r.config.Data, "git", name+".git")
 	if !namePattern.MatchString(name) {
-		return address{}, platform.Explain(nil, "%s names no repository of apron's Git server: write http://%s/git/NAME.git",
-			shown, r.config.Endpoint.Address())
+		return address{}, platform.Explain(nil, "%s names no repository of apron's Git server", shown).
+			Try("write http://%s/git/NAME.git", r.config.Endpoint.Address())
 	}
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
-		return address{}, platform.Explain(err, "apron's Git server has no repository %s yet: git push to %s makes it", name, shown)
+		return address{}, platform.Explain(err, "apron's Git server has no repository %s yet", name).
+			Try("make it with git push to %s", shown)
 	}
 	return address{argument: dir, shown: shown}, nil
 }

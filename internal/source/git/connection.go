@@ -34,14 +34,15 @@ func (r *Repositories) locate(raw string) (address, error) {
 	from.access = r.access
 	switch {
 	case !source.IsAtHost(raw, r.access.Host):
-		return address{}, platform.Explain(nil, "the connection %s is to %s, and its credentials go nowhere else: %s is not there",
-			r.access.Connection, r.access.Host, from)
+		return address{}, platform.Explain(nil, "the connection %s is to %s, and %s is not there",
+			r.access.Connection, r.access.Host, from).
+			Try("give the service a connection to the repository's host: credentials go nowhere else")
 	case from.isSSH && r.access.SSHKey == "":
-		return address{}, platform.Explain(nil, "the connection %s has a token, which is of no use to ssh: write the repository's URL with https://, or authorize the connection with an SSH key",
-			r.access.Connection)
+		return address{}, platform.Explain(nil, "the connection %s has a token, which is of no use to ssh", r.access.Connection).
+			Try("write the repository's URL with https://, or authorize the connection with an SSH key")
 	case from.isHTTP && r.access.Password == "":
-		return address{}, platform.Explain(nil, "the connection %s has an SSH key, which is of no use to %s: write the repository's URL as ssh://git@HOST/PATH, or authorize the connection with a token",
-			r.access.Connection, from)
+		return address{}, platform.Explain(nil, "the connection %s has an SSH key, which is of no use to %s", r.access.Connection, from).
+			Try("write the repository's URL as ssh://git@HOST/PATH, or authorize the connection with a token")
 	}
 	return from, nil
 }

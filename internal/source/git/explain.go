@@ -17,81 +17,89 @@ import (
 // ends with the same code for every failure.
 type symptom struct {
 	texts []string
-	// sentence gets the address and the host, in this order.
-	sentence func(r *Repositories, from address) string
+	// meaning returns the cause and what to try.
+	meaning func(r *Repositories, from address) (cause, remedy string)
 }
 
-func sentencef(format string) func(*Repositories, address) string {
-	return func(_ *Repositories, from address) string {
-		return strings.NewReplacer("ADDRESS", from.shown, "HOST", from.host).Replace(format)
+// means is a meaning in which ADDRESS and HOST stand for those of the repository.
+func means(cause, remedy string) func(*Repositories, address) (string, string) {
+	return func(_ *Repositories, from address) (string, string) {
+		names := strings.NewReplacer("ADDRESS", from.shown, "HOST", from.host)
+		return names.Replace(cause), names.Replace(remedy)
 	}
 }
 
 // symptoms are in order of precedence: ssh's own complaints come before the general one that follows them.
 var symptoms = []symptom{
-	{[]string{"Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"}, func(r *Repositories, from address) string {
-		return fmt.Sprintf("the SSH host key of %s is not the one that is known: if the change is right, remove its line from %s",
-			from.host, filepath.Join(r.sshFolder(), "known_hosts"))
+	{[]string{"Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"}, func(r *Repositories, from address) (cause, remedy string) {
+		return fmt.Sprintf("the SSH host key of %s is not the one that is known", from.host),
+			"if the change is right, remove its line from " + filepath.Join(r.sshFolder(), "known_hosts")
 	}},
 	{[]string{"Permission denied (", "Too many authentication failures", "bad permissions", "No more authentication methods"},
-		func(r *Repositories, from address) string {
+		func(r *Repositories, from address) (cause, remedy string) {
 			if from.access != nil {
-				return fmt.Sprintf("%s refused the SSH key of the connection %s for %s: %s",
-					from.host, from.access.Connection, from.shown, authorize(from))
+				return fmt.Sprintf("%s refused the SSH key of the connection %s for %s", from.host, from.access.Connection, from.shown), authorize(from)
 			}
-			return fmt.Sprintf("%s refused apron's SSH key: put a private key that may read %s into %s (make one with ssh-keygen -t ed25519 -N '' -f %s and register its .pub file as a deploy key)",
-				from.host, from.shown, r.sshFolder(), filepath.Join(r.sshFolder(), "id_ed25519"))
+			return fmt.Sprintf("%s refused apron's SSH key", from.host),
+				fmt.Sprintf("put a private key that may read %s into %s (make one with ssh-keygen -t ed25519 -N '' -f %s and register its .pub file as a deploy key)",
+					from.shown, r.sshFolder(), filepath.Join(r.sshFolder(), "id_ed25519"))
 		}},
 	{[]string{"Could not resolve host", "Could not resolve hostname", "Name or service not known", "Temporary failure in name resolution"},
-		sentencef("the host HOST does not exist or cannot be looked up from this machine: check the repository's URL and this machine's DNS")},
+		means("the host HOST does not exist or cannot be looked up from this machine",
+			"check the repository's URL and this machine's DNS")},
 	{[]string{"Failed to connect to", "Couldn't connect to server", "Connection refused", "No route to host", "Network is unreachable",
 		"connect to host"},
-		sentencef("HOST cannot be reached from this machine: check the repository's URL, the network and proxies")},
+		means("HOST cannot be reached from this machine",
+			"check the repository's URL, the network and proxies")},
 	{[]string{"SSL certificate problem", "server certificate verification failed", "SSL: no alternative certificate", "certificate verification",
 		"gnutls_handshake", "SSL_connect", "SSL routines", "TLS connect error", "certificate subject name", "error:0A"},
-		func(r *Repositories, from address) string {
-			return fmt.Sprintf("the TLS connection to %s could not be trusted: install its certificate authority on this machine, or name it as http.sslCAInfo in %s",
-				from.host, filepath.Join(r.config.Data, "gitconfig"))
+		func(r *Repositories, from address) (cause, remedy string) {
+			return fmt.Sprintf("the TLS connection to %s could not be trusted", from.host),
+				"install its certificate authority on this machine, or name it as http.sslCAInfo in " + filepath.Join(r.config.Data, "gitconfig")
 		}},
 	{[]string{"Authentication failed for", "The requested URL returned error: 403", "The requested URL returned error: 401", "Access denied",
-		"invalid credentials"}, func(r *Repositories, from address) string {
+		"invalid credentials"}, func(r *Repositories, from address) (cause, remedy string) {
 		if from.access != nil {
-			return fmt.Sprintf("%s refused the credentials of the connection %s for %s: %s",
-				from.host, from.access.Connection, from.shown, authorize(from))
+			return fmt.Sprintf("%s refused the credentials of the connection %s for %s", from.host, from.access.Connection, from.shown), authorize(from)
 		}
-		return fmt.Sprintf("%s refused the credentials for %s: check the line for %s in %s, or the user and password in the URL",
-			from.host, from.shown, from.host, filepath.Join(r.config.Data, "git-credentials"))
+		return fmt.Sprintf("%s refused the credentials for %s", from.host, from.shown),
+			fmt.Sprintf("check the line for %s in %s, or the user and password in the URL", from.host, filepath.Join(r.config.Data, "git-credentials"))
 	}},
-	{[]string{"could not read Username", "could not read Password", "terminal prompts disabled"}, func(r *Repositories, from address) string {
+	{[]string{"could not read Username", "could not read Password", "terminal prompts disabled"}, func(r *Repositories, from address) (cause, remedy string) {
 		if from.access != nil {
-			return fmt.Sprintf("%s led to another address that asks for credentials, and those of the connection %s go to %s alone: write the URL that it leads to",
-				from.shown, from.access.Connection, from.access.Host)
+			return fmt.Sprintf("%s led to another address that asks for credentials, and those of the connection %s go to %s alone",
+				from.shown, from.access.Connection, from.access.Host), "write the URL that it leads to"
 		}
-		return fmt.Sprintf("%s asks for credentials for %s, which is private or does not exist: add a line https://USER:TOKEN@%s to %s",
-			from.host, from.shown, from.host, filepath.Join(r.config.Data, "git-credentials"))
+		return fmt.Sprintf("%s asks for credentials for %s, which is private or does not exist", from.host, from.shown),
+			fmt.Sprintf("add a line https://USER:TOKEN@%s to %s", from.host, filepath.Join(r.config.Data, "git-credentials"))
 	}},
 	{[]string{"not found", "Not Found", "returned error: 404", "does not appear to be a git repository", "No such file or directory", "not valid: is this a git repository",
-		"does not exist", "not a git repository", "dumb http"}, func(_ *Repositories, from address) string {
+		"does not exist", "not a git repository", "dumb http"}, func(_ *Repositories, from address) (cause, remedy string) {
 		if from.host == "" {
-			return fmt.Sprintf("there is no Git repository at %s on the machine apron runs on", from.shown)
+			return fmt.Sprintf("there is no Git repository at %s on the machine apron runs on", from.shown), "check the path, or make a repository there"
 		}
 		if from.access != nil {
-			return fmt.Sprintf("there is no Git repository at %s, or the credentials of the connection %s may not see it: check the URL and what they may read, or %s",
-				from.shown, from.access.Connection, authorize(from))
+			return fmt.Sprintf("there is no Git repository at %s, or the credentials of the connection %s may not see it", from.shown, from.access.Connection),
+				"check the URL and what they may read, or " + authorize(from)
 		}
-		return fmt.Sprintf("there is no Git repository at %s, or apron's credentials may not see it", from.shown)
+		return fmt.Sprintf("there is no Git repository at %s, or apron's credentials may not see it", from.shown),
+			"check the URL; for a private repository give the service a connection (`apron connection create NAME`)"
 	}},
 	{[]string{"Out of memory", "out of memory"},
-		sentencef("HOST sends more about ADDRESS than apron reads: remove old branches and tags, or use a smaller repository")},
-	{[]string{"File size limit exceeded", "died of signal 25", "File too large"}, func(r *Repositories, _ address) string {
-		return tooLarge(r.config.Limits.Bytes).Cause
+		means("HOST sends more about ADDRESS than apron reads",
+			"remove old branches and tags, or use a smaller repository")},
+	{[]string{"File size limit exceeded", "died of signal 25", "File too large"}, func(r *Repositories, _ address) (cause, remedy string) {
+		large := tooLarge(r.config.Limits.Bytes)
+		return large.Cause, large.Remedy
 	}},
-	{[]string{"No space left on device", "Disk quota exceeded"}, func(r *Repositories, _ address) string {
-		return fmt.Sprintf("the disk of %s is full: make room and deploy again", r.config.Data)
+	{[]string{"No space left on device", "Disk quota exceeded"}, func(r *Repositories, _ address) (cause, remedy string) {
+		return fmt.Sprintf("the disk of %s is full", r.config.Data), "make room and deploy again"
 	}},
 	{[]string{"timed out", "Timeout", "Operation too slow", "timeout"},
-		sentencef("HOST did not answer in time: check that it is up, and deploy again")},
-	{passing, sentencef("the connection to HOST broke off, three times: check that it is up, and deploy again")},
+		means("HOST did not answer in time",
+			"check that it is up, and deploy again")},
+	{passing, means("the connection to HOST broke off, three times",
+		"check that it is up, and deploy again")},
 }
 
 // authorize says how a connection gets other credentials.
@@ -138,33 +146,36 @@ func (r *Repositories) explain(from address, err error) error {
 	case errors.Is(err, errTooLarge):
 		return tooLarge(r.config.Limits.Bytes)
 	case errors.Is(err, errSilent):
-		explained = platform.Explain(err, "%s sent nothing for %s: check that it is up, and deploy again",
-			place(from), r.config.Limits.Silence)
+		explained = platform.Explain(err, "%s sent nothing for %s", place(from), r.config.Limits.Silence).
+			Try("check that it is up, and deploy again")
 	case errors.Is(err, errTooMuch):
-		explained = platform.Explain(err, "%s sent more branches than apron reads: remove old branches", place(from))
+		explained = platform.Explain(err, "%s sent more branches than apron reads", place(from)).
+			Try("remove old branches")
 	case errors.Is(err, errWentOnLong), errors.Is(err, context.DeadlineExceeded):
-		explained = platform.Explain(err, "%s did not deliver %s in time: check that it is up and how large the repository is, and deploy again",
-			place(from), from)
+		explained = platform.Explain(err, "%s did not deliver %s in time", place(from), from).
+			Try("check that it is up and how large the repository is, and deploy again")
 	case errors.Is(err, context.Canceled):
 		return err
 	default:
-		explained = platform.Explain(err, "%s", r.meaning(from, failure))
+		cause, remedy := r.meaning(from, failure)
+		explained = platform.Explain(err, "%s", cause).Try("%s", remedy)
 	}
 	return explained.WithEvidence(evidence(failure.lines)...)
 }
 
-func (r *Repositories) meaning(from address, failure *commandError) string {
+func (r *Repositories) meaning(from address, failure *commandError) (cause, remedy string) {
+	remedy = "check the repository's URL, and that `git ls-remote` can read it from this machine"
 	for _, symptom := range symptoms {
 		if failure.says(symptom.texts...) {
-			return symptom.sentence(r, from)
+			return symptom.meaning(r, from)
 		}
 	}
 	for _, line := range slices.Backward(failure.lines) {
 		if complaint, ok := strings.CutPrefix(line, "fatal: "); ok {
-			return fmt.Sprintf("git could not read %s: %s", from, complaint)
+			return fmt.Sprintf("git could not read %s: %s", from, complaint), remedy
 		}
 	}
-	return fmt.Sprintf("git could not read %s", from)
+	return fmt.Sprintf("git could not read %s", from), remedy
 }
 
 // place names the other side.
@@ -184,7 +195,8 @@ func noSuchBranch(from address, branch string, refs map[string]string) error {
 		}
 	}
 	if len(branches) == 0 {
-		return platform.Explain(nil, "the repository %s is empty: push branch %s to it first", from, branch)
+		return platform.Explain(nil, "the repository %s is empty", from).
+			Try("push branch %s to it first", branch)
 	}
 	near := source.Nearest(branch, branches, 10)
 	there := "there is " + strings.Join(near, ", ")
@@ -194,7 +206,8 @@ func noSuchBranch(from address, branch string, refs map[string]string) error {
 	if more := len(branches) - len(near); more > 0 {
 		there += fmt.Sprintf(" and %d more", more)
 	}
-	return platform.Explain(nil, "the repository %s has no branch %s: %s", from, branch, there)
+	return platform.Explain(nil, "the repository %s has no branch %s: %s", from, branch, there).
+		Try("push the branch, or give the service another one with BranchName")
 }
 
 // evidence is the last lines of git's output that are not our own settings' doing.

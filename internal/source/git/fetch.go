@@ -74,8 +74,8 @@ func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, branch, comm
 			return fmt.Errorf("look for commit: %w", context.Cause(ctx))
 		}
 	}
-	return platform.Explain(err, "commit %.7s is no longer in branch %s of %s, which was rewritten meanwhile: start a new deployment",
-		commit, branch, s.from)
+	return platform.Explain(err, "commit %.7s is no longer in branch %s of %s, which was rewritten meanwhile", commit, branch, s.from).
+		Try("start a new deployment")
 }
 
 // fetchRef fetches one thing with so much history; depth 0 means all of it.

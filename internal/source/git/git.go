@@ -98,7 +98,8 @@ func (r *Repositories) CleanUp() error {
 // ResolveCommit returns the full id of the newest commit of code.Branch.
 func (r *Repositories) ResolveCommit(ctx context.Context, code platform.CodeSource) (string, error) {
 	if !isBranchName(code.Branch) {
-		return "", platform.Explain(nil, "%q cannot be the name of a branch", code.Branch)
+		return "", platform.Explain(nil, "%q cannot be the name of a branch", code.Branch).
+			Try("correct BranchName in the service's SourceCodeVersion")
 	}
 	from, err := r.locate(code.RepositoryURL)
 	if err != nil {
@@ -130,7 +131,8 @@ func (r *Repositories) Fetch(ctx context.Context, code platform.CodeSource, comm
 		return fmt.Errorf("fetch: %q is not a commit id", commit)
 	}
 	if !isBranchName(code.Branch) {
-		return platform.Explain(nil, "%q cannot be the name of a branch", code.Branch)
+		return platform.Explain(nil, "%q cannot be the name of a branch", code.Branch).
+			Try("correct BranchName in the service's SourceCodeVersion")
 	}
 	from, err := r.locate(code.RepositoryURL)
 	if err != nil {

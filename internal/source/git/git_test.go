@@ -64,16 +64,19 @@ func evidence(err error) []string {
 	return nil
 }
 
-// wantCause checks that err is explained and that its sentence has all the parts.
+// wantCause checks that err is explained with what to try, and that its text has all the parts.
 func wantCause(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	explained := platform.AsExplained(err)
 	if explained == nil {
 		t.Fatalf("not explained: %v", err)
 	}
+	if explained.Remedy == "" {
+		t.Errorf("%q does not say what to try", explained)
+	}
 	for _, part := range parts {
-		if !strings.Contains(explained.Cause, part) {
-			t.Errorf("cause %q\nlacks %q; evidence %q", explained.Cause, part, explained.Evidence)
+		if !strings.Contains(explained.Error(), part) {
+			t.Errorf("it says %q\nwithout %q; evidence %q", explained, part, explained.Evidence)
 		}
 	}
 }

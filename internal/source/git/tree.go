@@ -59,15 +59,16 @@ func (r *Repositories) count(found *content, line string) error {
 		found.submodules = append(found.submodules, path)
 	case "120000":
 		if size > maxTargetBytes {
-			return platform.Explain(nil, "the symbolic link %s is %d bytes long: remove it from the repository", path, size)
+			return platform.Explain(nil, "the symbolic link %s is %d bytes long", path, size).
+				Try("remove it from the repository")
 		}
 		found.symlinks[path] = object
 	}
 	found.files++
 	found.bytes += size
 	if found.files > r.config.Limits.Files {
-		return platform.Explain(nil, "the repository has more than %d files: remove what the app does not need, such as installed packages",
-			r.config.Limits.Files)
+		return platform.Explain(nil, "the repository has more than %d files", r.config.Limits.Files).
+			Try("remove what the app does not need, such as installed packages")
 	}
 	if found.bytes > r.config.Limits.Bytes {
 		return tooLarge(r.config.Limits.Bytes)
@@ -76,8 +77,8 @@ func (r *Repositories) count(found *content, line string) error {
 }
 
 func tooLarge(limit int64) *platform.ExplainedError {
-	return platform.Explain(errTooLarge, "the repository is larger than %s: remove what the app does not need at run time, such as data or media",
-		formatBytes(limit))
+	return platform.Explain(errTooLarge, "the repository is larger than %s", formatBytes(limit)).
+		Try("remove what the app does not need at run time, such as data or media")
 }
 
 // checkSymlinks refuses links that lead out of the repository: on this machine they would lead to its files.
@@ -107,8 +108,8 @@ func (r *Repositories) checkSymlinks(ctx context.Context, s *scratch, objects ma
 	}
 	for _, path := range paths {
 		if links.escapes(path) {
-			return platform.Explain(nil, "the symbolic link %s points to %s, outside of the repository: make it point inside or remove it",
-				path, links[path])
+			return platform.Explain(nil, "the symbolic link %s points to %s, outside of the repository", path, links[path]).
+				Try("make it point inside or remove it")
 		}
 	}
 	return nil

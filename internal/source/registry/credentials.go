@@ -78,7 +78,7 @@ func (r *Registry) readCredentials() (*configfile.ConfigFile, error) {
 	defer file.Close()
 	if err := content.LoadFromReader(io.LimitReader(file, 1<<20)); err != nil {
 		// The parser's message may repeat a part of the file.
-		return nil, platform.Explain(nil, "the file %s cannot be read: it must have the format of Docker's config.json", r.credentialsFile())
+		return nil, platform.Explain(nil, "the file %s cannot be read", r.credentialsFile()).Try("give it the format of Docker's config.json")
 	}
 	return content, nil
 }
@@ -89,13 +89,15 @@ var helperPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 // askHelper runs docker-credential-HELPER.
 func (r *Registry) askHelper(ctx context.Context, helper, host string) (user, password string, err error) {
 	if !helperPattern.MatchString(helper) {
-		return "", "", platform.Explain(nil, "%q in %s is not the name of a credential helper", helper, r.credentialsFile())
+		return "", "", platform.Explain(nil, "%q in %s is not the name of a credential helper", helper, r.credentialsFile()).
+			Try("write what follows docker-credential- in the program's name")
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperTime)
 	defer cancel()
 	program := "docker-credential-" + helper
 	if _, err := exec.LookPath(program); err != nil {
-		return "", "", platform.Explain(err, "the credential helper %s, which %s names for %s, is not installed", program, r.credentialsFile(), host)
+		return "", "", platform.Explain(err, "the credential helper %s, which %s names for %s, is not installed", program, r.credentialsFile(), host).
+			Try("install it where apron finds it (PATH), or put the credentials themselves into the file")
 	}
 	found, err := client.Get(func(args ...string) client.Program { return newHelperProgram(ctx, program, args) }, host)
 	switch {
@@ -103,8 +105,8 @@ func (r *Registry) askHelper(ctx context.Context, helper, host string) (user, pa
 		return "", "", nil
 	case err != nil:
 		// What the helper printed may hold a secret, so it is not repeated.
-		return "", "", platform.Explain(nil, "the credential helper %s, which %s names for %s, failed: run `echo %s | %s get` to see why",
-			program, r.credentialsFile(), host, host, program)
+		return "", "", platform.Explain(nil, "the credential helper %s, which %s names for %s, failed", program, r.credentialsFile(), host).
+			Try("run `echo %s | %s get` to see why", host, program)
 	}
 	if found.Username == "<token>" { // the helpers' way to say that it is an identity token
 		return "", found.Secret, nil

@@ -38,11 +38,13 @@ func (s *session) explain(ctx context.Context, ref string, err error) error {
 	var explained *platform.ExplainedError
 	switch {
 	case errors.Is(err, errTookTooLong), errors.Is(context.Cause(ctx), errTookTooLong), errors.Is(err, context.DeadlineExceeded):
-		explained = platform.Explain(err, "the registry %s did not answer in time about %s: check that it is up, and deploy again", host, ref)
+		explained = platform.Explain(err, "the registry %s did not answer in time about %s", host, ref).
+			Try("check that it is up, and deploy again")
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, errSilent), errors.Is(err, io.ErrUnexpectedEOF):
-		explained = platform.Explain(err, "the registry %s stopped answering in the middle of %s: check that it is up, and deploy again", host, ref)
+		explained = platform.Explain(err, "the registry %s stopped answering in the middle of %s", host, ref).
+			Try("check that it is up, and deploy again")
 	default:
 		explained = s.explainAnswer(ctx, named, err)
 	}
@@ -50,7 +52,8 @@ func (s *session) explain(ctx context.Context, ref string, err error) error {
 		explained = s.explainConnection(host, err)
 	}
 	if explained == nil {
-		explained = platform.Explain(err, "the registry %s failed with %s", host, ref)
+		explained = platform.Explain(err, "the registry %s failed with %s", host, ref).
+			Try("check the image's name and that this machine can pull it, and deploy again")
 	}
 	return explained.WithEvidence(err.Error())
 }
@@ -61,10 +64,11 @@ func (s *session) explainAnswer(ctx context.Context, named reference.Named, err 
 	var busy *busyError
 	if errors.As(err, &busy) {
 		if busy.status == http.StatusTooManyRequests {
-			return platform.Explain(err, "the registry %s allows no more requests now: wait, or put credentials for it into %s, or a mirror into %s",
-				host, s.registry.credentialsFile(), s.registry.settingsFile())
+			return platform.Explain(err, "the registry %s allows no more requests now", host).
+				Try("wait, or put credentials for it into %s, or a mirror into %s", s.registry.credentialsFile(), s.registry.settingsFile())
 		}
-		return platform.Explain(err, "the registry %s does not work now (status %d): check it, and deploy again", host, busy.status)
+		return platform.Explain(err, "the registry %s does not work now (status %d)", host, busy.status).
+			Try("check it, and deploy again")
 	}
 	if errdefs.IsNotFound(err) {
 		return s.explainMissing(ctx, named, err)
@@ -76,7 +80,8 @@ func (s *session) explainAnswer(ctx context.Context, named reference.Named, err 
 	case isRefused:
 		return s.explainRefusal(ctx, named, err)
 	case errors.As(err, &status):
-		return platform.Explain(err, "the registry %s answered %s for %s", host, status.Status, named)
+		return platform.Explain(err, "the registry %s answered %s for %s", host, status.Status, named).
+			Try("look into the registry's own log, and deploy again")
 	}
 	return nil
 }
@@ -88,11 +93,11 @@ func (s *session) explainRefusal(ctx context.Context, named reference.Named, err
 		return explained
 	}
 	if user == "" && password == "" {
-		return platform.Explain(err, "the registry %s gives %s only to those who log in, or has no such repository: put credentials for %s into %s (the format is Docker's config.json)",
-			host, reference.TrimNamed(named), host, file)
+		return platform.Explain(err, "the registry %s gives %s only to those who log in, or has no such repository", host, reference.TrimNamed(named)).
+			Try("put credentials for %s into %s (the format is Docker's config.json)", host, file)
 	}
-	return platform.Explain(err, "the registry %s refused the credentials that %s has for it, or has no repository %s: check both",
-		host, file, reference.Path(named))
+	return platform.Explain(err, "the registry %s refused the credentials that %s has for it, or has no repository %s", host, file, reference.Path(named)).
+		Try("check both")
 }
 
 // explainMissing says whether the repository or only the tag is missing.
@@ -107,10 +112,12 @@ func (s *session) explainMissing(ctx context.Context, named reference.Named, err
 	defer cancel()
 	tags, listErr := s.tags(ctx, named)
 	if listErr != nil || len(tags) == 0 {
-		return platform.Explain(err, "%s has no image %s: check the name, or push it", place, repository)
+		return platform.Explain(err, "%s has no image %s", place, repository).
+			Try("check the name, or push it")
 	}
 	if digested, ok := named.(reference.Digested); ok {
-		return platform.Explain(err, "%s has the repository %s but nothing with the digest %s: check it, or push it again", place, repository, digested.Digest())
+		return platform.Explain(err, "%s has the repository %s but nothing with the digest %s", place, repository, digested.Digest()).
+			Try("check it, or push it again")
 	}
 	tag := "latest"
 	if tagged, ok := named.(reference.Tagged); ok {
@@ -121,7 +128,8 @@ func (s *session) explainMissing(ctx context.Context, named reference.Named, err
 	if more := len(tags) - len(near); more > 0 {
 		there += fmt.Sprintf(" and %d more", more)
 	}
-	return platform.Explain(err, "%s has no tag %s of %s: it has %s", place, tag, repository, there)
+	return platform.Explain(err, "%s has no tag %s of %s: it has %s", place, tag, repository, there).
+		Try("choose one of these, or push the tag")
 }
 
 // explainAbsence puts before why an image cannot be had from another registry that apron's own, which was asked first, does
@@ -135,8 +143,10 @@ func (r *Registry) explainAbsence(named reference.Named, absent string, err erro
 	if tagged, ok := named.(reference.Tagged); ok {
 		tag = tagged.Tag()
 	}
-	return platform.Explain(err, "apron's registry has no repository %s: push it with `docker push %s/%s:%s`, if that is meant; and %s",
-		absent, r.config.Endpoint.Address(), absent, tag, elsewhere.Cause).WithEvidence(elsewhere.Evidence...)
+	return platform.Explain(err, "apron's registry has no repository %s, and %s", absent, elsewhere.Cause).
+		Try("push it with `docker push %s/%s:%s`, if that is meant, or %s",
+			r.config.Endpoint.Address(), absent, tag, elsewhere.Remedy).
+		WithEvidence(elsewhere.Evidence...)
 }
 
 // explainConnection explains why no answer came about, or returns nil.
@@ -154,13 +164,17 @@ func (s *session) explainConnection(host string, err error) *platform.ExplainedE
 	settings := s.registry.settingsFile()
 	switch {
 	case errors.As(err, &lookup):
-		return platform.Explain(err, "the registry %s does not exist or cannot be looked up from this machine: check the image's name and this machine's DNS", host)
+		return platform.Explain(err, "the registry %s does not exist or cannot be looked up from this machine", host).
+			Try("check the image's name and this machine's DNS")
 	case errors.As(err, &unknown), errors.As(err, &wrongName), errors.As(err, &invalid), errors.As(err, &unverified):
-		return platform.Explain(err, "the certificate of the registry %s is not trusted: name its certificate authority as `ca` in %s", host, settings)
+		return platform.Explain(err, "the certificate of the registry %s is not trusted", host).
+			Try("name its certificate authority as `ca` in %s", settings)
 	case errors.As(err, &recordError), errors.As(err, &alert), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return platform.Explain(err, "the registry %s does not speak TLS as expected: if it is meant to be without, set `http: true` for it in %s", host, settings)
+		return platform.Explain(err, "the registry %s does not speak TLS as expected", host).
+			Try("if it is meant to be without, set `http: true` for it in %s", settings)
 	case errors.Is(err, errUnreachable), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &operation) && operation.Op == "dial":
-		return platform.Explain(err, "the registry %s cannot be reached from this machine: check that it is up, the network and proxies", host)
+		return platform.Explain(err, "the registry %s cannot be reached from this machine", host).
+			Try("check that it is up, the network and proxies")
 	}
 	return nil
 }

@@ -76,7 +76,8 @@ func embeddedName(named reference.Named, identifier string) string {
 func (r *Registry) atEmbedded(named reference.Named, repository string) (reference.Named, error) {
 	moved, err := reference.WithName(r.config.Endpoint.Address() + "/" + repository)
 	if err != nil {
-		return nil, platform.Explain(err, "%s is not a name that apron's registry can hold", repository)
+		return nil, platform.Explain(err, "%s is not a name that apron's registry can hold", repository).
+			Try("use lower case letters, digits, and single . _ - / between them")
 	}
 	if digested, ok := named.(reference.Digested); ok {
 		return reference.WithDigest(moved, digested.Digest())
@@ -91,16 +92,18 @@ func (r *Registry) atEmbedded(named reference.Named, repository string) (referen
 func parse(identifier string) (reference.Named, error) {
 	if strings.Contains(identifier, "://") {
 		// It may carry a password, so it is not repeated.
-		return nil, platform.Explain(nil, "an image is named without a scheme: write HOST/NAME:TAG instead of a URL")
+		return nil, platform.Explain(nil, "an image is named without a scheme").
+			Try("write HOST/NAME:TAG instead of a URL")
 	}
 	named, err := reference.ParseNormalizedNamed(identifier)
 	if err != nil {
-		return nil, platform.Explain(err, "%.200q is not the name of an image: write HOST/NAME:TAG or HOST/NAME@sha256:DIGEST, in lower case", identifier)
+		return nil, platform.Explain(err, "%.200q is not the name of an image", identifier).Try("write HOST/NAME@sha256:DIGEST, with 64 hex digits").
+			Try("write HOST/NAME:TAG or HOST/NAME@sha256:DIGEST, in lower case")
 	}
 	if digested, ok := named.(reference.Digested); ok {
 		canonical, err := reference.WithDigest(reference.TrimNamed(named), digested.Digest())
 		if err != nil {
-			return nil, platform.Explain(err, "%.200q is not the name of an image", identifier)
+			return nil, platform.Explain(err, "%.200q is not the name of an image", identifier).Try("write HOST/NAME@sha256:DIGEST, with 64 hex digits")
 		}
 		return canonical, nil
 	}

@@ -72,7 +72,8 @@ type choice struct {
 // find returns the digest of the image for our platform at or below descriptor, or "" when there is none.
 func (c *choice) find(ctx context.Context, descriptor ocispec.Descriptor, depth int) (digest.Digest, error) {
 	if depth > maxIndexDepth {
-		return "", platform.Explain(nil, "the index of %s is nested too deeply: push the image again", c.named)
+		return "", platform.Explain(nil, "the index of %s is nested too deeply", c.named).
+			Try("push the image again")
 	}
 	if !images.IsManifestType(descriptor.MediaType) && !images.IsIndexType(descriptor.MediaType) {
 		// What the registry calls it decides where it is asked for; a manifest it must be.
@@ -84,7 +85,8 @@ func (c *choice) find(ctx context.Context, descriptor ocispec.Descriptor, depth 
 	}
 	switch {
 	case content.Schema == 1:
-		return "", platform.Explain(nil, "the image %s has the manifest format of 2015 (schema 1), which is no longer supported: build and push it again", c.named)
+		return "", platform.Explain(nil, "the image %s has the manifest format of 2015 (schema 1), which is no longer supported", c.named).
+			Try("build and push it again")
 	case content.Manifests != nil:
 		return c.findInIndex(ctx, content.Manifests, depth)
 	case content.Config == nil:
@@ -153,7 +155,7 @@ func (c *choice) check(ctx context.Context, found digest.Digest, descriptor ocis
 // read fetches a JSON document and checks that it is what its digest says.
 func (c *choice) read(ctx context.Context, descriptor ocispec.Descriptor, into any) error {
 	if descriptor.Size > maxManifestBytes {
-		return platform.Explain(nil, "the image %s has a manifest of %d bytes, which no real image has", c.named, descriptor.Size)
+		return platform.Explain(nil, "the image %s has a manifest of %d bytes, which no real image has", c.named, descriptor.Size).Try("build and push it again")
 	}
 	content, err := c.fetcher.Fetch(ctx, descriptor)
 	if err != nil {
@@ -168,11 +170,12 @@ func (c *choice) read(ctx context.Context, descriptor ocispec.Descriptor, into a
 		return fmt.Errorf("check manifest: %w", err)
 	}
 	if got := descriptor.Digest.Algorithm().FromBytes(raw); got != descriptor.Digest {
-		return platform.Explain(errWrongDigest, "the registry %s sent other content than the digest of %s says: push the image again, or check mirrors and proxies on the way",
-			reference.Domain(c.named), c.named).WithEvidence("wanted "+descriptor.Digest.String(), "got "+got.String())
+		return platform.Explain(errWrongDigest, "the registry %s sent other content than the digest of %s says", reference.Domain(c.named), c.named).
+			Try("push the image again, or check mirrors and proxies on the way").WithEvidence("wanted "+descriptor.Digest.String(), "got "+got.String())
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return platform.Explain(err, "the manifest of %s cannot be read: push the image again", c.named)
+		return platform.Explain(err, "the manifest of %s cannot be read", c.named).
+			Try("push the image again")
 	}
 	return nil
 }
@@ -180,15 +183,16 @@ func (c *choice) read(ctx context.Context, descriptor ocispec.Descriptor, into a
 var errWrongDigest = errors.New("the content does not have its digest")
 
 func (c *choice) noImage() error {
-	return platform.Explain(nil, "%s is not a container image", c.named)
+	return platform.Explain(nil, "%s is not a container image", c.named).Try("check the name: it may be a chart, a signature or another artifact")
 }
 
 func (c *choice) wrongPlatform() error {
 	slices.Sort(c.others)
 	others := slices.Compact(c.others)
 	if len(others) == 0 {
-		return platform.Explain(nil, "the image %s is for no platform at all: build it for linux/amd64", c.named)
+		return platform.Explain(nil, "the image %s is for no platform at all", c.named).
+			Try("build it for linux/amd64")
 	}
-	return platform.Explain(nil, "the image %s is for %s, and this machine needs linux/amd64: build it with --platform linux/amd64",
-		c.named, strings.Join(others, ", "))
+	return platform.Explain(nil, "the image %s is for %s, and this machine needs linux/amd64", c.named, strings.Join(others, ", ")).
+		Try("build it with --platform linux/amd64")
 }

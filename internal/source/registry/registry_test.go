@@ -119,9 +119,12 @@ func wantCause(t *testing.T, err error, parts ...string) {
 	if explained == nil {
 		t.Fatalf("not explained: %v", err)
 	}
+	if explained.Remedy == "" {
+		t.Errorf("%q does not say what to try", explained)
+	}
 	for _, part := range parts {
-		if !strings.Contains(explained.Cause, part) {
-			t.Errorf("cause %q\nlacks %q; evidence %q", explained.Cause, part, explained.Evidence)
+		if !strings.Contains(explained.Error(), part) {
+			t.Errorf("it says %q\nwithout %q; evidence %q", explained, part, explained.Evidence)
 		}
 	}
 }
@@ -288,14 +291,14 @@ func TestANameThatWasNotPushedToApronIsExplainedWithHowToPushIt(t *testing.T) {
 	r := registry.New(registry.Config{Data: t.TempDir(), Endpoint: source.NewEndpoint(host), Keys: keys, Embedded: server, Limits: noTime})
 	const ecr = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 	for identifier, want := range map[string]string{
-		"shop:v2": "apron's registry has no repository shop: push it with `docker push " + host + "/shop:v2`, if that is meant; " +
-			"and the registry docker.io did not answer",
-		ecr + "/team/shop": "apron's registry has no repository team/shop: push it with `docker push " + host + "/team/shop:latest`, if that is meant; " +
-			"and the registry " + ecr + " did not answer",
+		"shop:v2": "apron's registry has no repository shop, and the registry docker.io did not answer in time about docker.io/library/shop:v2: " +
+			"push it with `docker push " + host + "/shop:v2`, if that is meant, or check that it is up, and deploy again",
+		ecr + "/team/shop": "apron's registry has no repository team/shop, and the registry " + ecr + " did not answer in time about " + ecr + "/team/shop:latest: " +
+			"push it with `docker push " + host + "/team/shop:latest`, if that is meant, or check that it is up, and deploy again",
 		"docker.io/shop": "the registry docker.io did not answer",
 	} {
 		_, err := r.ResolveImage(deadline(t), identifier)
-		if explained := platform.AsExplained(err); explained == nil || !strings.HasPrefix(explained.Cause, want) || len(explained.Evidence) == 0 {
+		if explained := platform.AsExplained(err); explained == nil || !strings.HasPrefix(explained.Error(), want) || len(explained.Evidence) == 0 {
 			t.Errorf("%s: %v\nwant %s", identifier, err, want)
 		}
 	}

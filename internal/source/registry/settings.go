@@ -67,14 +67,15 @@ func (r *Registry) readSettings() (Settings, error) {
 	decoder := yaml.NewDecoder(io.LimitReader(file, 1<<20))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&settings); err != nil && !errors.Is(err, io.EOF) {
-		return settings, platform.Explain(err, "the file %s cannot be read: correct it", r.settingsFile()).WithEvidence(err.Error())
+		return settings, platform.Explain(err, "the file %s cannot be read", r.settingsFile()).
+			Try("correct it").WithEvidence(err.Error())
 	}
 	for host, registry := range settings.Registries {
 		for _, mirror := range registry.Mirrors {
 			u, err := url.Parse(mirror)
 			if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-				return settings, platform.Explain(nil, "a mirror of %s in %s is not a URL like https://HOST or https://HOST/PATH: correct it",
-					host, r.settingsFile())
+				return settings, platform.Explain(nil, "a mirror of %s in %s is not a URL like https://HOST or https://HOST/PATH", host, r.settingsFile()).
+					Try("correct it")
 			}
 		}
 	}
@@ -95,7 +96,7 @@ func (r *Registry) tlsConfig(host string, settings HostSettings) (*tls.Config, e
 	content, err := os.ReadFile(path)
 	if err != nil || !authorities.AppendCertsFromPEM(content) {
 		return nil, platform.Explain(err, "%s, which %s names as the certificate authority of %s, holds no certificate that can be read",
-			path, r.settingsFile(), host)
+			path, r.settingsFile(), host).Try("put its certificate there, in PEM format")
 	}
 	config.RootCAs = authorities
 	return config, nil
