@@ -23,7 +23,8 @@ func (GitSecret) GoString() string     { return "***" }
 func (GitSecret) LogValue() slog.Value { return slog.StringValue("***") }
 
 type DescribeOperationRequest struct {
-	ServiceARN  *AppRunnerResourceARN `api:"ServiceArn,required"`
+	// ServiceARN may be left out: the id alone names an operation.
+	ServiceARN  *AppRunnerResourceARN `api:"ServiceArn"`
 	OperationID *UUID                 `api:"OperationId,required"`
 }
 
@@ -68,6 +69,10 @@ type Step struct {
 type Failure struct {
 	Step  *String `api:",required"`
 	Cause *String `api:",required"`
+	// Remedy is what to try.
+	Remedy *String
+	// Observed is what apron itself saw of the instance that failed, with times since its start, oldest first.
+	Observed []String
 	// Evidence is the last lines of the output that led to it, oldest first.
 	Evidence []String `api:",required"`
 }

@@ -13,17 +13,31 @@ import (
 )
 
 func (h *Handler) describeOperation(ctx context.Context, input *apprunner.DescribeOperationRequest) (*apprunner.DescribeOperationResponse, error) {
-	service, err := h.service(ctx, input.ServiceARN)
-	if err != nil {
-		return nil, err
-	}
-	operation, err := h.operation(ctx, service, *input.OperationID)
+	operation, service, err := h.operationOf(ctx, input)
 	if err != nil {
 		return nil, err
 	}
 	return &apprunner.DescribeOperationResponse{
 		Operation: wireOperation(operation), WaitingTrigger: optional[apprunner.String](string(service.WaitingTrigger)),
 	}, nil
+}
+
+// operationOf finds an operation by its service and its id, or by its id alone.
+func (h *Handler) operationOf(ctx context.Context, input *apprunner.DescribeOperationRequest) (operation platform.Operation, service platform.Service, err error) {
+	if input.ServiceARN != nil {
+		if service, err = h.service(ctx, input.ServiceARN); err != nil {
+			return operation, service, err
+		}
+		operation, err = h.operation(ctx, service, *input.OperationID)
+		return operation, service, err
+	}
+	if operation, err = h.Store.OperationByID(ctx, platform.OperationID(*input.OperationID)); err == nil {
+		service, err = h.Store.ServiceByID(ctx, operation.ServiceID)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		err = notFound("There is no operation %s.", *input.OperationID)
+	}
+	return operation, service, err
 }
 
 // operation returns an operation of the service.
@@ -59,8 +73,12 @@ func wireOperation(operation platform.Operation) *apprunner.Operation {
 	}
 	if failure := operation.Failure; failure != nil {
 		wire.Failure = &apprunner.Failure{
-			Step:  new(apprunner.String(failure.Step)),
-			Cause: new(apprunner.String(failure.Cause)),
+			Step:   new(apprunner.String(failure.Step)),
+			Cause:  new(apprunner.String(failure.Cause)),
+			Remedy: optional[apprunner.String](failure.Remedy),
+		}
+		for _, line := range failure.Observed {
+			wire.Failure.Observed = append(wire.Failure.Observed, apprunner.String(line))
 		}
 		for _, line := range failure.Evidence {
 			wire.Failure.Evidence = append(wire.Failure.Evidence, apprunner.String(line))

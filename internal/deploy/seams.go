@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -68,9 +67,6 @@ type Router interface {
 type Prober interface {
 	// Probe asks once; the error says what happened in words.
 	Probe(ctx context.Context, address string, check platform.HealthCheck) error
-	// WaitHealthy probes every so often until check.HealthyThreshold answers in a row were good; when ctx ends first
-	// it returns the last reason.
-	WaitHealthy(ctx context.Context, address string, check platform.HealthCheck, every time.Duration) error
 }
 
 // Logs is where deployments and instances write, and where the cause of a failure is read back from. Implemented by

@@ -208,10 +208,10 @@ func TestAFailureBeforeTheSwitchChangesNothing(t *testing.T) {
 		{"a fetch that breaks", func(w *world) { w.fail["fetch"] = explained }, "The branch main does not exist."},
 		{"a build that breaks", func(w *world) { w.fail["build"] = explained }, "The branch main does not exist."},
 		{"an instance that does not start", func(w *world) { w.fail["start"] = explained }, "The branch main does not exist."},
-		{"an app that exits", func(w *world) { w.exits = &platform.Exit{Code: 3} }, "Container exit code: 3."},
+		{"an app that exits", func(w *world) { w.exits = &platform.Exit{Code: 3} }, "ended with exit code 3; "},
 		{"an app that is out of memory", func(w *world) { w.exits = &platform.Exit{Code: 137, IsOutOfMemory: true} }, "more than its 2048 MB of memory"},
 		{"an app that listens on no port", func(w *world) { w.isSilent = true; w.lines["app"] = []string{"starting", "waiting for a database"} },
-			"The application listened on no port: nothing answered on 8080 within 0.3 s; its last output was: waiting for a database"},
+			"The application listened on no port: nothing answered on 8080 within 0.3 s; its last output was \"waiting for a database\"."},
 		{"a reason of apron's own", func(w *world) { w.fail["build"] = errors.New("socket gone, password=hunter2") }, "for a reason that is apron's own"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

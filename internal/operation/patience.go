@@ -26,8 +26,8 @@ func (r *run) runPatiently(ctx context.Context, s step) (detail string, err erro
 			return detail, err
 		}
 		if time.Now().After(until) {
-			return "", platform.Explain(err, "What runs instances and builds did not answer for %s. Its log is in the folder run of the data "+
-				"directory: containerd.log, buildkitd.log. Start the operation again.", awayTimeout)
+			return "", platform.Explain(err, "What runs instances and builds did not answer for %s.", awayTimeout).
+				Try("Start the operation again; the folder run of apron's data directory has its logs, containerd.log and buildkitd.log.")
 		}
 		if !isTold {
 			r.logs.Event(r.service.ID, "What runs instances and builds does not answer; the step %q goes on when it is back.", s.name)

@@ -126,8 +126,8 @@ func TestADeploymentThatWaitsForItsBuildIsCancelled(t *testing.T) {
 	if operation.Status != platform.OperationStatusRollbackSucceeded || service.Status != platform.ServiceStatusRunning {
 		t.Errorf("operation %s, service %s", operation.Status, service.Status)
 	}
-	if last := operation.Steps[len(operation.Steps)-1]; last.Name != stepQueue || last.State != platform.StepStateFailed {
-		t.Errorf("its last step is %+v", last)
+	if steps := stepNames(operation); steps != stepQueue+", "+stepRollBack || operation.Steps[0].State != platform.StepStateFailed {
+		t.Errorf("its steps are %+v", operation.Steps)
 	}
 }
 

@@ -102,9 +102,7 @@ func (r *run) report(status platform.ServiceStatus) {
 	default:
 		if succeeded {
 			r.logs.Event(id, "%s completed successfully.", title(r.operation.Type))
-		} else {
-			r.logs.Event(id, "%s failed. %s", title(r.operation.Type), r.operation.Failure.Cause)
-		}
+		} // reportFailure has told the rest
 	}
 	r.logs.Event(id, "Service status is set to %s.", status)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/apron-run/apron/internal/deploy"
@@ -32,7 +31,7 @@ type run struct {
 }
 
 // errCancelled is the cause of an operation that was given up because somebody asked for it.
-var errCancelled = platform.Explain(nil, "The operation was cancelled.")
+var errCancelled = platform.Explain(nil, "The operation was cancelled.").Try("Start it again when it is wanted.")
 
 // maxClaims bounds how often an operation is taken up again: one whose work ends apron itself must end too.
 const maxClaims = 100
@@ -60,7 +59,8 @@ func (r *run) drive(ctx context.Context) (err error) {
 	road := roadFor(r.operation, r.service)
 	if !r.operation.Progress.HasSwitched {
 		if r.operation.LeaseTerm > maxClaims {
-			return r.failBetween(ctx, platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims))
+			return r.failBetween(ctx, platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims).
+				Try("Look into serve.log of apron's data directory for what ended it, and start the operation again."))
 		}
 		for _, s := range road.before {
 			if r.givenUp.Err() != nil {
@@ -133,12 +133,16 @@ func (r *run) failBetween(ctx context.Context, cause error) error {
 func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
 	r.leaveQueue()
-	r.operation.Failure = failureFrom(cause, r.operation.Steps, r.output())
-	r.logs.Event(r.service.ID, "Deployment with ID : %s failed. Failure reason : %s", r.operation.ID, r.operation.Failure.Cause)
-	r.writeDeployment(r.operation.Failure.Cause)
+	r.operation.Failure = failureFrom(cause, r.operation, r.output())
+	event := ""
+	if explained := platform.AsExplained(cause); explained != nil {
+		event = explained.Event
+	}
+	r.reportFailure(event)
 	before := r.operation.Previous
 	if before != nil && before.Status != platform.ServiceStatusCreateFailed && r.operation.Type != platform.OperationDeleteService {
 		r.operation.Status = platform.OperationStatusRollbackInProgress
+		r.begin(stepRollBack)
 		if err := r.save(ctx, nil); err != nil {
 			return err
 		}
@@ -147,7 +151,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	status := platform.ServiceStatusCreateFailed
 	if r.operation.Type == platform.OperationDeleteService {
 		status = platform.ServiceStatusDeleteFailed
-	} else if err := r.undo(ctx); isInterruption(err) {
+	} else if err := r.undo(ctx, stepCleanUp); isInterruption(err) {
 		return err
 	}
 	r.unrouteFailed()
@@ -166,30 +170,6 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	return nil
 }
 
-// rollBack takes the new instances away and restores the service. The route was never touched, so that the service is
-// well also when the instances cannot be removed now; the Supervisor goes on trying.
-func (r *run) rollBack(ctx context.Context) error {
-	outcome := platform.OperationStatusRollbackSucceeded
-	if err := r.undo(ctx); isInterruption(err) {
-		return err
-	} else if err != nil {
-		outcome = platform.OperationStatusRollbackFailed
-	}
-	r.unrouteFailed()
-	r.end(outcome)
-	previous := r.operation.Previous
-	err := r.save(ctx, func(service *platform.Service) {
-		service.Configuration = previous.Configuration
-		settle(service, previous.Status, *r.operation.EndedAt)
-	})
-	if err != nil {
-		return err
-	}
-	r.report(previous.Status)
-	r.tidy(ctx)
-	return nil
-}
-
 // hasNeverServed says whether no revision of the service was ever ready.
 func (r *run) hasNeverServed() bool { return r.service.ActiveRevisionID == "" }
 
@@ -198,52 +178,6 @@ func (r *run) unrouteFailed() {
 	if r.hasNeverServed() {
 		r.executor.Routes.Forget(r.service)
 	}
-}
-
-// undo is removeNew, asked for again until it succeeds or its time is over.
-func (r *run) undo(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, r.deadlines[rollback])
-	defer cancel()
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := r.removeNew(limited)
-		if err == nil {
-			return nil
-		}
-		r.log.Error("remove what the operation had started", "error", err)
-		select {
-		case <-limited.Done():
-			if ctx.Err() != nil {
-				return interruption(ctx)
-			}
-			r.logs.Event(r.service.ID, "Instances of the new revision could not be removed within %s; apron goes on trying.", r.deadlines[rollback])
-			return err
-		case <-time.After(wait):
-		}
-	}
-}
-
-// removeNew stops the instances that the operation started and discards the revision that it made.
-func (r *run) removeNew(ctx context.Context) error {
-	instances, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
-	if err != nil {
-		return err
-	}
-	if err := r.executor.StopInstances(ctx, instances, 0); err != nil {
-		return err
-	}
-	revision := platform.RevisionIDFor(r.operation.ID)
-	if err := r.executor.Discard(ctx, r.service.ID, revision); err != nil {
-		r.log.Error("discard the new revision", "error", err)
-	}
-	return nil
-}
-
-// servingRevision is the revision whose instances a rollback leaves alone; empty when none serves.
-func (r *run) servingRevision() platform.RevisionID {
-	if r.service.IsServing {
-		return r.service.ActiveRevisionID
-	}
-	return ""
 }
 
 // end sets a terminal status. Progress stays for people to see.
@@ -273,22 +207,4 @@ func (r *run) tidy(ctx context.Context) {
 		r.log.Error("tidy up after the operation", "error", err)
 	}
 	r.supervisor.Wake()
-}
-
-// failureFrom makes the record of a cause. What nobody explained is told as an internal error; its text is in apron's
-// own log.
-func failureFrom(cause error, steps []platform.StepRecord, output []string) *platform.Failure {
-	failure := &platform.Failure{}
-	if len(steps) > 0 {
-		failure.Step = steps[len(steps)-1].Name
-	}
-	if explained := platform.AsExplained(cause); explained != nil {
-		failure.Cause, failure.Evidence = explained.Cause, slices.Clone(explained.Evidence)
-	} else {
-		failure.Cause = fmt.Sprintf("The step %q failed for a reason that is apron's own; its log has the details. Start the operation again.", failure.Step)
-	}
-	if len(failure.Evidence) == 0 && !errors.Is(cause, errCancelled) {
-		failure.Evidence = output
-	}
-	return failure
 }

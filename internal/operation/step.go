@@ -33,6 +33,9 @@ const (
 	stepDrain       = "drain"
 	stepStop        = "stop instances"
 	stepRemove      = "remove"
+	// What a failed operation ends with: the second where there is nothing to go back to.
+	stepRollBack = "roll back"
+	stepCleanUp  = "clean up"
 )
 
 // runStep runs one step under its deadline and records its beginning and its outcome.
@@ -51,13 +54,7 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	case errors.Is(context.Cause(limited), errCancelled), limited.Err() != nil && platform.AsExplained(err) == nil:
 		err = context.Cause(limited)
 	}
-	ended := time.Now().UTC()
-	record := &r.operation.Steps[len(r.operation.Steps)-1]
-	record.EndedAt, record.Detail = &ended, detail
-	record.State = platform.StepStateSucceeded
-	if err != nil {
-		record.State = platform.StepStateFailed
-	}
+	r.finish(detail, err)
 	return err
 }
 
@@ -66,10 +63,11 @@ func (r *run) runStep(ctx context.Context, s step) error {
 func (r *run) limit(ctx context.Context, s step) (context.Context, context.CancelFunc) {
 	deadline := r.deadlineOf(s)
 	until, late := time.Now().Add(deadline), platform.Explain(context.DeadlineExceeded,
-		"The step %q took longer than %s and was stopped.", s.name, deadline)
+		"The step %q took longer than %s and was stopped.", s.name, deadline).Try(moreTime, nameOf(s.name))
 	if !r.operation.Progress.HasSwitched && r.until.Before(until) {
 		until, late = r.until, platform.Explain(context.DeadlineExceeded,
-			"The operation took longer than %s in all and was stopped in the step %q.", r.deadlines[nameOf(r.operation.Type)], s.name)
+			"The operation took longer than %s in all and was stopped in the step %q.", r.deadlines[nameOf(r.operation.Type)], s.name).
+			Try(moreTime, nameOf(r.operation.Type))
 	}
 	timed, cancelTimed := context.WithDeadlineCause(ctx, until, late)
 	limited, cancel := context.WithCancelCause(timed)
@@ -79,6 +77,8 @@ func (r *run) limit(ctx context.Context, s step) (context.Context, context.Cance
 	}
 	return limited, func() { forget(); cancel(nil); cancelTimed() }
 }
+
+const moreTime = "Start it again, or give it more time with `apron serve --deadline %s=DURATION`."
 
 // deadlineOf is how long a step may take. Those that watch a clock of their own, to say more about what they waited for,
 // have a margin over it.
@@ -107,6 +107,17 @@ func (r *run) begin(name string) {
 	r.operation.Steps = append(r.operation.Steps, platform.StepRecord{
 		Name: name, State: platform.StepStateRunning, StartedAt: time.Now().UTC(),
 	})
+}
+
+// finish records the outcome of the step that runs.
+func (r *run) finish(detail string, err error) {
+	ended := time.Now().UTC()
+	record := &r.operation.Steps[len(r.operation.Steps)-1]
+	record.EndedAt, record.Detail = &ended, detail
+	record.State = platform.StepStateSucceeded
+	if err != nil {
+		record.State = platform.StepStateFailed
+	}
 }
 
 // save writes the operation's record, and edits the service in the same transaction. A store that does not answer is

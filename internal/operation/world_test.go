@@ -287,20 +287,6 @@ func (w *world) Probe(ctx context.Context, address string, _ platform.HealthChec
 	return nil
 }
 
-func (w *world) WaitHealthy(ctx context.Context, address string, check platform.HealthCheck, every time.Duration) error {
-	for {
-		err := w.Probe(ctx, address, check)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(every):
-		}
-	}
-}
-
 func (w *world) SetRoute(route platform.Route) {
 	w.set(func() { w.routes[route.ServiceID] = route })
 }

@@ -37,33 +37,6 @@ func (Prober) Probe(ctx context.Context, address string, check platform.HealthCh
 	return get(ctx, conn, address, check.Path, timeout)
 }
 
-// WaitHealthy probes every so often until check.HealthyThreshold answers in a row were good. When ctx ends first it
-// returns the last reason.
-func (p Prober) WaitHealthy(ctx context.Context, address string, check platform.HealthCheck, every time.Duration) error {
-	ticker := time.NewTicker(max(every, time.Millisecond))
-	defer ticker.Stop()
-	var last error
-	for good := 0; ; {
-		err := p.Probe(ctx, address, check)
-		switch {
-		case err == nil:
-			if good++; good >= check.HealthyThreshold {
-				return nil
-			}
-		case ctx.Err() == nil || last == nil:
-			good, last = 0, err // once ctx has ended, a probe's failure says nothing
-		}
-		select {
-		case <-ctx.Done():
-			if last == nil {
-				last = fmt.Errorf("%s answered well %d of %d times in a row before the time was over", address, good, check.HealthyThreshold)
-			}
-			return last
-		case <-ticker.C:
-		}
-	}
-}
-
 // describeDial says why no connection was made.
 func describeDial(err error, address string, timeout time.Duration) error {
 	switch {
@@ -105,7 +78,7 @@ func get(ctx context.Context, conn net.Conn, address, path string, timeout time.
 	}
 	defer response.Body.Close()
 	if response.StatusCode < 200 || response.StatusCode > 399 {
-		return fmt.Errorf("GET %s answered %d", path, response.StatusCode)
+		return fmt.Errorf("GET %s answered %d %s", path, response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return nil
 }

@@ -22,9 +22,9 @@ func TestAnImageThatCannotRunSaysWhyAndTheOldOneAnswers(t *testing.T) {
 	}{
 		"exits": {
 			sample.Variant{Environment: map[string]string{"MODE": "exit", "EXIT_CODE": "3"}},
-			[]string{"exit code: 3", "the configuration has no DATABASE_URL"},
+			[]string{"exit code 3", "the configuration has no DATABASE_URL"},
 		},
-		"exits without a fault": {sample.Variant{Environment: map[string]string{"MODE": "exit"}}, []string{"exit code: 0"}},
+		"exits without a fault": {sample.Variant{Environment: map[string]string{"MODE": "exit"}}, []string{"exit code 0"}},
 		"out of memory": {
 			sample.Variant{Environment: map[string]string{"MODE": "eat"}}, []string{"512 MB of memory", "loading everything into memory"},
 		},

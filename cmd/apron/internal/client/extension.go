@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,6 +22,7 @@ type Operation struct {
 	ID        string   `json:"Id"`
 	Type      string   `json:"Type"`
 	Status    string   `json:"Status"`
+	TargetARN string   `json:"TargetArn"`
 	StartedAt Time     `json:"StartedAt"`
 	EndedAt   *Time    `json:"EndedAt,omitempty"`
 	Steps     []Step   `json:"Steps"`
@@ -64,8 +66,12 @@ type Step struct {
 
 // Failure is why an operation failed.
 type Failure struct {
-	Step     string   `json:"Step"`
-	Cause    string   `json:"Cause"`
+	Step  string `json:"Step"`
+	Cause string `json:"Cause"`
+	// Remedy is what to try; empty when an older apron recorded the failure.
+	Remedy string `json:"Remedy,omitempty"`
+	// Observed is what apron itself saw of the instance that failed, Evidence the last lines of output.
+	Observed []string `json:"Observed,omitempty"`
 	Evidence []string `json:"Evidence,omitempty"`
 }
 
@@ -110,13 +116,24 @@ func (t *Time) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// DescribeOperation returns one operation with its steps.
+// ServiceName is the name of the service that the operation is of.
+func (o Operation) ServiceName() string {
+	_, rest, _ := strings.Cut(o.TargetARN, ":service/")
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}
+
+// DescribeOperation returns one operation with its steps. arn may be empty: the id alone names it.
 func (c *Client) DescribeOperation(ctx context.Context, arn, id string) (Operation, error) {
+	input := map[string]any{"OperationId": id}
+	if arn != "" {
+		input["ServiceArn"] = arn
+	}
 	var output struct {
 		Operation      Operation
 		WaitingTrigger string
 	}
-	err := c.call(ctx, "DescribeOperation", map[string]any{"ServiceArn": arn, "OperationId": id}, &output)
+	err := c.call(ctx, "DescribeOperation", input, &output)
 	output.Operation.WaitingTrigger = output.WaitingTrigger
 	return output.Operation, err
 }

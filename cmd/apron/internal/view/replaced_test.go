@@ -7,7 +7,7 @@ import (
 
 func TestReplacementsOfTheLastHourAreToldWithTheLastReason(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	const first = "[AppRunner] Instance 1 ended. The application stopped or failed to start. Container exit code: 7. A new one takes its place."
+	const first = "[AppRunner] Instance 1 ended. The application ended with exit code 7. A new one takes its place."
 	const second = "[AppRunner] Instance 2 failed its health check 5 times in a row (nothing listens). A new one takes its place."
 	for _, c := range []struct {
 		events []Event
@@ -18,7 +18,7 @@ func TestReplacementsOfTheLastHourAreToldWithTheLastReason(t *testing.T) {
 		{[]Event{{now.Add(-61 * time.Minute), first}}, ""},
 		{
 			[]Event{{now.Add(-5 * time.Minute), first}, {now, "[AppRunner] Instance 2 is healthy and receives traffic."}},
-			"1 instance in the last hour, the last one 5 m ago: Instance 1 ended. The application stopped or failed to start. Container exit code: 7.",
+			"1 instance in the last hour, the last one 5 m ago: Instance 1 ended. The application ended with exit code 7.",
 		},
 		{
 			[]Event{{now.Add(-5 * time.Minute), first}, {now.Add(-10 * time.Second), second}},

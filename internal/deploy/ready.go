@@ -1,0 +1,149 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// HealthCheckFailed begins the cause of a health check over HTTP that failed.
+const HealthCheckFailed = "The health check failed: "
+
+// awaitHealthy waits until one instance is ready; the error is the plain reason why it is not.
+func (e *Executor) awaitHealthy(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) error {
+	probing, cancel := context.WithTimeout(ctx, e.HealthTimeout)
+	defer cancel()
+	ended := make(chan *platform.Exit, 1)
+	go e.watchExit(probing, instance.ID, ended)
+
+	seen := newSightings(instance.StartedAt)
+	healthy := make(chan error, 1)
+	go func() { healthy <- e.probe(probing, instance.Address, revision.Configuration.HealthCheck, seen) }()
+	var probe error
+	select {
+	case probe = <-healthy:
+	case exit := <-ended:
+		cancel()
+		<-healthy
+		return e.explainExit(service, revision, instance.ID, exit, seen)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// The last moment counts: an app that ended just now is told as an end, neither as health nor as silence.
+	if now, err := e.Backend.Inspect(ctx, instance.ID); err == nil && now.Exit != nil {
+		return e.explainExit(service, revision, instance.ID, now.Exit, seen)
+	}
+	if probe == nil {
+		return nil
+	}
+	return e.explainSilence(service, revision, instance.ID, probe, seen)
+}
+
+// probe asks every so often until check.HealthyThreshold answers in a row were good. When ctx ends first it returns the
+// last reason.
+func (e *Executor) probe(ctx context.Context, address string, check platform.HealthCheck, seen *sightings) error {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	var last error
+	for good := 0; ; {
+		err := e.Prober.Probe(ctx, address, check)
+		switch {
+		case err == nil:
+			seen.add(time.Now(), "it answered well")
+			if good++; good >= check.HealthyThreshold {
+				return nil
+			}
+		case ctx.Err() == nil || last == nil: // once ctx has ended, a probe's failure says nothing
+			seen.add(time.Now(), err.Error())
+			good, last = 0, err
+		}
+		select {
+		case <-ctx.Done():
+			if last == nil {
+				last = fmt.Errorf("%s answered well %d of %d times in a row before the time was over", address, good, check.HealthyThreshold)
+			}
+			return last
+		case <-ticker.C:
+		}
+	}
+}
+
+// watchExit sends how the instance ended, if it does before ctx ends.
+func (e *Executor) watchExit(ctx context.Context, id platform.InstanceID, ended chan<- *platform.Exit) {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	for {
+		instance, err := e.Backend.Inspect(ctx, id)
+		if err == nil && instance.Exit != nil {
+			ended <- instance.Exit
+			return
+		}
+		if errors.Is(err, compute.ErrNotFound) {
+			ended <- nil
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (e *Executor) explainExit(service platform.Service, revision platform.Revision, id platform.InstanceID, exit *platform.Exit, seen *sightings) error {
+	end := endOf(exit, revision.Configuration.Instance.MemoryMiB)
+	event := "Your application stopped or failed to start. See logs for more information."
+	at := time.Now()
+	if exit != nil && !exit.IsLost {
+		event += fmt.Sprintf("  Container exit code: %d", exit.Code) // two spaces, as App Runner has
+		at = exit.At
+	}
+	seen.add(at, "it "+end.how)
+	output := e.lastOutput(service.ID, id)
+	explained := platform.Explain(nil, "The application %s; %s.", end.how, lastWords(output)).Try("%s", end.remedy).WithEvidence(output...)
+	explained.Observed, explained.Event = seen.lines(), event
+	return explained
+}
+
+func (e *Executor) explainSilence(service platform.Service, revision platform.Revision, id platform.InstanceID, probe error, seen *sightings) error {
+	check, port := revision.Configuration.HealthCheck, revision.Process.Port
+	within := fmt.Sprintf("within %g s", e.HealthTimeout.Seconds())
+	output := e.lastOutput(service.ID, id)
+	const more = "Give a slow start more time with `apron serve --deadline health-check=DURATION`."
+	explained := platform.Explain(probe, "The application listened on no port: nothing answered on %d %s; %s.", port, within, lastWords(output)).
+		Try("Let it listen on 0.0.0.0 at the port of the variable PORT, or name its port: `apron deploy --port`, or Port in the service's configuration. " + more)
+	protocol := "`TCP`"
+	if check.Protocol == platform.HealthCheckHTTP {
+		explained = platform.Explain(probe, HealthCheckFailed+"GET %s on port %d was not answered well %s (%v); %s.", check.Path, port, within, probe, lastWords(output)).
+			Try("Let the app listen on port %d and answer GET %s with a status from 200 to 399, or change HealthCheckConfiguration. "+more, port, check.Path)
+		protocol = fmt.Sprintf("`HTTP`[Path: '%s'],", check.Path)
+	}
+	seen.add(time.Now(), "the time for the health check was over")
+	explained.Observed = seen.lines()
+	explained.Event = fmt.Sprintf("Health check failed on protocol %s [Port: '%d']. Check your configured port number. "+
+		"For more information, see the application logs.", protocol, port)
+	return explained.WithEvidence(output...)
+}
+
+func (e *Executor) lastOutput(service platform.ServiceID, id platform.InstanceID) []string {
+	return e.Logs.LastLines(service, "instance/"+string(id), evidenceLines)
+}
+
+// lastWords is the end of an app's output for a sentence.
+func lastWords(output []string) string {
+	const most = 200
+	if len(output) == 0 {
+		return "it printed nothing"
+	}
+	last := output[len(output)-1]
+	if len(last) > most {
+		last = strings.ToValidUTF8(last[:most], "") + "…"
+	}
+	return `its last output was "` + last + `"`
+}
