@@ -41,10 +41,11 @@ func newCancel(s *shell) *cobra.Command {
 			}
 			id := ""
 			if len(given) == 2 {
-				id = given[1]
-				if _, err := describe(ctx, connected, given[0], arn, id); err != nil {
+				operation, err := describe(ctx, connected, given[0], arn, given[1])
+				if err != nil {
 					return err
 				}
+				id = operation.ID
 			}
 			operation, err := connected.CancelOperation(ctx, arn, id)
 			if err != nil {

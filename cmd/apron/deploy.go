@@ -164,7 +164,7 @@ func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFl
 	}
 	switch {
 	case flags.doNotWait && result.OperationID != "":
-		fmt.Fprintf(s.out, "%s is being deployed: apron operations %s %s\n", result.Name, result.Name, result.OperationID)
+		fmt.Fprintf(s.out, "%s is being deployed: apron operation %s\n", result.Name, result.OperationID)
 		return nil
 	case !result.IsChanged:
 		fmt.Fprintf(s.out, "Nothing changed. %s runs %s\n", result.Name, result.place())

@@ -102,7 +102,7 @@ func TestAFailedDeploymentIsDeployedAgainAlthoughNothingChanged(t *testing.T) {
 	change(t, dir, "app.py", "broken")
 	fake.failNext = "The application listened on no port."
 	apron(t, "deploy", dir).expect(t, 1, "the deployment of shop failed: The application listened on no port.",
-		"│ line one", "│ line two", "The version before goes on serving.", "apron logs shop --deployment 00000000000000000000000000000002")
+		"  +0.1 s: it ended", "│ line one", "│ line two", "To try: Mend it.", "Rolled back: the service is as it was before.", "apron logs shop --deployment 00000000000000000000000000000002")
 	apron(t, "deploy", dir, "--if-changed").expect(t, 0, "shop is live")
 }
 
@@ -197,7 +197,7 @@ func TestDeployOutlivesARestartOfApron(t *testing.T) {
 	fake := newFakeAPI(t)
 	dir := python(t)
 	apron(t, "deploy", dir).expect(t, 0)
-	apron(t, "deploy", dir, "--no-wait").expect(t, 0, "is being deployed: apron operations shop")
+	apron(t, "deploy", dir, "--no-wait").expect(t, 0, "is being deployed: apron operation 0")
 	fake.mu.Lock()
 	fake.services[0]["Status"] = "RUNNING"
 	fake.mu.Unlock()

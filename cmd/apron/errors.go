@@ -42,13 +42,16 @@ func advise(advice, format string, args ...any) error {
 
 var errInterrupted = &adviceError{errors.New("interrupted"), "What apron had begun goes on: see `apron services`."}
 
+// adviceIndent is how far advice is indented.
+const adviceIndent = 2
+
 // printError prints an error as a sentence, and below it what to do next.
 func printError(out io.Writer, err error) {
 	text, advice := explain(err)
 	fmt.Fprintln(out, "apron:", text)
 	if advice != "" {
 		for line := range strings.Lines(advice) {
-			fmt.Fprintln(out, " ", strings.TrimSuffix(line, "\n"))
+			fmt.Fprintln(out, strings.Repeat(" ", adviceIndent)+strings.TrimSuffix(line, "\n"))
 		}
 	}
 }

@@ -263,12 +263,13 @@ func (f *fakeAPI) advance(id string) map[string]any {
 		}
 		steps = append(steps, step)
 	}
-	answer := map[string]any{"Id": id, "Type": operation.kind, "Status": operation.status, "StartedAt": at - 3, "Steps": steps, "Commit": operation.commit}
+	answer := map[string]any{"Id": id, "Type": operation.kind, "Status": operation.status, "TargetArn": f.services[len(f.services)-1]["ServiceArn"], "StartedAt": at - 3, "Steps": steps, "Commit": operation.commit}
 	if operation.ended {
 		answer["EndedAt"] = at
 	}
 	if operation.ended && operation.cause != "" {
-		answer["Failure"] = map[string]any{"Step": "build", "Cause": operation.cause, "Evidence": []string{"line one", "line \x1b[2Jtwo"}}
+		answer["Failure"] = map[string]any{"Step": "build", "Cause": operation.cause, "Remedy": "Mend it.",
+			"Observed": []string{"+0.1 s: it \x1b[2Jended"}, "Evidence": []string{"line one", "line \x1b[2Jtwo"}}
 	}
 	return answer
 }

@@ -51,7 +51,7 @@ func (s *shell) follow(ctx context.Context, connected *client.Client, name, arn,
 		case err == nil:
 			answered = now
 		case ctx.Err() != nil:
-			return operation, advise("See `apron operations "+name+" "+id+"`.", "interrupted; the operation goes on: %w", context.Cause(ctx))
+			return operation, advise("See `apron operation "+id+"`.", "interrupted; the operation goes on: %w", context.Cause(ctx))
 		case !isLost(err) || now.Sub(answered) > lostTimeout:
 			return operation, fmt.Errorf("watch the operation: %w", err)
 		default:
@@ -119,12 +119,9 @@ func isLost(err error) bool {
 	return errors.As(err, &network)
 }
 
-// evidenceShown is how many of the last lines of output are shown with a failure.
-const evidenceShown = 15
-
 // judge is failureOf for an operation that was followed to its end. A program that reads the output gets the operation.
 func (s *shell) judge(operation client.Operation, name, what string) error {
-	failure := failureOf(operation, name, what)
+	failure := failureOf(operation, name, what, view.Width(s.err)-adviceIndent)
 	if failure != nil && s.isJSON() {
 		if err := view.JSON(s.out, operation); err != nil {
 			return err
@@ -133,30 +130,11 @@ func (s *shell) judge(operation client.Operation, name, what string) error {
 	return failure
 }
 
-// failureOf makes an error of an operation that did not succeed, with its cause, the last lines that led to it and what
-// to do next; nil for one that did.
-func failureOf(operation client.Operation, name, what string) error {
+// failureOf makes an error of an operation that did not succeed, with its cause, what led to it and what to do next; nil for
+// one that did. width is that of the terminal, or 0.
+func failureOf(operation client.Operation, name, what string, width int) error {
 	if operation.HasSucceeded() {
 		return nil
 	}
-	cause := "apron does not know why"
-	var advice strings.Builder
-	if operation.Failure != nil {
-		cause = view.Clean(strings.TrimSuffix(operation.Failure.Cause, "."))
-		evidence := operation.Failure.Evidence
-		if len(evidence) > 0 {
-			fmt.Fprintln(&advice, "The last lines of its output:")
-			for _, line := range evidence[max(0, len(evidence)-evidenceShown):] {
-				fmt.Fprintf(&advice, "  │ %s\n", view.Clean(line))
-			}
-		}
-	}
-	switch operation.Status {
-	case "ROLLBACK_SUCCEEDED":
-		fmt.Fprintln(&advice, "The version before goes on serving.")
-	case "ROLLBACK_FAILED":
-		fmt.Fprintln(&advice, "Going back to the version before failed as well.")
-	}
-	fmt.Fprintf(&advice, "The whole log: apron logs %s --deployment %s", name, operation.ID)
-	return advise(advice.String(), "%s failed: %s.", what, cause)
+	return advise(view.Why(operation, name, width), "%s failed: %s", what, view.Cause(operation))
 }

@@ -54,9 +54,11 @@ func (s *shell) logs(ctx context.Context, name string, flags logFlags) error {
 	}
 	switch {
 	case flags.deployment != "":
-		if _, err := describe(ctx, connected, name, arn, flags.deployment); err != nil {
+		operation, err := describe(ctx, connected, name, arn, flags.deployment)
+		if err != nil {
 			return err
 		}
+		flags.deployment = operation.ID
 	case flags.instance != "" && !instancePattern.MatchString(flags.instance):
 		return advise("`apron service "+name+"` lists those that run.", "there is no instance %s of %s", flags.instance, name)
 	case flags.isBuild:

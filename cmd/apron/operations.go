@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"slices"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,8 +19,8 @@ import (
 func newOperations(s *shell) *cobra.Command {
 	var limit int
 	command := &cobra.Command{
-		Use: "operations NAME [OPERATION]", Short: "List a service's operations, or show one with its steps",
-		Example: "  apron operations my-app\n  apron operations my-app 3f2a…\n  apron operations my-app --output json",
+		Use: "operations NAME [OPERATION]", Short: "List a service's operations, and why they failed",
+		Example: "  apron operations my-app\n  apron operations my-app -n 0 --output json",
 		Args:    args(cobra.RangeArgs(1, 2), "the name or ARN of a service, and perhaps an operation's id"),
 		RunE: func(command *cobra.Command, given []string) error {
 			connected, arn, err := s.connectTo(command.Context(), given[0])
@@ -36,21 +38,89 @@ func newOperations(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := s.printOperations(operations); err != nil || s.isJSON() {
-				return err
-			}
-			if err := s.printPlace(command.Context(), connected, arn, first(operations)); err != nil {
-				return err
-			}
-			return s.printNewestFailure(command.Context(), connected, given[0], arn, operations)
+			return s.printOperations(command.Context(), connected, arn, operations)
 		},
 	}
 	command.Flags().IntVarP(&limit, "number", "n", 20, "how many of the newest; 0 for all")
 	return command
 }
 
-// describe returns an operation of the service by the id that the user gave.
-func describe(ctx context.Context, connected *client.Client, name, arn, id string) (client.Operation, error) {
+func newOperation(s *shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "operation ID", Short: "Show one operation: its steps, why it failed and what to try",
+		Long:    "operation shows all of one operation. The first digits of its id are enough.",
+		Example: "  apron operation 3f2a81c04b77\n  apron operation 3f2a81c04b77 --output json",
+		Args:    args(cobra.ExactArgs(1), "an operation's id"),
+		RunE: func(command *cobra.Command, given []string) error {
+			ctx := command.Context()
+			connected, err := s.connect()
+			if err != nil {
+				return err
+			}
+			operation, err := findOperation(ctx, connected, given[0])
+			if err != nil {
+				return err
+			}
+			return s.printOperation(operation)
+		},
+	}
+}
+
+// shortID is the beginning of an operation's id, as it is shown on a terminal.
+var shortID = regexp.MustCompile(`^[0-9a-f]{4,31}$`)
+
+// shownID is how many digits of an id a terminal shows: enough to tell operations apart.
+const shownID = 12
+
+// findOperation returns an operation by its id, or by the beginning of it, of whatever service it is.
+func findOperation(ctx context.Context, connected *client.Client, id string) (client.Operation, error) {
+	const advice = "`apron operations NAME` lists those that are there."
+	if !shortID.MatchString(id) {
+		operation, err := connected.DescribeOperation(ctx, "", id)
+		if isRefused(err) {
+			return operation, advise(advice, "there is no operation %s", id)
+		}
+		return operation, err
+	}
+	services, err := connected.Services(ctx)
+	if err != nil {
+		return client.Operation{}, err
+	}
+	for _, service := range services {
+		whole, err := complete(ctx, connected, aws.ToString(service.ServiceArn), id)
+		if err != nil {
+			return client.Operation{}, err
+		}
+		if whole != id {
+			return connected.DescribeOperation(ctx, "", whole)
+		}
+	}
+	return client.Operation{}, advise(advice, "there is no operation %s", id)
+}
+
+// complete returns the id of the service's newest operation that begins with short; short itself when none does.
+func complete(ctx context.Context, connected *client.Client, arn, short string) (string, error) {
+	if !shortID.MatchString(short) {
+		return short, nil
+	}
+	operations, err := connected.Operations(ctx, arn, 0)
+	if err != nil {
+		return "", err
+	}
+	for _, operation := range operations {
+		if id := aws.ToString(operation.Id); strings.HasPrefix(id, short) {
+			return id, nil
+		}
+	}
+	return short, nil
+}
+
+// describe returns an operation of the service by the id that the user gave, or by the beginning of it.
+func describe(ctx context.Context, connected *client.Client, name, arn, given string) (client.Operation, error) {
+	id, err := complete(ctx, connected, arn, given)
+	if err != nil {
+		return client.Operation{}, err
+	}
 	operation, err := connected.DescribeOperation(ctx, arn, id)
 	if isRefused(err) { // the service is there, so it is the operation that is not
 		return operation, advise("`apron operations "+name+"` lists those that are there.", "there is no operation %s of %s", id, name)
@@ -58,35 +128,55 @@ func describe(ctx context.Context, connected *client.Client, name, arn, id strin
 	return operation, err
 }
 
-func (s *shell) printOperations(operations []types.OperationSummary) error {
+// notesShown is how many operations of a list have a note, each of which is a request.
+const notesShown = 20
+
+// printOperations prints a table in which an operation has a note below it: why it failed, or what it waits for.
+func (s *shell) printOperations(ctx context.Context, connected *client.Client, arn string, operations []types.OperationSummary) error {
 	if s.isJSON() {
 		return view.JSON(s.out, append([]types.OperationSummary{}, operations...))
 	}
+	width, asked := view.Width(s.out), 0
 	var rows [][]string
+	var notes []string
 	for _, operation := range operations {
-		took := ""
+		took, note, id := "", "", aws.ToString(operation.Id)
 		if operation.EndedAt != nil && operation.StartedAt != nil {
 			took = view.Duration(operation.EndedAt.Sub(*operation.StartedAt))
 		}
-		rows = append(rows, []string{
-			aws.ToString(operation.Id), string(operation.Type), string(operation.Status),
-			view.Ago(aws.ToTime(operation.StartedAt), time.Now()), took,
-		})
+		if (hasFailed(operation) || operation.Status == types.OperationStatusPending) && asked < notesShown {
+			asked++
+			described, err := connected.DescribeOperation(ctx, arn, id)
+			if err != nil {
+				return err
+			}
+			note = described.Place()
+			if described.Failure != nil {
+				note = described.Failure.Cause
+			}
+		}
+		if width > 0 {
+			id = id[:min(len(id), shownID)]
+		}
+		notes = append(notes, view.Clean(note))
+		rows = append(rows, []string{id, string(operation.Type), string(operation.Status), view.Ago(aws.ToTime(operation.StartedAt), time.Now()), took})
 	}
-	return view.Table(s.out, []string{"ID", "TYPE", "STATUS", "STARTED", "TOOK"}, rows)
-}
-
-// printPlace says for what the newest operation waits, if it does.
-func (s *shell) printPlace(ctx context.Context, connected *client.Client, arn string, newest *types.OperationSummary) error {
-	if newest == nil || newest.Status != types.OperationStatusPending {
-		return nil
-	}
-	operation, err := connected.DescribeOperation(ctx, arn, aws.ToString(newest.Id))
-	if err != nil || operation.Place() == "" {
+	var table bytes.Buffer
+	if err := view.Table(&table, []string{"ID", "TYPE", "STATUS", "STARTED", "TOOK"}, rows); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "\n%s: %s\n", operation.ID, view.Clean(operation.Place()))
-	return err
+	below := -1 // the heading has none
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprint(s.out, line)
+		if below >= 0 && notes[below] != "" {
+			fmt.Fprintln(s.out, view.Cut("  ↳ "+notes[below], width))
+		}
+		below++
+	}
+	if asked > 0 {
+		fmt.Fprintln(s.out, "\nAll about one of them: apron operation ID")
+	}
+	return nil
 }
 
 // hasFailed says whether an operation ended, or is about to end, without what it was for.
@@ -108,47 +198,10 @@ func causeOf(ctx context.Context, connected *client.Client, arn string, operatio
 	return view.Clean(described.Failure.Cause), nil
 }
 
-// printNewestFailure says why the newest of the operations that failed did, since that is what most people look for.
-func (s *shell) printNewestFailure(ctx context.Context, connected *client.Client, name, arn string, operations []types.OperationSummary) error {
-	failed := slices.IndexFunc(operations, hasFailed)
-	if failed < 0 {
-		return nil
-	}
-	cause, err := causeOf(ctx, connected, arn, operations[failed])
-	if err != nil || cause == "" {
-		return err
-	}
-	id := aws.ToString(operations[failed].Id)
-	_, err = fmt.Fprintf(s.out, "\n%s: %s\n  Its steps: apron operations %s %s\n", id, cause, name, id)
-	return err
-}
-
 func (s *shell) printOperation(operation client.Operation) error {
 	if s.isJSON() {
 		return view.JSON(s.out, operation)
 	}
-	took := ""
-	if operation.EndedAt != nil {
-		took = " in " + view.Duration(operation.EndedAt.Sub(operation.StartedAt.Time))
-	}
-	fmt.Fprintf(s.out, "%s %s%s, started %s\n", operation.Type, operation.Status, took, view.Ago(operation.StartedAt.Time, time.Now()))
-	if operation.Trigger != "" {
-		fmt.Fprintln(s.out, "Automatic:", view.Clean(operation.Trigger))
-	}
-	steps := view.NewSteps(s.out)
-	steps.Show(operation, time.Now())
-	if operation.IsOver() {
-		steps.Done()
-	} else {
-		fmt.Fprintln(s.out)
-	}
-	failure := operation.Failure
-	if failure == nil {
-		return nil
-	}
-	fmt.Fprintln(s.out, view.Clean(failure.Cause))
-	for _, line := range failure.Evidence {
-		fmt.Fprintln(s.out, "  │", view.Clean(line))
-	}
+	view.Operation(s.out, operation, operation.ServiceName(), time.Now())
 	return nil
 }

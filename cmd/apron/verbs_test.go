@@ -138,7 +138,11 @@ func TestOperationsAndOneOperation(t *testing.T) {
 	apron(t, "deploy", dir).expect(t, 1)
 	const failed = "00000000000000000000000000000002"
 	apron(t, "operations", "shop").expect(t, 0, "START_DEPLOYMENT", "ROLLBACK_SUCCEEDED", "CREATE_SERVICE", "2.2 s",
-		failed+": It broke.", "apron operations shop "+failed)
+		"  ↳ It broke.\n", "apron operation ID")
+	apron(t, "operation", failed).expect(t, 0, "START_DEPLOYMENT of shop: ROLLBACK_SUCCEEDED in 3.0 s", "✓ build", "\nIt broke.\n", "  +0.1 s: it ended", "│ line two",
+		"To try: Mend it.", "apron logs shop --deployment "+failed)
+	apron(t, "operation", "00000").expect(t, 0, failed) // the newest of those that begin so
+	apron(t, "operation", "12345").expect(t, 1, "apron: there is no operation 12345\n  `apron operations NAME` lists")
 	apron(t, "service", "shop").expect(t, 0, "ROLLBACK_SUCCEEDED", "It broke.")
 	apron(t, "operations", "shop", "-n", "1").expect(t, 0, "START_DEPLOYMENT")
 	apron(t, "operations", "shop", failed).expect(t, 0, "ROLLBACK_SUCCEEDED", "✓ build", "It broke.", "│ line one")

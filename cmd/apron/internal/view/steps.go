@@ -16,10 +16,8 @@ import (
 type Steps struct {
 	out        io.Writer
 	isTerminal bool
-	width      func() int
 	// ended and begun count how many steps were printed so.
 	ended, begun int
-	isRolling    bool
 	// hasLine says that the terminal's last line is ours and will be written over.
 	hasLine bool
 	frame   int
@@ -27,18 +25,19 @@ type Steps struct {
 
 // NewSteps shows on out.
 func NewSteps(out io.Writer) *Steps {
-	steps := &Steps{out: out, width: func() int { return 80 }}
-	if file, isFile := out.(*os.File); isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" {
-		steps.isTerminal = true
-		steps.width = func() int {
-			width, _, err := term.GetSize(int(file.Fd()))
-			if err != nil || width < 20 {
-				return 80
-			}
-			return width
-		}
+	return &Steps{out: out, isTerminal: Width(out) > 0 && os.Getenv("TERM") != "dumb"}
+}
+
+// Width is how many columns the terminal has that out is, or 0 if it is none.
+func Width(out io.Writer) int {
+	file, isFile := out.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return 0
 	}
-	return steps
+	if width, _, err := term.GetSize(int(file.Fd())); err == nil && width >= 20 {
+		return width
+	}
+	return 80
 }
 
 // slowStep is how long a step may run before it is announced where lines cannot be written over.
@@ -52,14 +51,9 @@ func (s *Steps) Show(operation client.Operation, now time.Time) {
 			break
 		}
 		s.clear()
-		fmt.Fprintln(s.out, endedLine(step))
+		fmt.Fprintln(s.out, Cut(endedLine(step), Width(s.out)))
 		s.ended++
 		s.begun = max(s.begun, s.ended)
-	}
-	if operation.Status == "ROLLBACK_IN_PROGRESS" && !s.isRolling {
-		s.isRolling = true
-		s.clear()
-		fmt.Fprintln(s.out, "  ↩ going back to the previous version")
 	}
 	if s.ended < len(operation.Steps) && !operation.IsOver() {
 		s.running(operation.Steps[s.ended], now)
@@ -87,12 +81,26 @@ var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "
 
 func endedLine(step client.Step) string {
 	mark := "✓"
-	if step.State == "FAILED" {
+	switch {
+	case step.State == "FAILED":
 		mark = "✗"
+	case step.Name == rollBack:
+		mark = "↩"
 	}
 	line := fmt.Sprintf("  %s %-16s %8s", mark, step.Name, Duration(step.EndedAt.Sub(step.StartedAt.Time)))
 	if step.Detail != "" {
 		line += "  " + Clean(step.Detail)
+	}
+	return line
+}
+
+// rollBack is the name of the step that goes back to how the service was.
+const rollBack = "roll back"
+
+// Cut leaves out the end of a line that is longer than width; a width of 0 is none.
+func Cut(line string, width int) string {
+	if runes := []rune(line); width > 0 && len(runes) > width {
+		return string(runes[:width-1]) + "…"
 	}
 	return line
 }
@@ -115,10 +123,7 @@ func (s *Steps) Note(format string, args ...any) {
 func (s *Steps) Done() { s.clear() }
 
 func (s *Steps) overwrite(line string) {
-	if runes := []rune(line); len(runes) > s.width()-1 {
-		line = string(runes[:s.width()-1])
-	}
-	fmt.Fprintf(s.out, "\r\x1b[2K%s", line)
+	fmt.Fprintf(s.out, "\r\x1b[2K%s", Cut(line, max(Width(s.out), 20)-1)) // the last column would wrap
 	s.hasLine = true
 }
 
