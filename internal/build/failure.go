@@ -46,7 +46,11 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		how = fmt.Sprintf("failed because the build used more than its %d MB of memory", p.memory>>20)
 		remedy = lessMemory
 	}
-	return platform.Explain(err, "%s %s", p.subject(s), how).Try("%s", remedy).WithEvidence(s.last...)
+	explained := platform.Explain(err, "%s %s", p.subject(s), how).Try("%s", remedy).WithEvidence(s.last...)
+	if exit == nil { // no command has said why, as when COPY finds no file
+		explained = explained.WithEvidence(err.Error())
+	}
+	return explained
 }
 
 // killNotice is how long the notice that a process was killed for want of memory may be on its way.

@@ -18,7 +18,7 @@ func ExitCause(exit *platform.Exit, memoryMiB int) string {
 }
 
 const (
-	readOutput = "Mend what its last output complains about: `apron logs NAME` has all of it."
+	readOutput = "Mend what its last output complains about, and deploy again."
 	giveMemory = "Give it more with `apron deploy --memory`, or InstanceConfiguration.Memory; or let it use less."
 )
 
@@ -48,7 +48,7 @@ func meaningOf(code int) (how, remedy string) {
 	case 126:
 		return "could not be started: the start command may not be executed", "Give it the executable bit (chmod +x), and check its first line, such as #!/bin/sh."
 	case 127:
-		return "could not be started: the start command was not found in the image", "Check the start command: `apron deploy --start`, or StartCommand."
+		return "could not be started: the start command was not found in the image", "Check the start command: CMD of the image, `apron deploy --start`, or StartCommand."
 	}
 	signal := syscall.Signal(code - 128)
 	name := unix.SignalName(signal)

@@ -17,7 +17,7 @@ func TestAnEndIsToldByItsCodeItsSignalOrTheLimitThatWasPassed(t *testing.T) {
 	}{
 		{nil, "was removed while it was starting", "Deploy again"},
 		{&platform.Exit{Code: 0}, "ended by itself without a fault (exit code 0)", "in the foreground"},
-		{&platform.Exit{Code: 3}, "ended with exit code 3", "apron logs"},
+		{&platform.Exit{Code: 3}, "ended with exit code 3", "last output"},
 		{&platform.Exit{Code: 126}, "may not be executed (exit code 126)", "chmod +x"},
 		{&platform.Exit{Code: 127}, "was not found in the image (exit code 127)", "StartCommand"},
 		{&platform.Exit{Code: 134}, "crashed with SIGABRT (exit code 134)", "last output"},
@@ -25,7 +25,7 @@ func TestAnEndIsToldByItsCodeItsSignalOrTheLimitThatWasPassed(t *testing.T) {
 		{&platform.Exit{Code: 137, IsOutOfMemory: true}, "more than its 512 MB of memory", "InstanceConfiguration.Memory"},
 		{&platform.Exit{Code: 139}, "segmentation fault (SIGSEGV) (exit code 139)", "native libraries"},
 		{&platform.Exit{Code: 143}, "was ended by SIGTERM (exit code 143)", "who sent it"},
-		{&platform.Exit{Code: 255}, "ended with exit code 255", "apron logs"},
+		{&platform.Exit{Code: 255}, "ended with exit code 255", "last output"},
 		{&platform.Exit{Code: 137, IsOverStorage: true}, "wrote more than 3 GB", "write less"},
 	} {
 		end := endOf(test.exit, 512)

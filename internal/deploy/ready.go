@@ -16,12 +16,15 @@ const HealthCheckFailed = "The health check failed: "
 
 // awaitHealthy waits until one instance is ready; the error is the plain reason why it is not.
 func (e *Executor) awaitHealthy(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) error {
+	seen := newSightings(instance.StartedAt)
+	if instance.Exit != nil { // already when it was started: it has no address to ask at
+		return e.explainExit(service, revision, instance.ID, instance.Exit, seen)
+	}
 	probing, cancel := context.WithTimeout(ctx, e.HealthTimeout)
 	defer cancel()
 	ended := make(chan *platform.Exit, 1)
 	go e.watchExit(probing, instance.ID, ended)
 
-	seen := newSightings(instance.StartedAt)
 	healthy := make(chan error, 1)
 	go func() { healthy <- e.probe(probing, instance.Address, revision.Configuration.HealthCheck, seen) }()
 	var probe error
@@ -98,7 +101,7 @@ func (e *Executor) watchExit(ctx context.Context, id platform.InstanceID, ended 
 
 func (e *Executor) explainExit(service platform.Service, revision platform.Revision, id platform.InstanceID, exit *platform.Exit, seen *sightings) error {
 	end := endOf(exit, revision.Configuration.Instance.MemoryMiB)
-	event := "Your application stopped or failed to start. See logs for more information."
+	event := platform.EventStopped
 	at := time.Now()
 	if exit != nil && !exit.IsLost {
 		event += fmt.Sprintf("  Container exit code: %d", exit.Code) // two spaces, as App Runner has
@@ -120,7 +123,8 @@ func (e *Executor) explainSilence(service platform.Service, revision platform.Re
 		Try("Let it listen on 0.0.0.0 at the port of the variable PORT, or name its port: `apron deploy --port`, or Port in the service's configuration. " + more)
 	protocol := "`TCP`"
 	if check.Protocol == platform.HealthCheckHTTP {
-		explained = platform.Explain(probe, HealthCheckFailed+"GET %s on port %d was not answered well %s (%v); %s.", check.Path, port, within, probe, lastWords(output)).
+		explained = platform.Explain(probe, HealthCheckFailed+"GET %s on port %d was not answered well %s (%s); %s.", check.Path, port, within,
+			strings.TrimPrefix(probe.Error(), "GET "+check.Path+" "), lastWords(output)).
 			Try("Let the app listen on port %d and answer GET %s with a status from 200 to 399, or change HealthCheckConfiguration. "+more, port, check.Path)
 		protocol = fmt.Sprintf("`HTTP`[Path: '%s'],", check.Path)
 	}

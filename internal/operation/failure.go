@@ -55,14 +55,11 @@ func sentence(text string) string {
 // some. event is what App Runner says of what happened; it may be empty.
 func (r *run) reportFailure(event string) {
 	id, failure := r.service.ID, r.operation.Failure
-	if event == "" && failure.Step == stepStart {
-		event = "Your application stopped or failed to start. See logs for more information."
-	}
 	if event != "" {
 		r.logs.Event(id, "%s", event)
 	}
 	reason := failure.Cause
-	if failure.Step == stepHealthCheck {
+	if event != "" && failure.Step == stepHealthCheck {
 		reason = "Health check failed. " + strings.TrimPrefix(reason, deploy.HealthCheckFailed)
 	}
 	what := title(r.operation.Type)

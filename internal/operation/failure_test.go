@@ -29,7 +29,7 @@ func TestAFailureAndItsRollbackAreToldInTheStepsAndInTheEventLog(t *testing.T) {
 		t.Errorf("the step of the rollback: %+v", last)
 	}
 	failure := *operation.Failure
-	if failure.Step != "health check" || !strings.Contains(failure.Remedy, "apron logs") || len(failure.Observed) == 0 ||
+	if failure.Step != "health check" || !strings.Contains(failure.Remedy, "last output") || len(failure.Observed) == 0 ||
 		!strings.HasSuffix(failure.Observed[len(failure.Observed)-1], ": it ended with exit code 3") {
 		t.Errorf("the failure: %+v", failure)
 	}
@@ -49,6 +49,22 @@ func TestAFailureAndItsRollbackAreToldInTheStepsAndInTheEventLog(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, told[max(begin, 0):]); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestACancelledHealthCheckIsNotToldAsOneThatFailed(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, imageService())
+	id := w.reach(a, service, "probe")
+	if _, err := a.starter.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if told := strings.Join(w.events, "\n"); strings.Contains(told, "Health check failed") || !strings.Contains(told, "Failure reason : The operation was cancelled.") {
+		t.Errorf("the event log has\n%s", told)
 	}
 }
 

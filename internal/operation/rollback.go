@@ -48,7 +48,11 @@ func (r *run) undo(ctx context.Context, name string) error {
 		found, err := r.removeNew(limited)
 		removed = max(removed, found)
 		if err == nil {
-			r.finish(plural(removed, "instance")+" removed; "+r.remains(ctx), nil)
+			what := "nothing had started"
+			if removed > 0 {
+				what = plural(removed, "instance") + " removed"
+			}
+			r.finish(what+"; "+r.remains(ctx), nil)
 			return nil
 		}
 		r.log.Error("remove what the operation had started", "error", err)

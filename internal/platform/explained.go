@@ -23,6 +23,9 @@ type ExplainedError struct {
 	Err error
 }
 
+// EventStopped is the Event of an app that ended or never started.
+const EventStopped = "Your application stopped or failed to start. See logs for more information."
+
 // Explain makes an ExplainedError that wraps err. err may be nil.
 func Explain(err error, format string, args ...any) *ExplainedError {
 	return &ExplainedError{Cause: fmt.Sprintf(format, args...), Err: err}

@@ -21,13 +21,13 @@ var startFailures = []struct {
 }{
 	{regexp.MustCompile(`exec: "?([^":]+)"?: (?:executable file not found|stat .*no such file or directory|no such file)`),
 		"The application could not be started: the command %s was not found in the image.",
-		"Check the start command: `apron deploy --start`, or StartCommand."},
+		"Check the start command: CMD of the image, `apron deploy --start`, or StartCommand."},
 	{regexp.MustCompile(`exec: "?([^":]+)"?: permission denied`),
 		"The application could not be started: %s may not be executed.",
 		"Give it the executable bit (chmod +x) in the repository or image."},
 	{regexp.MustCompile(`exec (\S+): no such file or directory`),
 		"The application could not be started: %s, or the interpreter it names, was not found in the image.",
-		"Check the start command: `apron deploy --start`, or StartCommand."},
+		"Check the start command: CMD of the image, `apron deploy --start`, or StartCommand."},
 	{regexp.MustCompile(`exec (\S+): exec format error`),
 		"The application could not be started: %s is no program for linux/amd64.",
 		"Build it for linux/amd64; a script needs a first line such as #!/bin/sh."},
@@ -58,11 +58,13 @@ func explainStart(err error, spec compute.InstanceSpec) error {
 			if len(match) > 1 {
 				subject = match[1]
 			}
+			explained := platform.Explain(err, "%s", strings.Replace(failure.cause, "%s", subject, 1)).Try("%s", failure.remedy)
 			if subject == shell && usesShell(spec) {
-				return platform.Explain(err, "The application could not be started: its start command needs a shell, and the image has none (%s).", shell).
+				explained = platform.Explain(err, "The application could not be started: its start command needs a shell, and the image has none (%s).", shell).
 					Try("Write the command in plain words, without quotes, variables and the like, or take an image with a shell.")
 			}
-			return platform.Explain(err, "%s", strings.Replace(failure.cause, "%s", subject, 1)).Try("%s", failure.remedy)
+			explained.Event = platform.EventStopped
+			return explained
 		}
 	}
 	if errdefs.IsNotFound(err) && strings.Contains(text, spec.Image) {

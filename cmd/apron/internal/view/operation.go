@@ -73,6 +73,9 @@ func Why(operation client.Operation, name string, width int) string {
 	if rolledBack := rollbackOf(operation); rolledBack != "" {
 		fmt.Fprintln(&text, Wrap(rolledBack, width, "  "))
 	}
+	if failure := operation.Failure; failure != nil && len(failure.Observed) > 0 {
+		fmt.Fprintf(&text, "All that it printed: apron logs %s\n", name)
+	}
 	fmt.Fprintf(&text, "The whole log: apron logs %s --deployment %s", name, operation.ID)
 	return text.String()
 }

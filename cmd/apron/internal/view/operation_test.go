@@ -38,6 +38,7 @@ The application ended with exit code 3.
     │ no DATABASE_URL
   To try: Mend it.
   Rolled back: 1 instance removed; revision 3 goes on serving.
+  All that it printed: apron logs shop
   The whole log: apron logs shop --deployment 3f2a
 `
 	var got strings.Builder
