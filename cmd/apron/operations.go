@@ -189,15 +189,6 @@ func hasFailed(operation types.OperationSummary) bool {
 	return false
 }
 
-// causeOf is why an operation failed; "" when apron says nothing about it.
-func causeOf(ctx context.Context, connected *client.Client, arn string, operation types.OperationSummary) (string, error) {
-	described, err := connected.DescribeOperation(ctx, arn, aws.ToString(operation.Id))
-	if err != nil || described.Failure == nil {
-		return "", err
-	}
-	return view.Clean(described.Failure.Cause), nil
-}
-
 func (s *shell) printOperation(operation client.Operation) error {
 	if s.isJSON() {
 		return view.JSON(s.out, operation)

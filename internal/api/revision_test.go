@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -60,4 +63,32 @@ func TestAServiceIsRolledBackToARevisionThatIsKept(t *testing.T) {
 		t.Errorf("the operation: %+v, %v", operation, err)
 	}
 	w.refused("Apron.RollbackService", fmt.Sprintf(`{"ServiceArn":%q,"RevisionNumber":3}`, arn), "InvalidStateException", 400) // one at a time
+}
+
+func TestAnOperationIsDescribedWithAllOfItsFailureByItsIDAlone(t *testing.T) {
+	w := newWorld(t)
+	arn := w.create("webapp")
+	id := member(t, w.call("Apron.CancelOperation", arnOf(arn)), "Operation.Id").(string)
+	operation, err := w.store.ClaimOperation(t.Context(), "worker", time.Now(), time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operation.Status = platform.OperationStatusInProgress
+	operation.Failure = &platform.Failure{
+		Step: "health check", Cause: "It ended.", Remedy: "Mend it.", Observed: []string{"+0.1 s: it ended"}, Evidence: []string{"bye"},
+	}
+	if err := w.store.SaveOperation(t.Context(), operation, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, input := range []string{fmt.Sprintf(`{"OperationId":%q}`, id), fmt.Sprintf(`{"ServiceArn":%q,"OperationId":%q}`, arn, id)} {
+		want := map[string]any{
+			"Step": "health check", "Cause": "It ended.", "Remedy": "Mend it.", "Observed": []any{"+0.1 s: it ended"}, "Evidence": []any{"bye"},
+		}
+		if diff := cmp.Diff(want, member(t, w.call("Apron.DescribeOperation", input), "Operation.Failure")); diff != "" {
+			t.Errorf("%s: %s", input, diff)
+		}
+	}
+	other := w.running("other")
+	w.refused("Apron.DescribeOperation", fmt.Sprintf(`{"ServiceArn":%q,"OperationId":%q}`, other, id), "ResourceNotFoundException", 400)
+	w.refused("Apron.DescribeOperation", `{"OperationId":"0123456789abcdef0123456789abcdef"}`, "ResourceNotFoundException", 400)
 }

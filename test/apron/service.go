@@ -3,6 +3,7 @@ package apron
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,8 +34,8 @@ type Step struct{ Name, State, Detail string }
 
 // Failure is why an operation failed.
 type Failure struct {
-	Step, Cause string
-	Evidence    []string
+	Step, Cause, Remedy string
+	Observed, Evidence  []string
 }
 
 // IsOver says whether the operation will not change any more.
@@ -58,7 +59,8 @@ func (o Operation) String() string {
 		text += fmt.Sprintf("\n    %s %s %s", step.Name, step.State, step.Detail)
 	}
 	if o.Failure != nil {
-		text += fmt.Sprintf("\n    in %s: %s\n      %s", o.Failure.Step, o.Failure.Cause, strings.Join(o.Failure.Evidence, "\n      "))
+		text += fmt.Sprintf("\n    in %s: %s (%s)\n      %s", o.Failure.Step, o.Failure.Cause, o.Failure.Remedy,
+			strings.Join(slices.Concat(o.Failure.Observed, o.Failure.Evidence), "\n      "))
 	}
 	return text
 }

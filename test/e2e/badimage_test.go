@@ -49,6 +49,9 @@ func TestAnImageThatCannotRunSaysWhyAndTheOldOneAnswers(t *testing.T) {
 			push(t, a, tag+":live", c.broken)
 			operation := service.WantOperation(t, service.Deploy(t), "ROLLBACK_SUCCEEDED")
 			wantFailure(t, operation, c.want...)
+			if last := operation.Steps[len(operation.Steps)-1]; last.Name != "roll back" || !strings.HasSuffix(last.Detail, "revision 1 goes on serving") {
+				t.Errorf("the last step is %+v", last)
+			}
 			a.WantBody(t, service.URL, "/id", process)
 			service.WantStatus(t, types.ServiceStatusRunning)
 			service.WantOneInstance(t)

@@ -133,13 +133,17 @@ func built(input *apprunner.CreateServiceInput, values types.CodeConfigurationVa
 	return input
 }
 
-// wantFailure fails the test unless the operation has failed with a cause, or with evidence, that holds every text.
+// wantFailure fails the test unless the operation has failed with what to try, and with a cause, a remedy or evidence that
+// holds every text.
 func wantFailure(t *testing.T, operation apron.Operation, texts ...string) {
 	t.Helper()
 	if operation.Failure == nil {
 		t.Fatalf("the operation has no failure: %s", operation)
 	}
-	told := strings.ToLower(operation.Failure.Cause + "\n" + strings.Join(operation.Failure.Evidence, "\n"))
+	if operation.Failure.Remedy == "" {
+		t.Errorf("the failure does not tell what to try: %s", operation)
+	}
+	told := strings.ToLower(operation.Failure.Cause + "\n" + operation.Failure.Remedy + "\n" + strings.Join(operation.Failure.Evidence, "\n"))
 	for _, text := range texts {
 		if !strings.Contains(told, strings.ToLower(text)) {
 			t.Errorf("the failure does not tell %q: %s", text, operation)
