@@ -56,7 +56,7 @@ func meaningOf(code int) (how, remedy string) {
 	case name == "":
 		return "", ""
 	case signal == syscall.SIGKILL:
-		return "was killed by SIGKILL, and not by its limit of memory", "Find out who sent it: the app's own supervisor, somebody on the machine, or the machine for want of memory (`dmesg` tells)."
+		return "was killed by SIGKILL", "Find out who sent it: the app's own supervisor, somebody on the machine, or the machine for want of memory (`dmesg` tells)."
 	case signal == syscall.SIGTERM, signal == syscall.SIGINT, signal == syscall.SIGHUP:
 		return "was ended by " + name, "Find out who sent it: the app's own supervisor, or somebody on the machine."
 	case signal == syscall.SIGSEGV:

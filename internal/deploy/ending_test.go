@@ -21,7 +21,7 @@ func TestAnEndIsToldByItsCodeItsSignalOrTheLimitThatWasPassed(t *testing.T) {
 		{&platform.Exit{Code: 126}, "may not be executed (exit code 126)", "chmod +x"},
 		{&platform.Exit{Code: 127}, "was not found in the image (exit code 127)", "StartCommand"},
 		{&platform.Exit{Code: 134}, "crashed with SIGABRT (exit code 134)", "last output"},
-		{&platform.Exit{Code: 137}, "was killed by SIGKILL, and not by its limit of memory (exit code 137)", "dmesg"},
+		{&platform.Exit{Code: 137}, "was killed by SIGKILL (exit code 137)", "dmesg"},
 		{&platform.Exit{Code: 137, IsOutOfMemory: true}, "more than its 512 MB of memory", "InstanceConfiguration.Memory"},
 		{&platform.Exit{Code: 139}, "segmentation fault (SIGSEGV) (exit code 139)", "native libraries"},
 		{&platform.Exit{Code: 143}, "was ended by SIGTERM (exit code 143)", "who sent it"},

@@ -52,15 +52,15 @@ func sentence(text string) string {
 }
 
 // reportFailure writes why the operation failed into the event log and into its own, in App Runner's words where it has
-// some. event is what App Runner says of what happened; it may be empty.
-func (r *run) reportFailure(event string) {
+// some.
+func (r *run) reportFailure(cause error) {
 	id, failure := r.service.ID, r.operation.Failure
-	if event != "" {
-		r.logs.Event(id, "%s", event)
-	}
 	reason := failure.Cause
-	if event != "" && failure.Step == stepHealthCheck {
-		reason = "Health check failed. " + strings.TrimPrefix(reason, deploy.HealthCheckFailed)
+	if explained := platform.AsExplained(cause); explained != nil && explained.Event != "" {
+		r.logs.Event(id, "%s", explained.Event)
+		if failure.Step == stepHealthCheck {
+			reason = "Health check failed. " + strings.TrimPrefix(reason, deploy.HealthCheckFailed)
+		}
 	}
 	what := title(r.operation.Type)
 	_, isDeployment := triggers[r.operation.Type]

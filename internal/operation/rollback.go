@@ -52,7 +52,7 @@ func (r *run) undo(ctx context.Context, name string) error {
 			if removed > 0 {
 				what = plural(removed, "instance") + " removed"
 			}
-			r.finish(what+"; "+r.remains(ctx), nil)
+			r.finish(what+"; "+r.remains(limited), nil)
 			return nil
 		}
 		r.log.Error("remove what the operation had started", "error", err)
@@ -62,7 +62,7 @@ func (r *run) undo(ctx context.Context, name string) error {
 				return interruption(ctx)
 			}
 			r.logs.Event(r.service.ID, "Instances of the new revision could not be removed within %s; apron goes on trying.", r.deadlines[rollback])
-			r.finish("new instances could not be removed; "+r.remains(ctx), err)
+			r.finish("new instances could not be removed; "+r.remains(limited), err)
 			return err
 		case <-time.After(wait):
 		}

@@ -134,11 +134,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
 	r.leaveQueue()
 	r.operation.Failure = failureFrom(cause, r.operation, r.output())
-	event := ""
-	if explained := platform.AsExplained(cause); explained != nil {
-		event = explained.Event
-	}
-	r.reportFailure(event)
+	r.reportFailure(cause)
 	before := r.operation.Previous
 	if before != nil && before.Status != platform.ServiceStatusCreateFailed && r.operation.Type != platform.OperationDeleteService {
 		r.operation.Status = platform.OperationStatusRollbackInProgress
