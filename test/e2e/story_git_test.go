@@ -74,7 +74,7 @@ func TestStoryFromGit(t *testing.T) {
 	repository.Commit("Break the start", map[string]string{"broken.py": "", "app.py": "import sys\nsys.exit('no database today')\n"})
 	pushCode(t, a, repository, "story")
 	broken = deployByCLI(t, a, service, "ROLLBACK_SUCCEEDED")
-	wantTold(t, a, service, broken, "exit code: 1", "no database today")
+	wantTold(t, a, service, broken, "exit code 1", "no database today")
 	a.WantBody(t, service.URL, "/", "two")
 	if status := describeByCLI(t, a, service).Status; status != types.ServiceStatusRunning {
 		t.Errorf("after a failed deployment the status is %s", status)

@@ -45,7 +45,7 @@ func TestStoryFromImage(t *testing.T) {
 
 	push(t, a, "story:live", sample.Variant{Version: "three", Environment: map[string]string{"MODE": "exit", "EXIT_CODE": "3"}})
 	broken := deployByCLI(t, a, service, "ROLLBACK_SUCCEEDED")
-	wantTold(t, a, service, broken, "exit code: 3", "the configuration has no DATABASE_URL")
+	wantTold(t, a, service, broken, "exit code 3", "the configuration has no DATABASE_URL")
 	a.WantBody(t, service.URL, "/", "two")
 
 	deleteByCLI(t, a, service)

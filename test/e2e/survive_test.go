@@ -74,7 +74,7 @@ func TestAnInstanceThatEndsIsReplaced(t *testing.T) {
 		t.Errorf("after the end of %+v there is %+v", before, after)
 	}
 	events := service.Lines(t, "events")
-	if !slices.ContainsFunc(events, func(line string) bool { return strings.Contains(line, "exit code: 7") }) {
+	if !slices.ContainsFunc(events, func(line string) bool { return strings.Contains(line, "exit code 7") }) {
 		t.Errorf("the events do not tell of the exit: %q", events)
 	}
 }
