@@ -27,7 +27,7 @@ const (
 )
 
 // detach starts this program in the background with the same configuration, and waits until it is ready. An apron that
-// runs already is well, and is started again if it is of another program than this one, as after an upgrade.
+// runs already is well, and goes on as this program if it is another one, as after an upgrade.
 func (s *shell) detach(ctx context.Context, config app.Config) error {
 	running, isRunning, err := app.FindRunning(config.DataDir)
 	if err != nil {
@@ -42,7 +42,14 @@ func (s *shell) detach(ctx context.Context, config app.Config) error {
 		if !isOld || !runsInBackground(running, logFile) {
 			return s.leaveRunning(ctx, config, running, isOld)
 		}
-		fmt.Fprintf(s.out, "apron runs another program than this one (process %d) and is started again; the instances go on\n", running.PID)
+		if running.TakesUpgrades {
+			fmt.Fprintf(s.out, "apron runs another program than this one (process %d) and goes on as this one\n", running.PID)
+			if err := s.upgrade(ctx, config, running, logFile); err != nil {
+				return err
+			}
+			return s.tellRunning(config, running.PID, logFile)
+		}
+		fmt.Fprintf(s.out, "apron runs another program than this one (process %d), which can only be stopped: it is started again, and the instances go on\n", running.PID)
 		if err := s.stopServing(ctx, config); err != nil {
 			return err
 		}
@@ -56,8 +63,11 @@ func (s *shell) detach(ctx context.Context, config app.Config) error {
 	if err := s.awaitReady(ctx, config, process.Process.Pid, ended); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "apron runs (process %d): API at %s, services at %s, log in %s\n",
-		process.Process.Pid, config.Endpoint(), config.HTTPAddr, logFile)
+	return s.tellRunning(config, process.Process.Pid, logFile)
+}
+
+func (s *shell) tellRunning(config app.Config, pid int, logFile string) error {
+	_, err := fmt.Fprintf(s.out, "apron runs (process %d): API at %s, services at %s, log in %s\n", pid, config.Endpoint(), config.HTTPAddr, logFile)
 	return err
 }
 
@@ -83,14 +93,18 @@ func (s *shell) leaveRunning(ctx context.Context, config app.Config, running app
 	}
 	fmt.Fprintf(s.out, "apron runs already (process %d): API at %s, services at %s\n", running.PID, running.Endpoint, running.HTTPAddr)
 	if isOld {
-		fmt.Fprintln(s.err, "It runs another program than this one: start it again where it was started, in a terminal or by a service manager.")
+		if running.TakesUpgrades {
+			fmt.Fprintf(s.err, "It runs another program than this one: `kill -HUP %d` has it go on as what its program file holds now.\n", running.PID)
+		} else {
+			fmt.Fprintln(s.err, "It runs another program than this one: start it again where it was started, in a terminal or by a service manager.")
+		}
 	}
 	return nil
 }
 
 // startInBackground starts `apron serve` in a session of its own, so that it outlives the terminal.
 func startInBackground(config app.Config, logFile string) (*exec.Cmd, error) {
-	program, err := os.Executable()
+	command, err := serveCommand(config, logFile)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +117,6 @@ func startInBackground(config app.Config, logFile string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	defer output.Close()
-	command := serveCommand(program, config, logFile)
 	command.Stdout, command.Stderr = output, output
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start apron: %w", err)
@@ -111,8 +124,12 @@ func startInBackground(config app.Config, logFile string) (*exec.Cmd, error) {
 	return command, nil
 }
 
-// serveCommand is `apron serve` with a configuration.
-func serveCommand(program string, config app.Config, logFile string) *exec.Cmd {
+// serveCommand is `apron serve` of this program with a configuration.
+func serveCommand(config app.Config, logFile string) (*exec.Cmd, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	arguments, environment := []string{"serve", "--log-file", logFile}, os.Environ()
 	for _, each := range allSettings {
 		switch value := *each.of(&config); {
@@ -126,7 +143,7 @@ func serveCommand(program string, config app.Config, logFile string) *exec.Cmd {
 	command := exec.Command(program, arguments...)
 	command.Env, command.Dir = environment, "/"
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return command
+	return command, nil
 }
 
 // awaitReady waits until the process holds the data directory and its API answers. ended, which may be nil, tells that

@@ -32,11 +32,11 @@ func newDown(s *shell) *cobra.Command {
 				_, err := fmt.Fprintf(s.out, "There is no apron in %s.\n", config.DataDir)
 				return err
 			}
-			release, err := app.Claim(config) // nobody may start an apron while its daemons are being stopped
+			claim, err := app.TakeClaim(config) // nobody may start an apron while its daemons are being stopped
 			if err != nil {
 				return err
 			}
-			defer release()
+			defer claim.Release()
 			if err := app.Down(command.Context(), config); err != nil {
 				return fmt.Errorf("stop what apron had started: %w", err)
 			}

@@ -21,7 +21,9 @@ func newServe(s *shell) *cobra.Command {
 	command := &cobra.Command{
 		Use: "serve", Short: "Run apron on this machine",
 		Long: "serve runs the API, the proxy and the instances until it is told to stop (SIGTERM). Instances go on running\n" +
-			"without it, and the next serve takes them over; `apron down` stops them too.",
+			"without it, and the next serve takes them over; `apron down` stops them too.\n\n" +
+			"At SIGHUP it goes on as the program that its file holds now, without refusing a connection. --detach does that\n" +
+			"to an apron in the background that runs another program than this one.",
 		Example: "  apron serve\n  apron serve --detach\n" +
 			"  apron serve --detach --data /srv/second --api 127.0.0.1:8800 --http :8180 --https :8543 \\\n" +
 			"    --private-http 127.0.0.1:8181",
@@ -34,13 +36,14 @@ func newServe(s *shell) *cobra.Command {
 			if isDetached {
 				return s.detach(command.Context(), config)
 			}
+			self := app.Program{Args: os.Args, Env: os.Environ()}
 			os.Unsetenv(variable(databaseSetting)) // its password is not for the daemons
 			var log io.Writer = s.err
 			if logFile != "" {
 				log = telemetry.NewProgramLog(logFile)
 			}
 			slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
-			return serve(command.Context(), config)
+			return serve(command.Context(), config, self)
 		},
 	}
 	s.settings.bind(command.Flags())
@@ -49,29 +52,42 @@ func newServe(s *shell) *cobra.Command {
 	return command
 }
 
-// serve claims the data directory and runs until ctx ends.
-func serve(ctx context.Context, config app.Config) (err error) {
+// serve claims the data directory and runs until ctx ends, or until this process is to go on as another program than self.
+func serve(ctx context.Context, config app.Config, self app.Program) (err error) {
 	if os.Geteuid() != 0 {
 		return advise("Run it as root, for example with sudo.", "containers need root")
 	}
-	release, err := app.Claim(config)
+	hangups, stop := watchHangups() // whoever sees the claim may send one
+	defer stop()
+	claim, err := app.TakeClaim(config)
 	if errors.Is(err, app.ErrRunning) {
 		return advise("Stop it with `apron down`, or choose another folder with --data.", "%s: %w", config.DataDir, err)
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, claim.Release()) }()
 	// A fault is told and not acted upon here: what runs already should come back even if the disk has become full.
 	examination := doctorConfig(ctx, config)
-	examination.IsRunning = false
+	examination.IsRunning = claim.IsInherited() // and the addresses with it
 	for _, result := range doctor.Examine(ctx, doctor.ThisMachine(examination)) {
 		if result.State != doctor.StateOK {
 			slog.Warn("machine", "check", result.Name, "state", result.State, "found", result.Message, "remedy", result.Remedy)
 		}
 	}
+	if err := claim.Listen(config); err != nil {
+		return err
+	}
+	defer upgradeAt(ctx, hangups, config, claim, self)()
 	slog.Info("apron begins", "version", version, "data", config.DataDir, "api", config.APIAddr, "http", config.HTTPAddr)
-	if err := app.Run(ctx, config); err != nil && ctx.Err() == nil {
+	err = app.Run(ctx, config, claim)
+	if claim.IsUpgrading() && ctx.Err() == nil {
+		if err != nil {
+			slog.Error("end before the next program", "error", err)
+		}
+		return claim.Exec(self, config)
+	}
+	if err != nil && ctx.Err() == nil {
 		slog.Error("apron failed", "error", err)
 		return fmt.Errorf("serve: %w", err)
 	}

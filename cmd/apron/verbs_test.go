@@ -68,11 +68,11 @@ func TestEnvPrintsWhatAShellCanEvaluate(t *testing.T) {
 	}
 	config := app.Default()
 	config.DataDir, config.APIAddr, config.Region = dir, "127.0.0.1:9999", "eu-west-1"
-	release, err := app.Claim(config)
+	claim, err := app.TakeClaim(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer claim.Release()
 	apron(t, "env", "--data", dir).expect(t, 0, "'http://127.0.0.1:9999'", "'eu-west-1'")
 	apron(t, "env", "--data", filepath.Join(dir, "none")).expect(t, 1, "no apron was ever started", "apron serve --detach")
 }

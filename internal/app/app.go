@@ -11,6 +11,9 @@
 // plane takes no more requests and finishes those in flight; the store closes. Instances, containerd and BuildKit go on
 // running. Down ends those too.
 //
+// Upgraded: as at a stop, but the data plane goes on as when apron is killed, and the API's listener stays open. The next
+// program finds both, and replaces the data plane in a way of its own; see internal/dataplane.
+//
 // Killed: the data plane goes on as well. The next start adopts it with its routes.
 package app
 
@@ -19,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -39,14 +41,23 @@ import (
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
-// Run serves until ctx ends. The caller holds the claim on the data directory.
-func Run(ctx context.Context, config Config) error {
+// Run serves until ctx ends, or until another program is to go on in this process. The caller holds the claim on the data
+// directory, and listens with it.
+func Run(ctx context.Context, config Config, claim *Claim) error {
 	log := slog.Default()
-	listener, err := net.Listen("tcp", config.APIAddr)
-	if err != nil {
-		return platform.Explain(err, "the API cannot answer on %s: %v; choose another address with --api", config.APIAddr, err)
-	}
-	defer listener.Close()
+	defer claim.listener.Close()
+	stopping := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	begun := make(chan *server, 1)
+	defer context.AfterFunc(claim.upgrade, func() {
+		select {
+		case server := <-begun:
+			server.settle(ctx)
+		default:
+		}
+		cancel()
+	})()
 	keys, err := ensureCredentials(config.DataDir)
 	if err != nil {
 		return err
@@ -131,7 +142,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	operations := operation.NewStarter(db, logs, worker.Wake)
 	pushes = newPushes(db, operations, repositories, images, log)
-	server, err := newServer(ctx, config, listener, serverParts{
+	server, err := newServer(ctx, config, claim.listener, serverParts{
 		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections,
 		provision: func() { domains.Wake(); ingress.Wake() },
 		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder.Runtimes(), log: log,
@@ -139,14 +150,15 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	begun <- server
 	err = runAll(ctx,
 		server.run, pushed.Run, newReserve(config.DataDir, log).run,
 		worker.Run, supervisor.Run, domains.Run, ingress.Run,
 		machine.containerd.Run, machine.runBuilder,
-		plane.client.Run, plane.daemon.Run,
+		plane.client.Run, plane.daemon.Run, plane.leave,
 	)
-	if err != nil || ctx.Err() == nil {
-		return err // something failed: services go on answering until apron is back
+	if err != nil || stopping.Err() == nil {
+		return err // something failed, or another program goes on: services go on answering
 	}
 	return plane.stop(context.WithoutCancel(ctx))
 }

@@ -1,15 +1,19 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // ErrRunning says that another process serves from the data directory.
@@ -22,32 +26,77 @@ type Running struct {
 	Endpoint string `json:"endpoint"`
 	HTTPAddr string `json:"http"`
 	Region   string `json:"region"`
+	// TakesUpgrades says that RequestUpgrade works.
+	TakesUpgrades bool `json:"upgrades"`
 }
 
-// Claim makes this process the one that serves from the data directory, until release is called or it ends, however it
-// ends: the claim is a lock on the pid file, which the kernel gives up with the process. ErrRunning when another process
-// holds it.
-func Claim(config Config) (release func() error, err error) {
+// Claim is the right to serve from a data directory: a lock on the pid file. With the API's listening socket it goes from one
+// program to the next in this process, so that nobody gets in between; see Upgrade.
+type Claim struct {
+	file      *os.File
+	listener  *net.TCPListener
+	inherited inheritance
+	// upgrade ends when Upgrade was called; next and socket are set by then.
+	upgrade context.Context
+	begin   context.CancelFunc
+	next    Program
+	socket  *os.File
+}
+
+// TakeClaim makes this process the one that serves from the data directory, until Release is called or it ends, however it
+// ends: the kernel gives the lock up with the process. ErrRunning when another process holds it.
+func TakeClaim(config Config) (*Claim, error) {
 	if err := os.MkdirAll(filepath.Join(config.DataDir, "run"), 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	file, err := os.OpenFile(pidPath(config.DataDir), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the pid file: %w", err)
+	claim := &Claim{inherited: inherit(pidPath(config.DataDir))}
+	claim.upgrade, claim.begin = context.WithCancel(context.Background())
+	if claim.file = claim.inherited.claim; claim.file == nil {
+		file, err := os.OpenFile(pidPath(config.DataDir), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the pid file: %w", err)
+		}
+		claim.file = file
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
-		file.Close()
+	if err := unix.FcntlFlock(claim.file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+		claim.file.Close()
 		if errors.Is(err, unix.EAGAIN) {
 			return nil, ErrRunning
 		}
 		return nil, fmt.Errorf("lock the pid file: %w", err)
 	}
-	err = json.NewEncoder(truncated{file}).Encode(Running{os.Getpid(), config.Endpoint(), config.HTTPAddr, config.Region})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("write the pid file: %w", err), file.Close())
+	// A request to a program that was killed is not one to this.
+	if err := removeFile(requestPath(config)); err != nil {
+		return nil, errors.Join(fmt.Errorf("remove the request of an upgrade: %w", err), claim.Release())
 	}
-	return file.Close, nil
+	running := Running{os.Getpid(), config.Endpoint(), config.HTTPAddr, config.Region, true}
+	if err := json.NewEncoder(truncated{claim.file}).Encode(running); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the pid file: %w", err), claim.Release())
+	}
+	return claim, nil
+}
+
+// IsInherited says whether the program before in this process has left the claim and the API's listener.
+func (c *Claim) IsInherited() bool { return c.inherited.claim != nil }
+
+// Release gives the claim up.
+func (c *Claim) Release() error {
+	c.begin()
+	return c.file.Close()
+}
+
+// Listen takes the API's address, which an error names.
+func (c *Claim) Listen(config Config) error {
+	if c.listener = c.inherited.listener(config.APIAddr); c.listener != nil {
+		return nil
+	}
+	listener, err := net.Listen("tcp", config.APIAddr)
+	if err != nil {
+		return platform.Explain(err, "the API cannot answer on %s: %v; choose another address with --api", config.APIAddr, err)
+	}
+	c.listener = listener.(*net.TCPListener)
+	return nil
 }
 
 // FindRunning returns the apron that serves from the data directory, or false when none does. The error is fs.ErrPermission

@@ -66,29 +66,29 @@ func TestOneProcessClaimsADataDirectory(t *testing.T) {
 	if _, isRunning, err := FindRunning(config.DataDir); isRunning || err != nil {
 		t.Fatalf("an apron runs before the first (%v)", err)
 	}
-	release, err := Claim(config)
+	claim, err := TakeClaim(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Claim(config); !errors.Is(err, ErrRunning) {
+	if _, err := TakeClaim(config); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second claim says %v", err)
 	}
 	running, isRunning, err := FindRunning(config.DataDir)
-	want := Running{os.Getpid(), "http://127.0.0.1:8700", ":8080", "us-east-1"}
+	want := Running{os.Getpid(), "http://127.0.0.1:8700", ":8080", "us-east-1", true}
 	if !isRunning || err != nil || running != want {
 		t.Errorf("found %+v, %v, %v", running, isRunning, err)
 	}
-	if err := release(); err != nil {
+	if err := claim.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if _, isRunning, err := FindRunning(config.DataDir); isRunning || err != nil {
 		t.Errorf("an apron runs after its release (%v)", err)
 	}
-	again, err := Claim(config)
+	again, err := TakeClaim(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again(); err != nil {
+	if err := again.Release(); err != nil {
 		t.Error(err)
 	}
 }

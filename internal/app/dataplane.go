@@ -2,12 +2,19 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/apron-run/apron/internal/daemon"
 	"github.com/apron-run/apron/internal/dataplane"
@@ -15,17 +22,27 @@ import (
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
-// proxyStopTimeout is how long the data plane has to finish its requests before it is killed: a bit longer than it gives
-// them itself.
-const proxyStopTimeout = requestTimeout + 10*time.Second
+const (
+	// requestTimeout bounds a request (App Runner: 120 s).
+	requestTimeout = 120 * time.Second
+	// idleTimeout is how long a client's connection waits for its next request.
+	idleTimeout = 75 * time.Second
+	// proxyStopTimeout is how long the data plane has to finish its requests before it is killed: a bit longer than it gives
+	// them itself.
+	proxyStopTimeout = requestTimeout + 10*time.Second
+	// proxyLeaveTimeout is how long one has that was told to leave: a connection may bring its last request when it is about to
+	// be too old.
+	proxyLeaveTimeout = idleTimeout + proxyStopTimeout
+	// maxLeaving bounds how many data planes may be leaving. An upgrade beyond that waits for one of them.
+	maxLeaving = 3
+)
 
-// requestTimeout bounds a request (App Runner: 120 s).
-const requestTimeout = 120 * time.Second
-
-// dataPlane is the proxy's process and the client that steers it.
+// dataPlane is the proxy's process and the client that steers it, and the processes before it that are leaving.
 type dataPlane struct {
 	client *dataplane.Client
 	daemon *daemon.Daemon
+	run    string
+	socket string
 }
 
 func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
@@ -36,7 +53,7 @@ func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
 	run := filepath.Join(config.DataDir, "run")
 	socket := filepath.Join(run, "proxy.sock")
 	client := dataplane.NewClient(socket, log)
-	return &dataPlane{client, &daemon.Daemon{
+	return &dataPlane{client: client, run: run, socket: socket, daemon: &daemon.Daemon{
 		Name: "proxy", Path: program, Dir: run, Log: log, Ready: client.Check, StopTimeout: proxyStopTimeout, Env: []string{},
 		Args: []string{
 			"proxy", "--control", socket, "--http", config.HTTPAddr, "--private-http", config.PrivateHTTPAddr,
@@ -45,20 +62,114 @@ func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
 	}}, nil
 }
 
-// ensure adopts the data plane that runs, or starts one. One of another program or with other addresses is replaced.
+// ensure adopts the data plane that runs, or starts one. One of another program or with other addresses is set aside for
+// that: it goes on until leave has it leave.
 func (d *dataPlane) ensure(ctx context.Context) error {
-	isCurrent, err := d.client.IsCurrent(ctx, d.daemon.Args)
-	if err == nil && !isCurrent {
-		slog.Info("replace the data plane: the program or its addresses have changed")
+	found, err := d.client.Find(ctx, d.daemon.Args)
+	switch {
+	case err != nil: // there is none
+	case found.PID == 0:
+		slog.Info("stop the data plane: its program is one that cannot hand its listeners over")
 		if err := d.daemon.Stop(ctx); err != nil {
 			return err
+		}
+	default:
+		// Whoever answers at the socket is the data plane: a crash may have come between it and its pid file.
+		if err := errors.Join(d.daemon.Adopt(found.PID), d.earlier(found.PID).Forget()); err != nil {
+			return err
+		}
+		if !found.IsCurrent {
+			slog.Info("replace the data plane: the program or its addresses have changed", "process", found.PID)
+			if err := d.setAside(ctx, found.PID); err != nil {
+				return err
+			}
 		}
 	}
 	return d.daemon.Ensure(ctx)
 }
 
-// stop lets the data plane finish its requests, and ends it.
-func (d *dataPlane) stop(ctx context.Context) error { return d.daemon.Stop(ctx) }
+// setAside makes room for another data plane. The pid file of its own comes first and the socket last: as long as the socket
+// is in its place, ensure begins again.
+func (d *dataPlane) setAside(ctx context.Context, pid int) error {
+	for leaving := d.leaving(); len(leaving) >= maxLeaving; leaving = d.leaving() {
+		slog.Info("wait for a data plane that is leaving", "process", leaving[0])
+		if err := d.earlier(leaving[0]).Stop(ctx); err != nil {
+			return err
+		}
+	}
+	return errors.Join(d.earlier(pid).Adopt(pid), d.daemon.Forget(), d.client.SetAside(pid))
+}
+
+// earlier is a data plane that was set aside.
+func (d *dataPlane) earlier(pid int) *daemon.Daemon {
+	return &daemon.Daemon{Name: "proxy-" + strconv.Itoa(pid), Dir: d.run, StopTimeout: proxyStopTimeout}
+}
+
+// leaving lists the pids of the data planes that were set aside, with those that have ended since.
+func (d *dataPlane) leaving() (pids []int) {
+	found, _ := filepath.Glob(filepath.Join(d.run, "proxy-*.pid")) // only a pattern can be wrong
+	for _, path := range found {
+		name := strings.TrimSuffix(filepath.Base(path), ".pid")
+		if pid, err := strconv.Atoi(strings.TrimPrefix(name, "proxy-")); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// leave tells the data planes that were set aside to leave, once the one that runs has its routes, and sees to it that they
+// end in time.
+func (d *dataPlane) leave(ctx context.Context) error {
+	if err := d.client.Flush(ctx); err != nil {
+		return nil // ctx has ended
+	}
+	var group sync.WaitGroup
+	for _, pid := range d.leaving() {
+		group.Go(func() { d.await(ctx, pid) })
+	}
+	group.Wait()
+	<-ctx.Done()
+	return nil
+}
+
+// await has one data plane leave, and kills it when its time is over.
+func (d *dataPlane) await(ctx context.Context, pid int) {
+	leaving, cancel := context.WithTimeout(ctx, proxyLeaveTimeout)
+	defer cancel()
+	d.client.Leave(leaving, pid)
+	hasEnded := d.earlier(pid).HasEnded(leaving)
+	if ctx.Err() != nil {
+		return // the next apron goes on
+	}
+	if !hasEnded {
+		slog.Error("a data plane has not left in time, and is killed", "process", pid)
+	}
+	if err := d.end(ctx, pid); err != nil {
+		slog.Error("end a data plane", "process", pid, "error", err)
+	}
+}
+
+// end stops a data plane that was set aside and removes what it had.
+func (d *dataPlane) end(ctx context.Context, pid int) error {
+	return errors.Join(d.earlier(pid).Stop(ctx), removeFile(dataplane.SocketOf(d.socket, pid)))
+}
+
+// stop lets the data planes finish their requests, and ends them.
+func (d *dataPlane) stop(ctx context.Context) error {
+	var group errgroup.Group
+	group.Go(func() error { return errors.Join(d.daemon.Stop(ctx), removeFile(d.socket)) })
+	for _, pid := range d.leaving() {
+		group.Go(func() error { return d.end(ctx, pid) })
+	}
+	return group.Wait()
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // AnswersServices says whether a data plane of this data directory holds config's addresses for services: the one of
 // an apron that was killed goes on, and its addresses are not taken from the next one.
@@ -77,6 +188,6 @@ func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile string, 
 	log := slog.New(slog.NewTextHandler(telemetry.NewProgramLog(logFile), nil))
 	return dataplane.Serve(ctx, dataplane.ServerConfig{
 		Socket: control, PrivateAddress: privateAddr, Arguments: arguments, Log: log,
-		Proxy: proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, ShutdownTimeout: requestTimeout, Log: log},
+		Proxy: proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout, Log: log},
 	})
 }

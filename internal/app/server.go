@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apron-run/apron/internal/api"
@@ -29,6 +32,9 @@ import (
 // stopTimeout is how long requests to the API, pushes and pulls may take to finish when apron stops.
 const stopTimeout = 10 * time.Second
 
+// settleTimeout is how long they may take before apron goes on as another program; new ones are answered meanwhile.
+const settleTimeout = time.Minute
+
 // HealthPath answers with a Health while apron serves.
 const HealthPath = "/healthz"
 
@@ -42,6 +48,10 @@ type Health struct {
 type server struct {
 	listener net.Listener
 	http     *http.Server
+	conns    atomic.Int64
+
+	mu       sync.Mutex // guards inFlight
+	inFlight map[*http.Request]struct{}
 }
 
 // serverParts are what the server hands requests to.
@@ -100,10 +110,13 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		return nil, fmt.Errorf("make the default auto scaling configuration: %w", err)
 	}
 	mux.Handle("/", handler)
-	return &server{listener, &http.Server{
-		Handler: awaitBodies(bodyTimeout, withoutRedirects(mux, handler)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	s := &server{listener: listener, inFlight: map[*http.Request]struct{}{}}
+	s.http = &http.Server{
+		Handler: s.track(awaitBodies(bodyTimeout, withoutRedirects(mux, handler))), ConnState: s.countConn,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(parts.log.Handler(), slog.LevelWarn),
-	}}, nil
+	}
+	return s, nil
 }
 
 // withoutRedirects lets the API refuse a path that mux would redirect to a clean one. A client that followed would be told
@@ -134,22 +147,80 @@ func awaitBodies(most time.Duration, next http.Handler) http.Handler {
 }
 
 // run answers until ctx ends, and then finishes what is in flight.
+//
+// The server's own Shutdown would drop a connection that was accepted and not read yet. So the server is first without
+// keep-alives and without a listener, until each connection that is open has had its answer.
 func (s *server) run(ctx context.Context) error {
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		if err := s.http.Shutdown(stopping); err != nil {
-			stopped <- s.http.Close()
-			return
-		}
-		stopped <- nil
-	})
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		stop()
+	defer context.AfterFunc(ctx, func() {
+		s.http.SetKeepAlivesEnabled(false)
+		_ = s.listener.Close()
+	})()
+	if err := s.http.Serve(s.listener); ctx.Err() == nil {
 		return fmt.Errorf("serve the API: %w", err)
 	}
-	return <-stopped
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	await(stopping, func() bool { return s.conns.Load() == 0 })
+	if err := s.http.Shutdown(stopping); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// countConn counts the open connections.
+func (s *server) countConn(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Add(-1)
+	}
+}
+
+// track remembers the requests that are in flight.
+func (s *server) track(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.inFlight[r] = struct{}{}
+		s.mu.Unlock()
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.inFlight, r)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// settle waits, while everything goes on, until the requests that are in flight now have been answered: a push may take
+// longer than run leaves it in the end. Those that follow are not waited for.
+func (s *server) settle(ctx context.Context) {
+	s.mu.Lock()
+	waitedFor := maps.Clone(s.inFlight)
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	await(ctx, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for r := range waitedFor {
+			if _, isInFlight := s.inFlight[r]; isInFlight {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// await looks again and again whether something is so, until it is or ctx ends.
+func await(ctx context.Context, isSo func() bool) {
+	for !isSo() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // portOf is the number after an address's last colon.

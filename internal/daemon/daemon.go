@@ -67,6 +67,7 @@ const (
 func (d *Daemon) Ensure(ctx context.Context) error {
 	if id, ok := d.running(); ok {
 		if err := d.await(ctx, id); err == nil {
+			reap(id.Pid)
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -157,6 +158,33 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		}
 	}
 	return d.removePidFile()
+}
+
+// Adopt makes a process that runs already the daemon, whatever the pid file says. Safe twice.
+func (d *Daemon) Adopt(pid int) error {
+	id, err := identify(pid)
+	if err != nil {
+		return fmt.Errorf("adopt %s (process %d): %w", d.Name, pid, err)
+	}
+	reap(pid)
+	return d.writePidFile(id)
+}
+
+// Forget makes the process that runs, if one does, no daemon any more. It goes on.
+func (d *Daemon) Forget() error { return d.removePidFile() }
+
+// HasEnded waits until the daemon has ended by itself, or ctx ends, and says whether it has.
+func (d *Daemon) HasEnded(ctx context.Context) bool {
+	id, ok := d.running()
+	return !ok || d.gone(ctx, id)
+}
+
+// reap waits for the process in the background if it is a child of this one: the program that ran before in this process
+// may have started it.
+func reap(pid int) {
+	if process, err := os.FindProcess(pid); err == nil {
+		go func() { _, _ = process.Wait() }()
+	}
 }
 
 // gone waits until the process has ended, and says whether it has.

@@ -1,22 +1,21 @@
 package dataplane
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -27,15 +26,19 @@ const (
 	// askEvery is how often the client looks whether the data plane still has its table, and how long it waits after an
 	// order that failed.
 	askEvery = 250 * time.Millisecond
+	// leavingTimeout bounds an order to a data plane that is leaving: it must not hold up what the other one is told.
+	leavingTimeout = time.Second
 	// drainMargin is how long before its deadline a drain is answered, so that the answer arrives.
 	drainMargin = 200 * time.Millisecond
 )
 
-// Client steers the data plane. Its methods may be called at the same time; those that change routes never wait. Nothing
-// is sent before Run runs.
+// Client steers the data plane, and those before it that are still leaving: connections that were open then are answered by
+// the newest routes too. Its methods may be called at the same time; those that change routes never wait. Nothing is sent
+// before Run runs.
 type Client struct {
-	http *http.Client
-	log  *slog.Logger
+	socket string
+	http   *http.Client
+	log    *slog.Logger
 	// session makes the IDs of this client's tables unlike those of any other.
 	session string
 
@@ -49,13 +52,8 @@ type Client struct {
 
 // NewClient returns a Client without routes for the data plane at the Unix socket.
 func NewClient(socket string, log *slog.Logger) *Client {
-	dialer := &net.Dialer{}
 	return &Client{
-		http: &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", socket)
-			},
-		}},
+		socket: socket, http: newHTTP(),
 		log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{},
 		reached: make(chan struct{}), changed: make(chan struct{}, 1), wanted: 1, // even no route at all must be said once
 	}
@@ -103,8 +101,8 @@ func (c *Client) Flush(ctx context.Context) error {
 }
 
 // Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends; it returns
-// how many requests were still in flight. A data plane that dies takes its requests with it, and the next one is asked
-// again.
+// how many requests were still in flight, on data planes that are leaving too. A data plane that dies takes its requests
+// with it, and the next one is asked again.
 func (c *Client) Drain(ctx context.Context, instances []platform.InstanceID) int {
 	for {
 		left, err := c.drain(ctx, instances)
@@ -127,9 +125,21 @@ func (c *Client) drain(ctx context.Context, instances []platform.InstanceID) (in
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline)-drainMargin, 0)
 	}
-	var answer drainAnswer
-	err := c.order(ctx, http.MethodPost, drainPath, drainMessage{instances, timeout.Milliseconds()}, &answer)
-	return answer.Left, err
+	var left atomic.Int64
+	var group errgroup.Group
+	for _, socket := range append(setAside(c.socket), c.socket) {
+		group.Go(func() error {
+			var answer drainAnswer
+			err := order(ctx, c.http, socket, http.MethodPost, drainPath, drainMessage{instances, timeout.Milliseconds()}, &answer)
+			left.Add(int64(answer.Left))
+			if socket != c.socket && isGone(err) {
+				return nil // it ended after its last request
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	return int(left.Load()), err
 }
 
 // Routes returns the table in force, which another apron may have said.
@@ -137,7 +147,7 @@ func (c *Client) Routes(ctx context.Context) ([]platform.Route, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	var table routesMessage
-	err := c.order(ctx, http.MethodGet, routesPath, nil, &table)
+	err := order(ctx, c.http, c.socket, http.MethodGet, routesPath, nil, &table)
 	return table.Routes, err
 }
 
@@ -147,14 +157,22 @@ func (c *Client) Check(ctx context.Context) error {
 	return err
 }
 
-// IsCurrent says whether the data plane that answers is this very program, started with these arguments.
-func (c *Client) IsCurrent(ctx context.Context, arguments []string) (bool, error) {
+// Found is the data plane that answers.
+type Found struct {
+	// PID is 0 for one of a program that could not yet be set aside.
+	PID int
+	// IsCurrent says that it is this very program, started with the arguments that were asked for.
+	IsCurrent bool
+}
+
+// Find returns the data plane that answers, compared with this program and arguments.
+func (c *Client) Find(ctx context.Context, arguments []string) (Found, error) {
 	program, err := thisProgram()
 	if err != nil {
-		return false, err
+		return Found{}, err
 	}
 	found, err := c.health(ctx)
-	return found.Program == program && slices.Equal(found.Arguments, arguments), err
+	return Found{found.PID, found.Program == program && slices.Equal(found.Arguments, arguments)}, err
 }
 
 // Arguments are what the data plane that answers was started with.
@@ -164,11 +182,35 @@ func (c *Client) Arguments(ctx context.Context) ([]string, error) {
 }
 
 func (c *Client) health(ctx context.Context) (health, error) {
-	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
+	return c.healthOf(ctx, c.socket, orderTimeout)
+}
+
+func (c *Client) healthOf(ctx context.Context, socket string, timeout time.Duration) (found health, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var found health
-	err := c.order(ctx, http.MethodGet, healthPath, nil, &found)
+	err = order(ctx, c.http, socket, http.MethodGet, healthPath, nil, &found)
 	return found, err
+}
+
+// SetAside makes room at the socket for another data plane. The one with the pid goes on as before, and is found by the
+// next one, which takes its listeners over.
+func (c *Client) SetAside(pid int) error {
+	defer c.http.CloseIdleConnections() // which lead to the one that is set aside
+	return os.Rename(c.socket, SocketOf(c.socket, pid))
+}
+
+// Leave tells a data plane that was set aside to take no more connections and to end after those that are open. It returns
+// when that was heard, or nobody is there any more, or ctx has ended.
+func (c *Client) Leave(ctx context.Context, pid int) {
+	for ctx.Err() == nil {
+		asking, cancel := context.WithTimeout(ctx, orderTimeout)
+		err := order(asking, c.http, SocketOf(c.socket, pid), http.MethodPost, leavePath, nil, nil)
+		cancel()
+		if err == nil || isGone(err) {
+			return
+		}
+		sleep(ctx, askEvery)
+	}
 }
 
 // Run keeps the data plane's table as it is wanted until ctx ends: it sends each change, and the whole again to a data
@@ -198,7 +240,7 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-// sync sends the table if the data plane has another one.
+// sync sends the table to the data planes if one of them has another.
 func (c *Client) sync(ctx context.Context) error {
 	c.mu.Lock()
 	wanted, isApplied := c.wanted, c.applied == c.wanted
@@ -208,18 +250,19 @@ func (c *Client) sync(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	if isApplied {
-		found, err := c.health(ctx)
-		if err != nil || found.Table == table.ID {
+		isEverywhere, err := c.isEverywhere(ctx, table.ID)
+		if err != nil || isEverywhere {
 			return err
 		}
 		c.mu.Lock()
-		c.applied = 0 // it was started anew
+		c.applied = 0 // one was started anew
 		c.mu.Unlock()
 		return c.sync(ctx)
 	}
-	sending, cancel := context.WithTimeout(ctx, orderTimeout)
-	defer cancel()
-	if err := c.order(sending, http.MethodPut, routesPath, table, nil); err != nil {
+	for _, socket := range setAside(c.socket) {
+		_ = c.put(ctx, socket, leavingTimeout, table) // it may be gone, and if not it is asked again
+	}
+	if err := c.put(ctx, c.socket, orderTimeout, table); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -230,46 +273,27 @@ func (c *Client) sync(ctx context.Context) error {
 	return nil
 }
 
+func (c *Client) put(ctx context.Context, socket string, timeout time.Duration, table routesMessage) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return order(ctx, c.http, socket, http.MethodPut, routesPath, table, nil)
+}
+
+// isEverywhere says whether every data plane that answers has the table. The error is that of the one that is not leaving.
+func (c *Client) isEverywhere(ctx context.Context, table string) (bool, error) {
+	for _, socket := range setAside(c.socket) {
+		switch found, err := c.healthOf(ctx, socket, leavingTimeout); {
+		case isGone(err):
+			_ = os.Remove(socket) // what stays is asked again
+		case err == nil && found.Table != table:
+			return false, nil
+		}
+	}
+	found, err := c.health(ctx)
+	return found.Table == table, err
+}
+
 // sorted returns the routes in the order of their services. Callers hold mu.
 func (c *Client) sorted() []platform.Route {
 	return slices.SortedFunc(maps.Values(c.routes), func(a, b platform.Route) int { return cmp.Compare(a.ServiceID, b.ServiceID) })
-}
-
-// order sends one order and reads its answer.
-func (c *Client) order(ctx context.Context, method, path string, message, answer any) error {
-	var body io.Reader
-	if message != nil {
-		content, err := json.Marshal(message)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(content)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://dataplane"+path, body)
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode >= 300 {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 512))
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(text))
-	}
-	if answer == nil {
-		return nil
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxMessageBytes)).Decode(answer); err != nil {
-		return errors.Join(fmt.Errorf("%s %s: read the answer", method, path), err)
-	}
-	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

@@ -256,7 +256,7 @@ func TestDrainWaitsForRequestsOnTheOldInstances(t *testing.T) {
 func TestAnotherProgramOrOtherArgumentsAreSeen(t *testing.T) {
 	p := newPlane(t)
 	client, _ := p.newClient(t)
-	if _, err := client.IsCurrent(t.Context(), arguments); err == nil {
+	if _, err := client.Find(t.Context(), arguments); err == nil {
 		t.Error("no data plane is there and one was found")
 	}
 	p.start(t)
@@ -265,8 +265,9 @@ func TestAnotherProgramOrOtherArgumentsAreSeen(t *testing.T) {
 		arguments []string
 		want      bool
 	}{{arguments, true}, {append(arguments, "--more"), false}, {nil, false}} {
-		if got, err := client.IsCurrent(t.Context(), each.arguments); err != nil || got != each.want {
-			t.Errorf("%q: %v, %v, want %v", each.arguments, got, err, each.want)
+		want := dataplane.Found{PID: os.Getpid(), IsCurrent: each.want}
+		if got, err := client.Find(t.Context(), each.arguments); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, want %+v", each.arguments, got, err, want)
 		}
 	}
 }

@@ -5,8 +5,18 @@
 // change, so that there is no order to keep, nothing to replay, and a data plane that was started anew knows everything
 // after one message.
 //
-//	PUT  /v1/routes   the table from now on
-//	GET  /v1/routes   the table in force
-//	POST /v1/drain    wait until instances have no request in flight
-//	GET  /v1/health   who is there, and which table it has
+//	PUT  /v1/routes     the table from now on
+//	GET  /v1/routes     the table in force
+//	POST /v1/drain      wait until instances have no request in flight
+//	GET  /v1/health     who is there, and which table it has
+//	POST /v1/listeners  the listening sockets, for the next data plane
+//	POST /v1/leave      take no more connections, and end after those that are open
+//
+// # One after the other
+//
+// A data plane of another program, or with other addresses, is replaced without a moment at which nobody listens. Its
+// socket run/proxy.sock is renamed to run/proxy-PID.sock: it is set aside. The next one finds it there, takes its
+// listening sockets over and waits for its first table, while the one before still accepts. When the next one has the
+// table, the one before is told to leave. Both have the newest routes as long as both live, and a drain waits for both.
+// All of this can be read from the sockets that are there, so that it goes on after a crash at any point.
 package dataplane

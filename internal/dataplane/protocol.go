@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	routesPath = "/v1/routes"
-	drainPath  = "/v1/drain"
-	healthPath = "/v1/health"
+	routesPath    = "/v1/routes"
+	drainPath     = "/v1/drain"
+	healthPath    = "/v1/health"
+	listenersPath = "/v1/listeners"
+	leavePath     = "/v1/leave"
 
 	// maxMessageBytes bounds a message: some 100,000 routes.
 	maxMessageBytes = 64 << 20
@@ -34,8 +36,13 @@ type drainMessage struct {
 // drainAnswer says how many requests were in flight when the wait ended.
 type drainAnswer struct{ Left int }
 
+// listenersMessage has the listening sockets beside it, in the order of their names.
+type listenersMessage struct{ Names []string }
+
 // health says who answers.
 type health struct {
+	// PID is the process's. A data plane that does not tell it cannot hand its listeners over either.
+	PID int
 	// Program is the file that the process runs, Arguments what it was started with: both tell whether it is the one
 	// that is wanted.
 	Program   string

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
 )
 
@@ -35,6 +34,8 @@ type server struct {
 	program   string
 	arguments []string
 	log       *slog.Logger
+	// listeners are the proxy's, by their names.
+	listeners map[string]*net.TCPListener
 
 	mu    sync.Mutex // guards table, and keeps the tables in order
 	table routesMessage
@@ -42,34 +43,38 @@ type server struct {
 	// being told that nobody knows their host.
 	ready     chan struct{}
 	readyOnce sync.Once
+	// left is closed by the order to leave.
+	left     chan struct{}
+	leftOnce sync.Once
 }
 
-// Serve runs the data plane until ctx ends. Then it takes no more connections, and finishes the requests in flight.
+// firstTableTimeout is how long a data plane may be without a table: whoever started it is gone, and the next one may have
+// started another.
+const firstTableTimeout = 5 * time.Minute
+
+// Serve runs the data plane until ctx ends, or until it is told to leave. Then it takes no more connections, and finishes
+// the requests in flight.
 func Serve(ctx context.Context, config ServerConfig) error {
 	program, err := thisProgram()
 	if err != nil {
 		return fmt.Errorf("identify this program: %w", err)
 	}
-	for _, each := range []struct {
-		address, flag string
-		into          *net.Listener
-	}{
-		{config.Proxy.Address, "--http", &config.Proxy.Listener},
-		{config.PrivateAddress, "--private-http", &config.Proxy.PrivateListener},
-	} {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", each.address)
-		if err != nil {
-			return platform.Explain(err, "services cannot answer on %s: %v; choose another address with %s", each.address, err, each.flag)
-		}
-		defer listener.Close()
-		*each.into = listener
+	listeners, err := listen(ctx, config)
+	if err != nil {
+		return err
 	}
+	for _, each := range listeners {
+		defer each.Close()
+	}
+	public, private := config.listenerNames()
+	config.Proxy.Listener, config.Proxy.PrivateListener = listeners[public], listeners[private]
 	orders, err := listenControl(config.Socket)
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
 	}
 	s := &server{
-		proxy: proxy.New(config.Proxy), program: program, arguments: config.Arguments, log: config.Log, ready: make(chan struct{}),
+		proxy: proxy.New(config.Proxy), program: program, arguments: config.Arguments, log: config.Log, listeners: listeners,
+		ready: make(chan struct{}), left: make(chan struct{}),
 	}
 	control := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
@@ -84,6 +89,10 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	go func() { cancel(<-controlled) }()
 	select {
 	case <-s.ready:
+	case <-s.left:
+		return nil
+	case <-time.After(firstTableTimeout):
+		return fmt.Errorf("nobody has told the routes within %s", firstTableTimeout)
 	case <-ctx.Done():
 		return stopCause(ctx)
 	}
@@ -102,7 +111,7 @@ func stopCause(ctx context.Context) error {
 }
 
 // listenControl makes the socket. One that is there belonged to a process that has ended: whoever starts this one sees
-// to it that there is one at a time.
+// to it that there is one at a time. The file stays when this process ends, because by then the path may be another's.
 func listenControl(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -111,6 +120,7 @@ func listenControl(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -120,11 +130,17 @@ func listenControl(path string) (net.Listener, error) {
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
-		s.answer(w, health{Program: s.program, Arguments: s.arguments, Table: s.current().ID})
+		s.answer(w, health{PID: os.Getpid(), Program: s.program, Arguments: s.arguments, Table: s.current().ID})
 	})
 	mux.HandleFunc("GET "+routesPath, func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.current()) })
 	mux.HandleFunc("PUT "+routesPath, s.putRoutes)
 	mux.HandleFunc("POST "+drainPath, s.drain)
+	mux.HandleFunc("POST "+listenersPath, s.handOver)
+	mux.HandleFunc("POST "+leavePath, func(w http.ResponseWriter, _ *http.Request) {
+		s.proxy.Leave()
+		s.leftOnce.Do(func() { close(s.left) })
+		w.WriteHeader(http.StatusNoContent)
+	})
 	return mux
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // limitConns bounds the connections that are open at a time. The others wait in the kernel's queue.
-func limitConns(listener net.Listener, most int) net.Listener {
+func limitConns(listener net.Listener, most int) *limitedListener {
 	return &limitedListener{Listener: listener, slots: make(chan struct{}, most), closed: make(chan struct{})}
 }
 

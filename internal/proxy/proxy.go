@@ -21,14 +21,18 @@ type Proxy struct {
 	tunnels tunnels
 	// handlers counts requests, those of hijacked connections too.
 	handlers sync.WaitGroup
+	// isLeaving and leaving, which is closed then, say that Leave was called.
+	isLeaving atomic.Bool
+	leaving   chan struct{}
 
-	mu        sync.Mutex // guards instances and their routes, and orders the changes of table
+	mu        sync.Mutex // guards instances and their routes, and listeners, and orders the changes of table
 	instances map[platform.Endpoint]*instance
+	listeners []*limitedListener
 }
 
 // New returns a Proxy without routes. Nothing runs before Run.
 func New(config Config) *Proxy {
-	p := &Proxy{config: config.withDefaults(), instances: map[platform.Endpoint]*instance{}}
+	p := &Proxy{config: config.withDefaults(), instances: map[platform.Endpoint]*instance{}, leaving: make(chan struct{})}
 	p.table.Store(&table{public: newHosts(), private: newHosts()})
 	p.server = &http.Server{
 		Handler:                      p,
@@ -43,7 +47,8 @@ func New(config Config) *Proxy {
 }
 
 // Run serves on its listeners until ctx ends, and then shuts down: it takes no more connections, and waits for the requests in flight
-// at most ShutdownTimeout.
+// at most ShutdownTimeout. After Leave it does so when the connections that were open have ended by themselves, IdleTimeout
+// at most.
 func (p *Proxy) Run(ctx context.Context) error {
 	listener := p.config.Listener
 	if listener == nil {
@@ -52,28 +57,33 @@ func (p *Proxy) Run(ctx context.Context) error {
 			return platform.Explain(err, "The proxy cannot listen on %s: %v. Choose another address with --http.", p.config.Address, err)
 		}
 	}
-	listeners := []net.Listener{limitConns(listener, p.config.MaxConns)}
+	listeners := []net.Listener{p.enter(listener)}
 	if p.config.PrivateListener != nil {
-		listeners = append(listeners, privateListener{limitConns(p.config.PrivateListener, p.config.MaxConns)})
+		listeners = append(listeners, privateListener{p.enter(p.config.PrivateListener)})
 	}
-	served := make(chan error, len(listeners))
+	var serving sync.WaitGroup
+	failed := make(chan error, len(listeners))
 	for _, each := range listeners {
-		go func() { served <- p.server.Serve(each) }()
+		serving.Go(func() {
+			if err := p.server.Serve(each); !p.isLeaving.Load() {
+				failed <- err
+			}
+		})
 	}
 	select {
-	case err := <-served:
+	case err := <-failed:
 		if errors.Is(err, http.ErrServerClosed) { // Shutdown was called
 			return nil
 		}
 		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
+	case <-p.leaving:
+		p.linger(ctx)
 	case <-ctx.Done():
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.ShutdownTimeout)
 	defer cancel()
 	err := p.Shutdown(stopping)
-	for range listeners {
-		<-served
-	}
+	serving.Wait()
 	if err != nil {
 		p.config.Log.Warn("requests were cut off", "error", err)
 	}

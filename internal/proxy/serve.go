@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), p.config.RequestTimeout, errTookTooLong)
 	defer cancel()
 	x := &exchange{
-		Proxy: p, w: &recorder{ResponseWriter: w}, r: r, control: http.NewResponseController(w),
+		Proxy: p, w: &recorder{ResponseWriter: w, isLeaving: &p.isLeaving}, r: r, control: http.NewResponseController(w),
 		record: AccessRecord{
 			StartedAt: started, Client: p.clientOf(r, peer), Method: r.Method, Host: r.Host, URI: r.RequestURI,
 			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(),
@@ -168,10 +169,15 @@ type recorder struct {
 	http.ResponseWriter
 	status  int
 	written int64
+	// isLeaving asks the client to come by another connection next time.
+	isLeaving *atomic.Bool
 }
 
 func (w *recorder) WriteHeader(status int) {
 	w.status = status
+	if w.isLeaving.Load() {
+		w.Header()["Connection"] = []string{"close"}
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

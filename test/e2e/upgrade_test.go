@@ -1,68 +1,283 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/apprunner"
 
 	"github.com/apron-run/apron/test/apron"
+	"github.com/apron-run/apron/test/load"
+	"github.com/apron-run/apron/test/sample"
 )
 
-// An apron in the background runs on with the program that it was started from. Starting it again after an upgrade is
-// what brings the new one.
-func TestAnUpgradedProgramTakesOverFromTheOneInTheBackground(t *testing.T) {
-	t.Parallel()
+// upgraded is an apron in the background whose program a test replaces.
+type upgraded struct {
+	*apron.Apron
+	program string
+	content []byte
+}
+
+// startUpgraded begins an apron in the background, of a copy of the program.
+func startUpgraded(t *testing.T) *upgraded {
+	t.Helper()
 	a := apron.Start(t)
 	a.Stop(t) // another begins in the background, and Close ends whichever runs
 	original, err := apron.Program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "apron")
 	content, err := os.ReadFile(original)
 	if err != nil {
 		t.Fatal(err)
 	}
-	install := func(content []byte) {
-		t.Helper()
-		if err := os.WriteFile(program+".new", content, 0o755); err != nil {
-			t.Fatal(err)
+	u := &upgraded{a, filepath.Join(t.TempDir(), "apron"), content}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(a.Data, "serve.log"))
+			t.Logf("the end of its log:\n%s", log[max(0, len(log)-20_000):])
 		}
-		if err := os.Rename(program+".new", program); err != nil {
-			t.Fatal(err)
-		}
+	})
+	u.install(t, u.content)
+	u.detach(t)
+	return u
+}
+
+// install replaces the program's file.
+func (u *upgraded) install(t *testing.T, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(u.program+".new", content, 0o755); err != nil {
+		t.Fatal(err)
 	}
-	begin := func() string {
-		t.Helper()
-		outcome := a.CommandOf(t, program, "serve", "--detach")
-		if outcome.Code != 0 {
-			t.Fatalf("serve --detach ends with %d:\n%s%s", outcome.Code, outcome.Out, outcome.Err)
-		}
-		return outcome.Out
+	if err := os.Rename(u.program+".new", u.program); err != nil {
+		t.Fatal(err)
 	}
-	running := func() int {
-		t.Helper()
-		content, err := os.ReadFile(filepath.Join(a.Data, "run", "apron.pid"))
+}
+
+// change makes the program another one, which does the same.
+func (u *upgraded) change(t *testing.T) {
+	t.Helper()
+	u.content = append(u.content, 0)
+	u.install(t, u.content)
+}
+
+// detach starts apron in the background, or has the one that runs go on as the program.
+func (u *upgraded) detach(t *testing.T) string {
+	t.Helper()
+	outcome := u.CommandOf(t, u.program, "serve", "--detach")
+	if outcome.Code != 0 {
+		t.Fatalf("serve --detach ends with %d:\n%s%s", outcome.Code, outcome.Out, outcome.Err)
+	}
+	return outcome.Out
+}
+
+func (u *upgraded) pid(t *testing.T) int {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(u.Data, "run", "apron.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running struct{ PID int }
+	if err := json.Unmarshal(content, &running); err != nil {
+		t.Fatal(err)
+	}
+	return running.PID
+}
+
+func (u *upgraded) hangup(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(u.pid(t), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isRunBy says whether the process is run by the file that the program is now.
+func (u *upgraded) isRunBy(pid int) (bool, error) {
+	running, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return false, err
+	}
+	wanted, err := os.Stat(u.program)
+	return err == nil && os.SameFile(running, wanted), err
+}
+
+// wantUpgraded waits until apron and its proxy are what the program is now.
+func (u *upgraded) wantUpgraded(t *testing.T) {
+	t.Helper()
+	pid := u.pid(t)
+	apron.Until(t, time.Minute, "apron as the new program", func() (bool, error) { return u.isRunBy(pid) })
+	apron.Until(t, time.Minute, "a proxy of the new program", func() (bool, error) {
+		proxy, err := daemonPID(u.Apron, "proxy")
 		if err != nil {
+			return false, err
+		}
+		return u.isRunBy(proxy)
+	})
+}
+
+// wantOneProxy waits until the proxies of before have ended.
+func (u *upgraded) wantOneProxy(t *testing.T) {
+	t.Helper()
+	apron.Until(t, 30*time.Second, "the end of earlier proxies", func() (bool, error) {
+		left, err := filepath.Glob(filepath.Join(u.Data, "run", "proxy-*"))
+		return len(left) == 0, fmt.Errorf("%v, %q", err, left)
+	})
+	var proxies []string
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, each := range lines {
+		if line, _ := os.ReadFile(each); strings.Contains(string(line), "\x00"+u.Data+"/run/proxy.sock\x00") {
+			proxies = append(proxies, filepath.Base(filepath.Dir(each)))
+		}
+	}
+	if pid, err := daemonPID(u.Apron, "proxy"); err != nil || !slices.Equal(proxies, []string{fmt.Sprint(pid)}) {
+		t.Errorf("the proxies are %q, want %d alone (%v)", proxies, pid, err)
+	}
+}
+
+// asking calls the API again and again, each time by a connection of its own, until stop, which returns what went wrong.
+func (u *upgraded) asking(t *testing.T) (stop func() (calls int, faults []string)) {
+	t.Helper()
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	sdk := u.SDK()
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls int
+	var faults []string
+	var group sync.WaitGroup
+	group.Go(func() {
+		for ; ctx.Err() == nil; calls++ {
+			begun := time.Now()
+			_, err := sdk.ListServices(context.WithoutCancel(ctx), &apprunner.ListServicesInput{}, func(o *apprunner.Options) { o.HTTPClient = client })
+			if err != nil {
+				faults = append(faults, fmt.Sprintf("at %s, after %s: %v", begun.Format("15:04:05.000"), time.Since(begun), err))
+			}
+		}
+	})
+	stop = sync.OnceValues(func() (int, []string) {
+		cancel()
+		group.Wait()
+		return calls, faults
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// An upgrade is not noticed: not by the services' users, not by those of the API, and not by an operation.
+func TestAnUpgradeLosesNothing(t *testing.T) {
+	t.Parallel()
+	u := startUpgraded(t)
+	push(t, u.Apron, "upgraded:live", sample.Variant{Version: "one"})
+	service := u.MustCreate(t, fromImage("upgraded", "upgraded:live", nil))
+	pid, before := u.pid(t), service.WantOneInstance(t)
+	if told := u.detach(t); !strings.Contains(told, "runs already") || u.pid(t) != pid {
+		t.Errorf("the same program again: process %d after %d, and it tells %q", u.pid(t), pid, told)
+	}
+	requests, stop := load.Start(t, u.Client, service.URL, "one", crashRate), u.asking(t)
+	later := make(chan string, 2)
+	go func() { later <- u.answer(t, service, "/slow?for=6s") }()
+	go func() { later <- u.answer(t, service, "/stream?lines=60") }()
+	awaitRequests(t, requests, 50)
+
+	u.change(t)
+	if told := u.detach(t); !strings.Contains(told, "goes on as this one") || u.pid(t) != pid {
+		t.Errorf("another program: process %d after %d, and it tells %q", u.pid(t), pid, told)
+	}
+	u.wantUpgraded(t)
+	awaitRequests(t, requests, 50)
+	if after := service.WantOneInstance(t); after != before {
+		t.Errorf("after the upgrade the instance is %+v, before it was %+v", after, before)
+	}
+
+	push(t, u.Apron, "upgraded:live", sample.Variant{Version: "two", Environment: map[string]string{"START_DELAY": "3s"}})
+	requests.Expect("two")
+	operation := service.Deploy(t)
+	apron.Until(t, time.Minute, "the health check of the deployment", func() (bool, error) {
+		now, err := service.Operation(t.Context(), operation)
+		return err == nil && now.HasReached("health check"), err
+	})
+	u.change(t)
+	u.hangup(t)
+	u.wantUpgraded(t)
+	service.WantOperation(t, operation, "SUCCEEDED")
+	requests.Settled()
+	awaitRequests(t, requests, 50)
+
+	u.install(t, []byte("this is no program"))
+	u.hangup(t)
+	apron.Until(t, time.Minute, "the refusal of a program that does not run", func() (bool, error) {
+		log, err := os.ReadFile(filepath.Join(u.Data, "serve.log"))
+		return strings.Contains(string(log), "cannot take over"), err
+	})
+	u.change(t)
+	u.hangup(t)
+	u.wantUpgraded(t)
+	awaitRequests(t, requests, 50)
+
+	for range cap(later) {
+		if got := <-later; got != "" {
+			t.Error(got)
+		}
+	}
+	report := requests.Stop()
+	calls, faults := stop()
+	t.Log(report, calls, "calls of the API")
+	if len(report.Faults()) > 0 {
+		t.Error("requests were lost or answered wrongly")
+	}
+	if len(faults) > 0 {
+		t.Errorf("%d calls of the API were lost: %s", len(faults), strings.Join(faults, "\n  "))
+	}
+	if now := u.pid(t); now != pid {
+		t.Errorf("the process is %d, and was %d", now, pid)
+	}
+	u.wantOneProxy(t)
+}
+
+// answer asks for a path and returns what is wrong with the answer.
+func (u *upgraded) answer(t *testing.T, service *apron.Service, path string) string {
+	answer, err := u.TryGet(t.Context(), service.URL, path)
+	lines := strings.Count(answer.Body, "line")
+	if err != nil || answer.Status != http.StatusOK || strings.Contains(path, "stream") && lines != 60 || strings.Contains(path, "slow") && answer.Body != "one" {
+		return fmt.Sprintf("GET %s: status %d, %d lines, %v", path, answer.Status, lines, err)
+	}
+	return ""
+}
+
+// apron is killed at any moment of an upgrade. The services answer throughout, and no proxy is left over.
+func TestKilledDuringAnUpgrade(t *testing.T) {
+	t.Parallel()
+	u := startUpgraded(t)
+	push(t, u.Apron, "killed:live", sample.Variant{Version: "one"})
+	service := u.MustCreate(t, fromImage("killed", "killed:live", nil))
+	before := service.WantOneInstance(t)
+	requests := load.Start(t, u.Client, service.URL, "one", crashRate)
+	for _, milliseconds := range []int{100, 250, 400, 550, 700, 850, 1000, 1300} {
+		u.change(t)
+		u.hangup(t)
+		<-time.After(time.Duration(milliseconds) * time.Millisecond)
+		if err := syscall.Kill(u.pid(t), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		var running struct{ PID int }
-		if err := json.Unmarshal(content, &running); err != nil {
-			t.Fatal(err)
-		}
-		return running.PID
+		awaitRequests(t, requests, 20)
+		u.detach(t)
+		u.wantUpgraded(t)
 	}
-	install(content)
-	begin()
-	first := running()
-	install(content)
-	if told := begin(); !strings.Contains(told, "runs already") || running() != first {
-		t.Errorf("the same program again: process %d after %d, and it tells %q", running(), first, told)
+	if after := service.WantOneInstance(t); after != before {
+		t.Errorf("the instance is %+v, before it was %+v", after, before)
 	}
-	install(append(content, 0))
-	if told := begin(); !strings.Contains(told, "is started again") || running() == first {
-		t.Errorf("another program: process %d after %d, and it tells %q", running(), first, told)
+	report := requests.Stop()
+	t.Log(report)
+	if len(report.Faults()) > 0 {
+		t.Error("requests were lost or answered wrongly")
 	}
+	u.wantOneProxy(t)
 }

@@ -129,9 +129,13 @@ func sum(r *http.Request) (string, error) {
 	return fmt.Sprintf("%s %s %d", version(), hex.EncodeToString(hash.Sum(nil)), n), err
 }
 
-// stream sends a line every 100 ms.
+// stream sends a line every 100 ms, 5 of them or as many as asked for.
 func stream(w http.ResponseWriter, r *http.Request) {
-	for i := range 5 {
+	lines, err := strconv.Atoi(r.FormValue("lines"))
+	if err != nil {
+		lines = 5
+	}
+	for i := range lines {
 		fmt.Fprintf(w, "line %d\n", i)
 		w.(http.Flusher).Flush()
 		time.Sleep(100 * time.Millisecond)

@@ -1,0 +1,188 @@
+package dataplane
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// SocketOf is where a data plane takes orders that had the socket, until the process was set aside for the next one.
+func SocketOf(socket string, pid int) string {
+	return strings.TrimSuffix(socket, ".sock") + "-" + strconv.Itoa(pid) + ".sock"
+}
+
+// setAside lists the sockets of the data planes that were set aside, with those of processes that have ended.
+func setAside(socket string) []string {
+	found, err := filepath.Glob(strings.TrimSuffix(socket, ".sock") + "-*.sock")
+	if err != nil {
+		return nil // only a pattern can be wrong, and paths of data directories have nothing of one
+	}
+	return found
+}
+
+// listenerNames name the two listeners by what they are for and by their addresses.
+func (c ServerConfig) listenerNames() (public, private string) {
+	return "--http " + c.Proxy.Address, "--private-http " + c.PrivateAddress
+}
+
+// listen returns the listeners by their names. What a data plane that was set aside listens on comes from there, so that
+// there is no moment at which nobody listens; the rest is opened.
+func listen(ctx context.Context, config ServerConfig) (map[string]*net.TCPListener, error) {
+	public, private := config.listenerNames()
+	listeners, others := map[string]*net.TCPListener{}, setAside(config.Socket)
+	for _, socket := range others {
+		found, err := receive(ctx, socket)
+		if err != nil && !isGone(err) {
+			config.Log.Warn("take listeners over", "socket", socket, "error", err)
+		}
+		for name, listener := range found {
+			if name != public && name != private || listeners[name] != nil {
+				listener.Close()
+				continue
+			}
+			listeners[name] = listener
+		}
+	}
+	for _, name := range []string{public, private} {
+		if listeners[name] != nil {
+			continue
+		}
+		flag, address, _ := strings.Cut(name, " ")
+		listener, err := open(ctx, address, others)
+		if err != nil {
+			for _, opened := range listeners {
+				opened.Close()
+			}
+			return nil, platform.Explain(err, "services cannot answer on %s: %v; choose another address with %s", address, err, flag)
+		}
+		listeners[name] = listener
+	}
+	return listeners, nil
+}
+
+// open listens on an address. One that is in use may overlap with an address that the others had, such as the same port on
+// all interfaces: they leave then.
+func open(ctx context.Context, address string, others []string) (*net.TCPListener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) && len(others) > 0 {
+		client := newHTTP()
+		defer client.CloseIdleConnections()
+		for _, socket := range others {
+			_ = order(ctx, client, socket, http.MethodPost, leavePath, nil, nil) // one that is gone has left too
+		}
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.TCPListener), nil
+}
+
+// handOver sends the listening sockets over the connection of the order itself, which they need beside the bytes. A data
+// plane that has left has none.
+func (s *server) handOver(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		s.log.Warn("hand listeners over", "error", err)
+		return
+	}
+	defer conn.Close()
+	var message listenersMessage
+	var sockets []int
+	var beside []byte
+	for name, listener := range s.listeners {
+		socket, err := duplicate(listener)
+		if err != nil {
+			continue // it is closed
+		}
+		defer unix.Close(socket)
+		message.Names, sockets = append(message.Names, name), append(sockets, socket)
+		beside = unix.UnixRights(sockets...)
+	}
+	content, err := json.Marshal(message)
+	if err == nil {
+		_ = conn.SetDeadline(time.Now().Add(orderTimeout))
+		_, _, err = conn.(*net.UnixConn).WriteMsgUnix(content, beside, nil)
+	}
+	if err != nil {
+		s.log.Warn("hand listeners over", "error", err)
+	}
+}
+
+// duplicate returns another descriptor of the listener's socket. That of the File method would make the socket block, for
+// the listener too.
+func duplicate(listener *net.TCPListener) (socket int, err error) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	controlErr := raw.Control(func(fd uintptr) { socket, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	return socket, errors.Join(controlErr, err)
+}
+
+// receive asks the data plane at the socket for its listeners.
+func receive(ctx context.Context, socket string) (map[string]*net.TCPListener, error) {
+	conn, err := (&net.Dialer{Timeout: orderTimeout}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(orderTimeout))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dataplane"+listenersPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := request.Write(conn); err != nil {
+		return nil, err
+	}
+	content, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(16*4))
+	n, beside, _, _, err := conn.(*net.UnixConn).ReadMsgUnix(content, rights)
+	if err != nil {
+		return nil, err
+	}
+	var sockets []int
+	controls, err := unix.ParseSocketControlMessage(rights[:beside])
+	for _, control := range controls {
+		more, _ := unix.ParseUnixRights(&control)
+		sockets = append(sockets, more...)
+	}
+	files := make([]*os.File, len(sockets))
+	for i, each := range sockets {
+		files[i] = os.NewFile(uintptr(each), "listener")
+		defer files[i].Close()
+	}
+	var message listenersMessage
+	if err := errors.Join(err, json.Unmarshal(content[:n], &message)); err != nil {
+		return nil, err
+	}
+	if len(message.Names) != len(files) {
+		return nil, fmt.Errorf("%d names came with %d sockets", len(message.Names), len(files))
+	}
+	listeners := map[string]*net.TCPListener{}
+	for i, name := range message.Names {
+		listener, err := net.FileListener(files[i])
+		if err != nil {
+			return listeners, err
+		}
+		listeners[name] = listener.(*net.TCPListener)
+	}
+	return listeners, nil
+}
+
+// isGone says whether an error means that nobody is at a socket.
+func isGone(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
+}

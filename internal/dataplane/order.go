@@ -1,0 +1,68 @@
+package dataplane
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+)
+
+// socketKey is where the context of an order has the socket's path, for the dialer.
+type socketKey struct{}
+
+// newHTTP returns an HTTP client for orders. It keeps connections, by the hosts of the URLs.
+func newHTTP() *http.Client {
+	dialer := &net.Dialer{}
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", ctx.Value(socketKey{}).(string))
+		},
+		IdleConnTimeout: time.Minute,
+	}}
+}
+
+// order sends one order to the socket and reads its answer.
+func order(ctx context.Context, client *http.Client, socket, method, path string, message, answer any) error {
+	var body io.Reader
+	if message != nil {
+		content, err := json.Marshal(message)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(content)
+	}
+	ctx = context.WithValue(ctx, socketKey{}, socket)
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+filepath.Base(socket)+path, body)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 512))
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(text))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxMessageBytes)).Decode(answer); err != nil {
+		return errors.Join(fmt.Errorf("%s %s: read the answer", method, path), err)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

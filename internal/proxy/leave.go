@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// lingerEvery is how often a leaving proxy looks whether a connection is left.
+const lingerEvery = 50 * time.Millisecond
+
+// Leave makes room for another proxy that has the same listening sockets. None of them is listened on any more when it
+// returns, and what waits in their queues is the other's. No connection is broken off, not even an idle one, on which the
+// client may be sending: each is answered once more, with the request to close it, and Run returns after the last. Twice
+// is safe.
+//
+// It does not begin with the server's own Shutdown, which drops a connection that was accepted and not read yet.
+func (p *Proxy) Leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isLeaving.Swap(true) {
+		return
+	}
+	close(p.leaving)
+	for _, each := range p.listeners {
+		_ = each.Close()
+	}
+}
+
+// enter limits a listener's connections, and closes it already when the proxy is leaving.
+func (p *Proxy) enter(listener net.Listener) net.Listener {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limited := limitConns(listener, p.config.MaxConns)
+	p.listeners = append(p.listeners, limited)
+	if p.isLeaving.Load() {
+		_ = limited.Close()
+	}
+	return limited
+}
+
+// linger waits until no connection is open, IdleTimeout at most: an idle one is closed by then anyway.
+func (p *Proxy) linger(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.config.IdleTimeout)
+	defer cancel()
+	ticker := time.NewTicker(lingerEvery)
+	defer ticker.Stop()
+	for p.openConns() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// openConns counts the connections, upgraded ones too.
+func (p *Proxy) openConns() (open int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, each := range p.listeners {
+		open += len(each.slots)
+	}
+	return open
+}
