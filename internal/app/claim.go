@@ -71,7 +71,7 @@ func TakeClaim(config Config) (*Claim, error) {
 		return nil, errors.Join(fmt.Errorf("remove the request of an upgrade: %w", err), claim.Release())
 	}
 	running := Running{os.Getpid(), config.Endpoint(), config.HTTPAddr, config.Region, true}
-	if err := json.NewEncoder(truncated{claim.file}).Encode(running); err != nil {
+	if err := json.NewEncoder(whole{claim.file}).Encode(running); err != nil {
 		return nil, errors.Join(fmt.Errorf("write the pid file: %w", err), claim.Release())
 	}
 	return claim, nil
@@ -125,12 +125,13 @@ func FindRunning(dataDir string) (running Running, isRunning bool, err error) {
 
 func pidPath(dataDir string) string { return filepath.Join(dataDir, "run", "apron.pid") }
 
-// truncated empties the file before the first, and here only, write.
-type truncated struct{ file *os.File }
+// whole makes the first write, and here only one, the file's whole content. It does not empty the file before, because
+// others read it at any time: they see the old content or the new one.
+type whole struct{ file *os.File }
 
-func (t truncated) Write(p []byte) (int, error) {
-	if err := t.file.Truncate(0); err != nil {
-		return 0, err
+func (w whole) Write(p []byte) (int, error) {
+	if n, err := w.file.WriteAt(p, 0); err != nil {
+		return n, err
 	}
-	return t.file.WriteAt(p, 0)
+	return len(p), w.file.Truncate(int64(len(p)))
 }
