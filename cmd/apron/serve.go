@@ -16,7 +16,7 @@ import (
 )
 
 func newServe(s *shell) *cobra.Command {
-	var isDetached bool
+	var isDetached, isCheck bool
 	var logFile string
 	command := &cobra.Command{
 		Use: "serve", Short: "Run apron on this machine",
@@ -33,6 +33,9 @@ func newServe(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if isCheck {
+				return nil
+			}
 			if isDetached {
 				return s.detach(command.Context(), config)
 			}
@@ -48,6 +51,8 @@ func newServe(s *shell) *cobra.Command {
 	}
 	s.settings.bind(command.Flags())
 	command.Flags().BoolVar(&isDetached, "detach", false, "run in the background; its log is serve.log in the data folder")
+	command.Flags().BoolVar(&isCheck, app.CheckFlag, false, "say whether this program can take over from one that serves, with these settings")
+	_ = command.Flags().MarkHidden(app.CheckFlag)
 	command.Flags().StringVar(&logFile, "log-file", "", "write the log to this file, rotated at 10 MB, instead of standard error")
 	return command
 }

@@ -27,21 +27,25 @@ type Program struct {
 	Args, Env []string
 }
 
-// checkTimeout bounds how long a program may take to say that it knows its arguments.
+// CheckFlag is the flag by which a program is asked whether it can take over with its arguments. One that does not know it
+// would not know either what is left to it.
+const CheckFlag = "check"
+
+// checkTimeout bounds how long it may take to say so.
 const checkTimeout = 10 * time.Second
 
-// Check says whether the program runs here and knows its arguments, without doing anything.
+// Check says whether the program runs here, takes its arguments and can take over.
 func (p Program) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, p.Path)
-	command.Args, command.Env, command.WaitDelay = append(slices.Clone(p.Args), "--help"), p.Env, time.Second
+	command.Args, command.Env, command.WaitDelay = append(slices.Clone(p.Args), "--"+CheckFlag), p.Env, time.Second
 	output, err := command.CombinedOutput()
 	if err == nil {
 		return nil
 	}
-	lines := bytes.Split(bytes.TrimSpace(output), []byte("\n"))
-	return platform.Explain(err, "%s cannot take over: %v: %.500s", p.Path, err, lines[0])
+	line, _, _ := bytes.Cut(bytes.TrimSpace(output), []byte("\n"))
+	return platform.Explain(err, "%s cannot take over (%v: %.500s); stop and start apron to run it all the same", p.Path, err, line)
 }
 
 // RequestUpgrade asks the running apron to go on as another program. That one may refuse, and says so in its log.

@@ -33,7 +33,10 @@ var arguments = []string{"proxy", "--http", "here"}
 type plane struct {
 	socket, address, private string
 	stop                     func()
+	ended                    chan error
 }
+
+var discard = slog.New(slog.DiscardHandler)
 
 func newPlane(t *testing.T) *plane {
 	t.Helper()
@@ -61,6 +64,7 @@ func (p *plane) start(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
+	p.ended = ended
 	go func() {
 		ended <- dataplane.Serve(ctx, dataplane.ServerConfig{
 			Socket: p.socket, Arguments: arguments, Log: log,
@@ -113,10 +117,13 @@ func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
 }
 
-// get asks the data plane over a connection of its own, and returns the status and the body.
+// get asks the data plane over a connection of its own, and returns the body, or what went wrong.
 func (p *plane) get(host string) string {
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	request, err := http.NewRequest(http.MethodGet, "http://"+p.address+"/", nil)
+	return p.getBy(&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}, host, "/")
+}
+
+func (p *plane) getBy(client *http.Client, host, path string) string {
+	request, err := http.NewRequest(http.MethodGet, "http://"+p.address+path, nil)
 	if err != nil {
 		return err.Error()
 	}
@@ -179,7 +186,7 @@ func TestRoutesStayWhenTheirClientIsGone(t *testing.T) {
 	if got := p.get("app.test"); got != "app" {
 		t.Errorf("without a client it answers %q", got)
 	}
-	second := dataplane.NewClient(p.socket, slog.New(slog.DiscardHandler))
+	second := dataplane.NewClient(p.socket, discard)
 	got, err := second.Routes(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +288,7 @@ func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
 	defer taken.Close()
 	for flag, addresses := range map[string][2]string{"--http": {p.address, p.private}, "--private-http": {p.private, p.address}} {
 		err := dataplane.Serve(t.Context(), dataplane.ServerConfig{
-			Socket: p.socket, Proxy: proxy.Config{Address: addresses[0]}, PrivateAddress: addresses[1], Log: slog.New(slog.DiscardHandler),
+			Socket: p.socket, Proxy: proxy.Config{Address: addresses[0]}, PrivateAddress: addresses[1], Log: discard,
 		})
 		if err == nil || !strings.Contains(err.Error(), p.address) || !strings.Contains(err.Error(), " "+flag) {
 			t.Errorf("the error is %v, want the address and the flag %s", err, flag)

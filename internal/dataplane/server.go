@@ -102,9 +102,9 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	return stopCause(ctx)
 }
 
-// stopCause is nil when the process was told to stop, and otherwise why the control socket failed.
+// stopCause is nil when the process was told to stop or to leave, and otherwise why the control socket failed.
 func stopCause(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return fmt.Errorf("take orders: %w", cause)
 	}
 	return nil

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary be the data plane, and a program that is upgraded.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "upgrade" {
+		if err := upgradeOnce(os.Args[2]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 10 && os.Args[1] == "proxy" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		if err := Proxy(ctx, os.Args[3], os.Args[5], os.Args[7], os.Args[9], os.Args[1:]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// dataPlaneConfig is a configuration with free addresses.
+func dataPlaneConfig(t *testing.T) Config {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dp") // t.TempDir's path is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	config := Default()
+	config.DataDir = dir
+	for _, address := range []*string{&config.HTTPAddr, &config.PrivateHTTPAddr} {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer free.Close()
+		*address = free.Addr().String()
+	}
+	return config
+}
+
+func mustPlane(t *testing.T, config Config) *dataPlane {
+	t.Helper()
+	plane, err := newDataPlane(config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plane
+}
+
+// serve runs what steers the plane, until stop is called.
+func (d *dataPlane) serve(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for _, part := range []func(context.Context) error{d.client.Run, d.leave} {
+		group.Go(func() {
+			if err := part(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := d.client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return func() { cancel(); group.Wait() }
+}
+
+// apron is killed at each point of the replacement of its data plane. At no time are connections refused, and the next start
+// leaves one data plane, of its own program.
+func TestADataPlaneIsReplacedAfterACrashAtAnyPoint(t *testing.T) {
+	content, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	another := filepath.Join(t.TempDir(), "apron")
+	if err := os.WriteFile(another, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(d *dataPlane, pid int) error { return d.earlier(pid).Adopt(pid) }
+	forget := func(d *dataPlane, _ int) error { return d.daemon.Forget() }
+	setAside := func(d *dataPlane, pid int) error { return d.client.SetAside(pid) }
+	start := func(d *dataPlane, _ int) error { return d.daemon.Ensure(t.Context()) }
+	for name, steps := range map[string][]func(d *dataPlane, pid int) error{
+		"at none":                      {},
+		"after its second pid file":    {begin},
+		"without its pid file":         {begin, forget},
+		"when it is set aside":         {begin, forget, setAside},
+		"when the next one is started": {begin, forget, setAside, start},
+		"before the next one's file":   {begin, forget, setAside, start, forget},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := dataPlaneConfig(t)
+			first := mustPlane(t, config)
+			first.daemon.Path = another
+			t.Cleanup(func() {
+				if err := mustPlane(t, config).stop(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+			if err := first.ensure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			first.serve(t)()
+			found, err := first.client.Find(t.Context(), first.daemon.Args)
+			if err != nil || found.IsCurrent {
+				t.Fatalf("found %+v, %v", found, err)
+			}
+			dialing, stop := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			group.Go(func() {
+				for dialing.Err() == nil {
+					conn, err := net.Dial("tcp", config.HTTPAddr)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					conn.(*net.TCPConn).SetLinger(0) // leaves no port behind
+					conn.Close()
+				}
+			})
+			killed := mustPlane(t, config)
+			for _, step := range steps {
+				if err := step(killed, found.PID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			next := mustPlane(t, config)
+			if err := next.ensure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			end := next.serve(t)
+			waiting, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			await(waiting, func() bool {
+				return len(next.leaving()) == 0 && errors.Is(syscall.Kill(found.PID, 0), syscall.ESRCH)
+			})
+			end()
+			stop()
+			group.Wait()
+			if left := next.leaving(); len(left) > 0 {
+				t.Errorf("%v have not left", left)
+			}
+			if err := syscall.Kill(found.PID, 0); !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("the first data plane: %v, want no such process, not even one that nobody has waited for", err)
+			}
+			last, err := next.client.Find(t.Context(), next.daemon.Args)
+			if err != nil || !last.IsCurrent || !isPID(next, last.PID) {
+				t.Errorf("found %+v, %v", last, err)
+			}
+		})
+	}
+}
+
+// isPID says whether the pid file names the process.
+func isPID(d *dataPlane, pid int) bool {
+	content, err := os.ReadFile(filepath.Join(d.run, "proxy.pid"))
+	var named int
+	_, _ = fmt.Sscanf(string(content), `{"Pid":%d,`, &named)
+	return err == nil && named == pid
+}
