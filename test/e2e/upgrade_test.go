@@ -72,9 +72,9 @@ func (u *upgraded) change(t *testing.T) {
 }
 
 // detach starts apron in the background, or has the one that runs go on as the program.
-func (u *upgraded) detach(t *testing.T) string {
+func (u *upgraded) detach(t *testing.T, flags ...string) string {
 	t.Helper()
-	outcome := u.CommandOf(t, u.program, "serve", "--detach")
+	outcome := u.CommandOf(t, u.program, append([]string{"serve", "--detach"}, flags...)...)
 	if outcome.Code != 0 {
 		t.Fatalf("serve --detach ends with %d:\n%s%s", outcome.Code, outcome.Out, outcome.Err)
 	}
@@ -145,27 +145,29 @@ func (u *upgraded) wantOneProxy(t *testing.T) {
 }
 
 // asking calls the API again and again, each time by a connection of its own, until stop, which returns what went wrong.
-func (u *upgraded) asking(t *testing.T) (stop func() (calls int, faults []string)) {
+func (u *upgraded) asking(t *testing.T) (stop func() (told string, faults []string)) {
 	t.Helper()
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	sdk := u.SDK()
 	ctx, cancel := context.WithCancel(t.Context())
 	var calls int
+	var slowest time.Duration
 	var faults []string
 	var group sync.WaitGroup
 	group.Go(func() {
 		for ; ctx.Err() == nil; calls++ {
 			begun := time.Now()
 			_, err := sdk.ListServices(context.WithoutCancel(ctx), &apprunner.ListServicesInput{}, func(o *apprunner.Options) { o.HTTPClient = client })
+			slowest = max(slowest, time.Since(begun))
 			if err != nil {
 				faults = append(faults, fmt.Sprintf("at %s, after %s: %v", begun.Format("15:04:05.000"), time.Since(begun), err))
 			}
 		}
 	})
-	stop = sync.OnceValues(func() (int, []string) {
+	stop = sync.OnceValues(func() (string, []string) {
 		cancel()
 		group.Wait()
-		return calls, faults
+		return fmt.Sprintf("%d calls of the API, the slowest %s", calls, slowest.Round(time.Millisecond)), faults
 	})
 	t.Cleanup(func() { stop() })
 	return stop
@@ -222,6 +224,19 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	u.wantUpgraded(t)
 	awaitRequests(t, requests, 50)
 
+	// A program at another path, with another setting.
+	u.program = filepath.Join(t.TempDir(), "elsewhere")
+	u.change(t)
+	if told := u.detach(t, "--builds=3"); !strings.Contains(told, "goes on as this one") {
+		t.Errorf("a program at another path: %q", told)
+	}
+	u.wantUpgraded(t)
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !strings.Contains(string(line), "--builds=3") {
+		t.Errorf("the command line is %q, %v", line, err)
+	}
+	awaitRequests(t, requests, 50)
+
 	for range cap(later) {
 		if got := <-later; got != "" {
 			t.Error(got)
@@ -229,7 +244,8 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	}
 	report := requests.Stop()
 	calls, faults := stop()
-	t.Log(report, calls, "calls of the API")
+	t.Log(report)
+	t.Log(calls)
 	if len(report.Faults()) > 0 {
 		t.Error("requests were lost or answered wrongly")
 	}
@@ -240,6 +256,24 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 		t.Errorf("the process is %d, and was %d", now, pid)
 	}
 	u.wantOneProxy(t)
+	u.wantNoZombie(t)
+}
+
+// wantNoZombie fails the test when a child that has ended was not waited for: a program inherits those of the one before.
+func (u *upgraded) wantNoZombie(t *testing.T) {
+	t.Helper()
+	parent := fmt.Sprint(u.pid(t))
+	apron.Until(t, 10*time.Second, "no child that has ended", func() (bool, error) {
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, each := range stats {
+			stat, _ := os.ReadFile(each)
+			_, after, _ := strings.Cut(string(stat), ") ")
+			if fields := strings.Fields(after); len(fields) > 1 && fields[0] == "Z" && fields[1] == parent {
+				return false, fmt.Errorf("%s", stat)
+			}
+		}
+		return true, nil
+	})
 }
 
 // answer asks for a path and returns what is wrong with the answer.
