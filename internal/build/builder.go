@@ -76,9 +76,10 @@ type Builder struct {
 	config   Config
 	runtimes *catalogue.Catalogue
 	// host is asked once, at the first need: the tools that know it take a second to start.
-	host    func() host.Settings
-	recipes *recipe.Cache
-	daemon  *daemon.Daemon
+	host          func() host.Settings
+	stopDiscovery context.CancelFunc
+	recipes       *recipe.Cache
+	daemon        *daemon.Daemon
 }
 
 // New reads the catalogue. It starts nothing.
@@ -91,12 +92,14 @@ func New(config Config) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := sync.OnceValue(func() host.Settings { return host.Discover(context.Background()) })
+	discovering, stopDiscovery := context.WithCancel(context.Background())
+	settings := sync.OnceValue(func() host.Settings { return host.Discover(discovering) })
 	recipes, err := recipe.Open(config.Cache, settings)
 	if err != nil {
+		stopDiscovery()
 		return nil, err
 	}
-	b := &Builder{config: config, runtimes: runtimes, host: settings, recipes: recipes}
+	b := &Builder{config: config, runtimes: runtimes, host: settings, stopDiscovery: stopDiscovery, recipes: recipes}
 	b.daemon = b.newDaemon()
 	return b, nil
 }

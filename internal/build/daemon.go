@@ -28,6 +28,8 @@ func (b *Builder) Ensure(ctx context.Context) error {
 	if err := b.daemon.Ensure(ctx); err != nil {
 		return err
 	}
+	// The tools that it asks take seconds on a busy machine, and the end of apron is not to wait for them.
+	defer context.AfterFunc(ctx, b.stopDiscovery)()
 	b.host() // now, so that the first build need not wait for it
 	return nil
 }
