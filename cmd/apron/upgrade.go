@@ -40,10 +40,8 @@ func upgradeAt(ctx context.Context, hangups <-chan os.Signal, config app.Config,
 				return
 			case <-hangups:
 			}
-			if had && !hasTerminal() { // the terminal was closed, which ends programs in it
-				signal.Reset(syscall.SIGHUP)
-				_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
-				return
+			if had && !hasTerminal() {
+				os.Exit(128 + int(syscall.SIGHUP)) // the terminal was closed, which ends any program in it at once
 			}
 			err := beginUpgrade(ctx, config, claim, self)
 			if err == nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -98,7 +99,7 @@ func upgradeOnce(dataDir string) error {
 
 func finishUpgrade(claim *Claim, address string) error {
 	if want := os.Getenv("TEST_ADDRESS"); address != want {
-		return &net.AddrError{Err: "another address than " + want, Addr: address}
+		return fmt.Errorf("the next program listens on %s, want %s", address, want)
 	}
 	conn, err := claim.listener.Accept()
 	if err != nil {
@@ -108,7 +109,7 @@ func finishUpgrade(claim *Claim, address string) error {
 	// What was left is not for the programs that this one starts.
 	open, err := exec.CommandContext(context.Background(), "/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
 	if err != nil || strings.Contains(string(open), inheritanceVariable) || strings.Contains(string(open), "apron.pid") {
-		return &exec.Error{Name: string(open), Err: err}
+		return fmt.Errorf("what a child has: %s (%v)", open, err)
 	}
 	if _, err := os.Stdout.WriteString("the next\n"); err != nil {
 		return err
