@@ -107,10 +107,10 @@ func (d *dataPlane) earlier(pid int) *daemon.Daemon {
 
 // leaving lists the pids of the data planes that were set aside, with those that have ended since.
 func (d *dataPlane) leaving() (pids []int) {
-	found, _ := filepath.Glob(filepath.Join(d.run, "proxy-*.pid")) // only a pattern can be wrong
-	for _, path := range found {
-		name := strings.TrimSuffix(filepath.Base(path), ".pid")
-		if pid, err := strconv.Atoi(strings.TrimPrefix(name, "proxy-")); err == nil {
+	entries, _ := os.ReadDir(d.run) // without the folder there is none
+	for _, each := range entries {
+		name, isPidFile := strings.CutSuffix(each.Name(), ".pid")
+		if pid, err := strconv.Atoi(strings.TrimPrefix(name, "proxy-")); err == nil && isPidFile {
 			pids = append(pids, pid)
 		}
 	}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // dataPlaneConfig is a configuration with free addresses.
 func dataPlaneConfig(t *testing.T) Config {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dp") // t.TempDir's path is too long for a socket
+	dir, err := os.MkdirTemp("", "dp[1]*") // t.TempDir's path is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +54,11 @@ func dataPlaneConfig(t *testing.T) Config {
 		defer free.Close()
 		*address = free.Addr().String()
 	}
+	t.Cleanup(func() {
+		if err := mustPlane(t, config).stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	return config
 }
 
@@ -84,17 +89,24 @@ func (d *dataPlane) serve(t *testing.T) (stop func()) {
 	return func() { cancel(); group.Wait() }
 }
 
-// apron is killed at each point of the replacement of its data plane. At no time are connections refused, and the next start
-// leaves one data plane, of its own program.
-func TestADataPlaneIsReplacedAfterACrashAtAnyPoint(t *testing.T) {
+// anotherProgram is a program that differs from this one, and does the same.
+func anotherProgram(t *testing.T) string {
+	t.Helper()
 	content, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
-	another := filepath.Join(t.TempDir(), "apron")
-	if err := os.WriteFile(another, content, 0o755); err != nil {
+	path := filepath.Join(t.TempDir(), "apron")
+	if err := os.WriteFile(path, content, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// apron is killed at each point of the replacement of its data plane. At no time are connections refused, and the next start
+// leaves one data plane, of its own program.
+func TestADataPlaneIsReplacedAfterACrashAtAnyPoint(t *testing.T) {
+	another := anotherProgram(t)
 	begin := func(d *dataPlane, pid int) error { return d.earlier(pid).Adopt(pid) }
 	forget := func(d *dataPlane, _ int) error { return d.daemon.Forget() }
 	setAside := func(d *dataPlane, pid int) error { return d.client.SetAside(pid) }
@@ -111,11 +123,6 @@ func TestADataPlaneIsReplacedAfterACrashAtAnyPoint(t *testing.T) {
 			config := dataPlaneConfig(t)
 			first := mustPlane(t, config)
 			first.daemon.Path = another
-			t.Cleanup(func() {
-				if err := mustPlane(t, config).stop(context.Background()); err != nil {
-					t.Error(err)
-				}
-			})
 			if err := first.ensure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -176,4 +183,30 @@ func isPID(d *dataPlane, pid int) bool {
 	var named int
 	_, _ = fmt.Sscanf(string(content), `{"Pid":%d,`, &named)
 	return err == nil && named == pid
+}
+
+// Each has a connection that its client keeps, and so would be there for long.
+func TestUpgradesInQuickSuccessionLeaveFewDataPlanes(t *testing.T) {
+	config, program := dataPlaneConfig(t), anotherProgram(t)
+	for range maxLeaving + 2 {
+		plane := mustPlane(t, config)
+		plane.daemon.Path = program
+		if err := plane.ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		plane.serve(t)()
+		conn, err := net.Dial("tcp", config.HTTPAddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		if leaving := plane.leaving(); len(leaving) > maxLeaving {
+			t.Errorf("%d data planes are leaving", len(leaving))
+		}
+	}
 }

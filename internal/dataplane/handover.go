@@ -24,13 +24,16 @@ func SocketOf(socket string, pid int) string {
 	return strings.TrimSuffix(socket, ".sock") + "-" + strconv.Itoa(pid) + ".sock"
 }
 
-// setAside lists the sockets of the data planes that were set aside, with those of processes that have ended.
-func setAside(socket string) []string {
-	found, err := filepath.Glob(strings.TrimSuffix(socket, ".sock") + "-*.sock")
-	if err != nil {
-		return nil // only a pattern can be wrong, and paths of data directories have nothing of one
+// setAside lists the processes that were set aside, with those that have ended, by their sockets.
+func setAside(socket string) (sockets []string) {
+	begin := strings.TrimSuffix(filepath.Base(socket), ".sock") + "-"
+	entries, _ := os.ReadDir(filepath.Dir(socket)) // without the folder there is no socket either
+	for _, each := range entries {
+		if name := each.Name(); strings.HasPrefix(name, begin) && strings.HasSuffix(name, ".sock") {
+			sockets = append(sockets, filepath.Join(filepath.Dir(socket), name))
+		}
 	}
-	return found
+	return sockets
 }
 
 // listenerNames name the two listeners by what they are for and by their addresses.
