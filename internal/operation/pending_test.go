@@ -136,10 +136,11 @@ func TestNoDeadlineCountsInTheQueue(t *testing.T) {
 	const deadline = time.Second
 	w := newWorld(t)
 	w.builds = 1
-	w.deadlines[nameOf(platform.OperationCreateService)] = deadline
-	w.deadlines[stepBuild] = time.Hour
 	a := w.start()
 	service := w.created(a, codeService())
+	a.stop()
+	w.deadlines[nameOf(platform.OperationCreateService)] = deadline
+	a = w.start()
 	w.reach(a, service, "build")
 	id := w.waiting(a, "patient")
 	begun := time.Now()
