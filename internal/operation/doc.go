@@ -5,7 +5,8 @@
 //
 //   - A service has at most one operation that is not terminal; the store refuses a second.
 //   - An operation is run by whoever holds its lease. Each claim raises the lease's term, and a writer with an older
-//     term can write nothing, so that a worker that was paused for long does no harm when it wakes.
+//     term can write nothing, so that a worker that was paused for long does no harm when it wakes. A lease is over when
+//     others have watched that nobody renews it; the time of day plays no part, because clocks differ and jump.
 //   - Every step is idempotent and asks by itself whether its work is done. After a crash the steps are therefore simply
 //     run again from the first; those whose effect is there return at once.
 //   - The switch is the point of no return. It is one transaction: the operation is marked as switched and the service

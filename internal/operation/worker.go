@@ -20,7 +20,7 @@ const (
 	leaseFor = 30 * time.Second
 	// renewEvery leaves two more tries before a lease ends.
 	renewEvery = 10 * time.Second
-	// claimEvery bounds how long an operation waits when no wake-up came, as after a lease that ran out.
+	// claimEvery bounds how long an operation waits when no wake-up came, as after a lease whose holder is gone.
 	claimEvery = time.Second
 	// maxRunning bounds the operations that run at a time; the others wait as PENDING. Those that wait for their build
 	// are not among them: there is one for each service at most.
@@ -51,9 +51,10 @@ type Worker struct {
 	running    chan struct{}
 	builds     *queue
 	group      sync.WaitGroup
+	watch      watch // of the goroutine that claims
 
 	mu sync.Mutex // guards giveUp
-	// giveUp ends the steps of an operation that runs.
+	// giveUp ends the steps of an operation that runs here.
 	giveUp map[platform.OperationID]context.CancelFunc
 }
 
@@ -88,6 +89,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		if isReleased {
 			w.startWaiting(ctx)
+			w.endLeases(ctx)
 			w.runOnce(ctx)
 			w.cancelAsked(ctx)
 		}
@@ -144,8 +146,7 @@ func (w *Worker) runOnce(ctx context.Context) {
 		default:
 			return // Wake comes when one ends
 		}
-		now := time.Now()
-		operation, err := w.store.ClaimOperation(ctx, w.owner, now, now.Add(leaseFor))
+		operation, err := w.store.ClaimOperation(ctx, w.owner, unleased, time.Now().Add(leaseFor))
 		if err != nil {
 			<-w.running
 			if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
@@ -156,7 +157,7 @@ func (w *Worker) runOnce(ctx context.Context) {
 		r := &run{Worker: w, operation: operation, hasSlot: true}
 		r.log = w.log.With("service", operation.ServiceID, "operation", operation.ID, "type", operation.Type)
 		builds, err := w.hasToBuild(ctx, operation)
-		if err != nil { // the lease runs out, and the next claim goes on
+		if err != nil { // its lease is ended in a while, and the next claim goes on
 			<-w.running
 			r.log.Error("look whether an operation has to build", "error", err)
 			return
@@ -164,11 +165,31 @@ func (w *Worker) runOnce(ctx context.Context) {
 		if builds {
 			r.place = w.builds.join()
 		}
+		forget := w.takeUp(ctx, r)
 		w.group.Go(func() {
 			defer r.giveSlot()
 			defer r.leaveQueue()
+			defer forget()
 			w.run(ctx, r)
 		})
+	}
+}
+
+// takeUp notes that an operation runs here, until forget is called.
+func (w *Worker) takeUp(ctx context.Context, r *run) (forget func()) {
+	givenUp, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // stopping is no wish to cancel
+	if r.operation.CancelAskedAt != nil {
+		giveUp()
+	}
+	r.givenUp = givenUp
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.giveUp[r.operation.ID] = giveUp
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.giveUp, r.operation.ID)
+		giveUp()
 	}
 }
 
@@ -197,27 +218,13 @@ func (w *Worker) run(ctx context.Context, r *run) {
 	defer renewal.Wait()
 	defer cancel(nil)
 
-	givenUp, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // stopping is no wish to cancel
-	defer giveUp()
-	if operation.CancelAskedAt != nil {
-		giveUp()
-	}
-	w.mu.Lock()
-	w.giveUp[operation.ID] = giveUp
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.giveUp, operation.ID)
-	}()
-	r.givenUp = givenUp
 	err := w.guard(ctx, r)
 	switch {
 	case err == nil:
 	case errors.Is(err, errStopping), errors.Is(err, errLeaseLost), errors.Is(err, store.ErrConflict):
 		r.log.Info("operation left for later", "reason", err)
 	default:
-		// Its record could not be written: the lease runs out, and the next claim goes on.
+		// Its record could not be written: its lease is ended in a while, and the next claim goes on.
 		r.log.Error("operation interrupted", "error", err)
 	}
 }

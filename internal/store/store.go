@@ -94,6 +94,10 @@ type Operations interface {
 	// RenewLease prolongs the lease of the given term. ErrConflict when that lease does not hold any more: a newer
 	// term or ReleaseLeases ended it. A lease that merely ran out can be renewed as long as nobody has claimed anew.
 	RenewLease(ctx context.Context, id platform.OperationID, term int, until time.Time) error
+	// Leases lists the leases of operations that have not ended.
+	Leases(ctx context.Context) ([]Lease, error)
+	// EndLease frees the operation of a lease that is still as it was listed. ErrConflict when it is not.
+	EndLease(ctx context.Context, lease Lease) error
 	// SaveOperation writes operation back. ErrConflict when the lease of operation.LeaseTerm does not hold any more
 	// (as for RenewLease), or the stored status neither is the new one nor can become it; a terminal status is never
 	// written again. edit, when not nil, changes the service in the same transaction; that is how a step moves the
@@ -108,6 +112,14 @@ type Operations interface {
 	PruneOperations(ctx context.Context, service platform.ServiceID, keep int) error
 	// ReleaseLeases ends all leases of owner at once, for a clean stop or a start after a crash.
 	ReleaseLeases(ctx context.Context, owner string) error
+}
+
+// Lease says who runs an operation, as it was renewed last.
+type Lease struct {
+	Operation platform.OperationID
+	Owner     string
+	Term      int
+	Until     time.Time
 }
 
 // OperationPage says which operations to list.

@@ -16,7 +16,10 @@ const (
 		WHERE id = (SELECT id FROM operations WHERE ` + isOpen + ` AND lease_until <= $3
 			ORDER BY started_at, id LIMIT 1)
 		RETURNING ` + operationColumns
-	renewLease    = `UPDATE operations SET lease_until = $3 WHERE id = $1 AND lease_term = $2 AND lease_owner <> ''`
+	renewLease   = `UPDATE operations SET lease_until = $3 WHERE id = $1 AND lease_term = $2 AND lease_owner <> ''`
+	selectLeases = `SELECT id, lease_owner, lease_term, lease_until FROM operations WHERE ` + isOpen + ` AND lease_owner <> ''`
+	endLease     = `UPDATE operations SET lease_owner = '', lease_until = 0
+		WHERE id = $1 AND lease_owner = $2 AND lease_term = $3 AND lease_until = $4`
 	releaseLeases = `UPDATE operations SET lease_owner = '', lease_until = 0 WHERE ` + isOpen + ` AND lease_owner = $1`
 )
 
@@ -44,6 +47,30 @@ func (s *Store) RenewLease(ctx context.Context, id platform.OperationID, term in
 	})
 	if err != nil {
 		return fmt.Errorf("renew the lease of operation %s: %w", id, err)
+	}
+	return nil
+}
+
+// Leases lists the leases of operations that have not ended.
+func (s *Store) Leases(ctx context.Context) ([]store.Lease, error) {
+	scan := func(from Row) (lease store.Lease, err error) {
+		return lease, from.Scan(&lease.Operation, &lease.Owner, &lease.Term, micros{&lease.Until})
+	}
+	leases, err := list(ctx, s.reader, scan, selectLeases)
+	if err != nil {
+		return nil, fmt.Errorf("list leases: %w", err)
+	}
+	return leases, nil
+}
+
+// EndLease frees the operation of a lease that nobody has renewed since it was listed.
+func (s *Store) EndLease(ctx context.Context, lease store.Lease) error {
+	err := s.write(ctx, func(tx *transaction) error {
+		result, err := tx.ExecContext(ctx, endLease, lease.Operation, lease.Owner, lease.Term, lease.Until.UnixMicro())
+		return needLease(lease.Term, result, err)
+	})
+	if err != nil {
+		return fmt.Errorf("end the lease of operation %s: %w", lease.Operation, err)
 	}
 	return nil
 }

@@ -73,6 +73,7 @@ var leaseTests = map[string]func(*testing.T, store.Store){
 	},
 	"a writer with an old term can write nothing":                     testOldTerm,
 	"released leases are free at once and their holders cannot write": testRelease,
+	"a lease is ended as it was listed, and not once it was renewed":  testEndLease,
 	"an operation that nobody has claimed cannot be saved or renewed": func(t *testing.T, db store.Store) {
 		_, operation := createService(t, db, 1)
 		checkCannotWrite(t, db, operation)
@@ -114,6 +115,36 @@ func testRelease(t *testing.T, db store.Store) {
 	}
 	checkNothingToClaim(t, db, epoch) // the other owner's lease still holds
 	checkCannotWrite(t, db, held)
+}
+
+func testEndLease(t *testing.T, db store.Store) {
+	runningService(t, db, 3)
+	createService(t, db, 2)
+	_, operation := createService(t, db, 1)
+	held := claim(t, db, operation.ID)
+	leases := func() []store.Lease {
+		leases, err := db.Leases(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leases
+	}
+	old := leases()
+	checkEqual(t, "leases", old, []store.Lease{{Operation: operation.ID, Owner: "owner", Term: 1, Until: epoch.Add(time.Minute)}})
+	if err := db.RenewLease(t.Context(), operation.ID, 1, epoch.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.EndLease(t.Context(), old[0]); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("end a lease that was renewed: %v, want ErrConflict", err)
+	}
+	if err := db.EndLease(t.Context(), leases()[0]); err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, "leases", leases(), []store.Lease(nil))
+	checkCannotWrite(t, db, held)
+	if again, err := db.ClaimOperation(t.Context(), "other", time.UnixMicro(0), epoch); err != nil || again.ID != operation.ID || again.LeaseTerm != 2 {
+		t.Errorf("claimed %s in term %d (%v), want %s in term 2", again.ID, again.LeaseTerm, err, operation.ID)
+	}
 }
 
 func testClaimRace(t *testing.T, db store.Store) {
