@@ -21,7 +21,7 @@ type instance struct {
 	inFlight atomic.Int64
 	// isRetired says that no route of the newest table names the instance.
 	isRetired atomic.Bool
-	// avoidUntil is a time in nanoseconds, 0 when the instance has always accepted connections.
+	// avoidUntil is an uptime in nanoseconds, 0 when the instance has always accepted connections.
 	avoidUntil atomic.Int64
 
 	routes int           // how often routes of the newest table name it; guarded by Proxy.mu
@@ -38,8 +38,13 @@ func (in *instance) claim() bool {
 
 // avoid makes the instance the last choice for a while.
 func (in *instance) avoid() {
-	in.avoidUntil.Store(time.Now().Add(avoidFor).UnixNano())
+	in.avoidUntil.Store(int64(uptime() + avoidFor))
 }
+
+var begun = time.Now()
+
+// uptime is for how long this process has run. Unlike the time of day it never jumps.
+func uptime() time.Duration { return time.Since(begun) }
 
 // release ends a claim.
 func (p *Proxy) release(in *instance) {

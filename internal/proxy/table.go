@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -110,7 +109,7 @@ func (r *route) pick(tried []*instance) *instance {
 		load := in.inFlight.Load()
 		if until := in.avoidUntil.Load(); until != 0 {
 			if now == 0 {
-				now = time.Now().UnixNano()
+				now = int64(uptime())
 			}
 			if now < until {
 				load += 1 << 32 // beyond any count of requests

@@ -129,7 +129,9 @@ func (a *apps) trade(ctx context.Context, connection platform.Resource, app plat
 		return appToken{}, platform.Explain(nil, "the API of %s answered an app's request for a token with something else", host).
 			Try("check that it is a GitHub; other hosts want a token or an SSH key")
 	}
-	return appToken{app, host, answer.Token, answer.ExpiresAt}, nil
+	now := a.now()
+	// As now is a reading of the clock that never jumps, so is what is added to it.
+	return appToken{app, host, answer.Token, now.Add(answer.ExpiresAt.Sub(now))}, nil
 }
 
 // statement is a JSON Web Token (RFC 7519) by which the app says that it is itself, signed by RS256.
