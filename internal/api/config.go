@@ -105,6 +105,9 @@ type Config struct {
 	// Quotas bound what may be made.
 	Quotas Quotas
 
+	// StoreFault says in a sentence what is wrong when the store cannot be used now, and is empty for other errors. Nil
+	// knows none.
+	StoreFault func(error) string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log takes a line for each request and the causes of internal errors; nil means slog.Default().

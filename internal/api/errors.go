@@ -72,9 +72,12 @@ func quotaExceeded(format string, args ...any) *Error {
 	return &Error{apprunner.CodeServiceQuotaExceeded, fmt.Sprintf(format, args...)}
 }
 
-func internalError(requestID string) *Error {
-	return &Error{apprunner.CodeInternalServiceError,
-		"The request failed for a reason inside apron; its log has the cause under the request id " + requestID + "."}
+// internalError tells what is wrong where that is no secret of apron's: fault is a sentence, or empty.
+func internalError(requestID, fault string) *Error {
+	if fault == "" {
+		fault = "The request failed for a reason inside apron."
+	}
+	return &Error{apprunner.CodeInternalServiceError, fault + " apron's log has the cause under the request id " + requestID + "."}
 }
 
 func requestTooLarge() *Error {

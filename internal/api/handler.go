@@ -213,7 +213,11 @@ func (h *Handler) refusal(r *http.Request, asked *asked, err error) *Error {
 		level = slog.LevelDebug // the caller left, and nobody reads the answer
 	}
 	h.Log.Log(r.Context(), level, "action failed", "action", asked.action, "request", asked.id, "error", err)
-	return internalError(asked.id)
+	fault := ""
+	if h.StoreFault != nil {
+		fault = h.StoreFault(err)
+	}
+	return internalError(asked.id, fault)
 }
 
 func writeBody(w http.ResponseWriter, status int, body []byte) {

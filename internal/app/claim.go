@@ -47,14 +47,14 @@ type Claim struct {
 // ends: the kernel gives the lock up with the process. ErrRunning when another process holds it.
 func TakeClaim(config Config) (*Claim, error) {
 	if err := os.MkdirAll(filepath.Join(config.DataDir, "run"), 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+		return nil, explainClaim(config, fmt.Errorf("make the data directory: %w", err))
 	}
 	claim := &Claim{inherited: inherit(pidPath(config.DataDir))}
 	claim.upgrade, claim.begin = context.WithCancel(context.Background())
 	if claim.file = claim.inherited.claim; claim.file == nil {
 		file, err := os.OpenFile(pidPath(config.DataDir), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("open the pid file: %w", err)
+			return nil, explainClaim(config, fmt.Errorf("open the pid file: %w", err))
 		}
 		claim.file = file
 	}
@@ -68,11 +68,11 @@ func TakeClaim(config Config) (*Claim, error) {
 	}
 	// A request to a program that was killed is not one to this.
 	if err := removeFile(requestPath(config)); err != nil {
-		return nil, errors.Join(fmt.Errorf("remove the request of an upgrade: %w", err), claim.Release())
+		return nil, errors.Join(explainClaim(config, fmt.Errorf("remove the request of an upgrade: %w", err)), claim.Release())
 	}
 	running := Running{os.Getpid(), config.Endpoint(), config.HTTPAddr, config.Region, true}
 	if err := json.NewEncoder(whole{claim.file}).Encode(running); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the pid file: %w", err), claim.Release())
+		return nil, errors.Join(explainClaim(config, fmt.Errorf("write the pid file: %w", err)), claim.Release())
 	}
 	return claim, nil
 }
@@ -97,6 +97,19 @@ func (c *Claim) Listen(config Config) error {
 	}
 	c.listener = listener.(*net.TCPListener)
 	return nil
+}
+
+// explainClaim says what is wrong with a disk on which nothing can be written.
+func explainClaim(config Config, err error) error {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return platform.Explain(err, "The disk of %s is read-only, so that nothing can be started or stopped there.", config.DataDir).
+			Try("The kernel's log (`dmesg`) says why; after a restart of the machine, which checks the disk, services come back by themselves.")
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return platform.Explain(err, "The disk of %s is full.", config.DataDir).
+			Try("Remove what nobody needs; `df -h` and `df -i` say whether it is space or files.")
+	}
+	return err
 }
 
 // FindRunning returns the apron that serves from the data directory, or false when none does. The error is fs.ErrPermission

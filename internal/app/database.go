@@ -27,6 +27,14 @@ func (c Config) openStore(ctx context.Context) (store.Store, error) {
 	return postgres.Open(ctx, c.Database)
 }
 
+// storeFault says what is wrong with the database, for an error that says that it cannot be used now.
+func (c Config) storeFault(err error) string {
+	if c.Database == "" {
+		return sqlite.Fault(err)
+	}
+	return postgres.Fault(err)
+}
+
 // leaseOwner is in whose name this apron leases operations: the same at each start, so that it finds what it had leased, and
 // another than that of every apron that shares its database.
 func (c Config) leaseOwner() (string, error) {

@@ -104,7 +104,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		Provision: parts.provision,
 		Networks:  parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
-		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, Log: parts.log,
+		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, StoreFault: config.storeFault, Log: parts.log,
 	})
 	if err := handler.EnsureDefaults(ctx); err != nil {
 		return nil, fmt.Errorf("make the default auto scaling configuration: %w", err)

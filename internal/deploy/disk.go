@@ -68,24 +68,53 @@ func (d Disk) room(what, setting string, limit int) error {
 	if percent < limit {
 		return nil
 	}
-	return platform.Explain(nil, "The disk of %s is %d %% full, and from %d %% on apron takes no new %s, so that what runs can go on.",
-		d.Dir, percent, limit, what).
-		Try("Free some space and deploy again: delete services that nobody needs (`apron delete NAME`), or other files on that disk. "+
-			"`--disk-limit %s=PERCENT` moves the limit.", setting)
+	found, room := fmt.Sprintf("is %d %% full", percent), "Free some space"
+	if blocks, files, err := diskShares(d.Dir); err == nil && files == percent && blocks < limit {
+		found, room = fmt.Sprintf("has used %d %% of its files (`df -i`)", percent), "Remove some files"
+	}
+	return platform.Explain(nil, "The disk of %s %s, and from %d %% on apron takes no new %s, so that what runs can go on.",
+		d.Dir, found, limit, what).
+		Try("%s and deploy again: delete services that nobody needs (`apron delete NAME`), or other files on that disk. "+
+			"`--disk-limit %s=PERCENT` moves the limit.", room, setting)
+}
+
+// diskFaults are what programs below apron say when the disk does not take what they write. Their errors come as text.
+var diskFaults = []struct{ text, cause, remedy string }{
+	{unix.ENOSPC.Error(), "The disk of %s is full: there is no space left, or no room for more files.",
+		"Remove what nobody needs and start the operation again; `df -h` and `df -i` say whether it is space or files."},
+	{unix.EDQUOT.Error(), "The disk of %s is full: a quota is used up.",
+		"Raise it, or remove what nobody needs, and start the operation again."},
+	{unix.EROFS.Error(), "The disk of %s is read-only.",
+		"The kernel's log (`dmesg`) says why; once it can be written again, start the operation again."},
+	{unix.EIO.Error(), "The disk of %s fails (input/output error).", "The kernel's log (`dmesg`) says more."},
+}
+
+// Explain makes an explained error of one that nobody has explained and that is the disk's fault; others come back as they are.
+func (d Disk) Explain(err error) error {
+	if err == nil || platform.AsExplained(err) != nil {
+		return err
+	}
+	for _, fault := range diskFaults {
+		if strings.Contains(err.Error(), fault.text) {
+			return platform.Explain(err, fault.cause, d.Dir).Try("%s", fault.remedy).WithEvidence(err.Error())
+		}
+	}
+	return err
 }
 
 // diskUsed counts as df(1) does, rounded up, and counts files where the file system has a fixed number of them.
 func diskUsed(dir string) (int, error) {
+	blocks, files, err := diskShares(dir)
+	return max(blocks, files), err
+}
+
+func diskShares(dir string) (blocks, files int, err error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	used := stat.Blocks - stat.Bfree
-	percent := share(used, used+stat.Bavail)
-	if stat.Files > 0 {
-		percent = max(percent, share(stat.Files-stat.Ffree, stat.Files))
-	}
-	return percent, nil
+	return share(used, used+stat.Bavail), share(stat.Files-stat.Ffree, stat.Files), nil
 }
 
 func share(part, whole uint64) int {

@@ -133,6 +133,7 @@ func (r *run) failBetween(ctx context.Context, cause error) error {
 func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
 	r.leaveQueue()
+	cause = r.executor.Disk.Explain(cause)
 	r.operation.Failure = failureFrom(cause, r.operation, r.output())
 	r.reportFailure(cause)
 	before := r.operation.Previous

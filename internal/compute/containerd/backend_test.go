@@ -36,6 +36,7 @@ func TestInstances(t *testing.T) {
 	computetest.Run(t, b.Bench)
 	t.Run("outlives the connection and containerd", func(t *testing.T) { outlivesContainerd(t, b) })
 	t.Run("remains are swept while others start", func(t *testing.T) { testSweep(t, b) })
+	t.Run("what only runc knows is no obstacle and does not stay", func(t *testing.T) { testRemainsOfRunc(t, b) })
 	t.Run("layers of removed images leave the disk", func(t *testing.T) { removesLayers(t, b) })
 	t.Run("nothing is left of those that were stopped", func(t *testing.T) { leavesNothing(t, b) })
 }

@@ -26,8 +26,12 @@ func (p Paths) root() string      { return filepath.Join(p.DataDir, "containerd"
 func (p Paths) state() string     { return filepath.Join(p.runDir(), "containerd") }
 func (p Paths) config() string    { return filepath.Join(p.root(), "config.toml") }
 func (p Paths) instances() string { return filepath.Join(p.DataDir, "instances") }
-func (p Paths) runc() string      { return filepath.Join(p.runDir(), "runc") } // what runc keeps of its containers
-func (p Paths) netns() string     { return filepath.Join(p.runDir(), "netns") }
+func (p Paths) runc() string      { return filepath.Join(p.runDir(), "runc") }
+
+// runcStates is the folder in which runc keeps what it knows of each container.
+func (p Paths) runcStates() string { return filepath.Join(p.runc(), Namespace) }
+
+func (p Paths) netns() string { return filepath.Join(p.runDir(), "netns") }
 
 // MountDirs are the folders of the data directory below which containerd, its instances and its builds mount.
 func (p Paths) MountDirs() []string {

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	client "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/apron-run/apron/internal/compute"
 	"github.com/apron-run/apron/internal/platform"
@@ -76,11 +78,16 @@ func lastCause(err error) string {
 	return err.Error()
 }
 
-// isTemporary says whether another try may help: not where the registry gave a definite answer.
+// isTemporary says whether another try may help: not where the registry gave a definite answer, or the disk is full.
 func isTemporary(err error) bool {
 	return !errdefs.IsNotFound(err) && !errdefs.IsPermissionDenied(err) && !errdefs.IsUnauthorized(err) &&
-		!errdefs.IsInvalidArgument(err) && !errdefs.IsFailedPrecondition(err) && platform.AsExplained(err) == nil
+		!errdefs.IsInvalidArgument(err) && !errdefs.IsFailedPrecondition(err) && platform.AsExplained(err) == nil &&
+		!strings.Contains(err.Error(), unix.ENOSPC.Error()) // of the daemon's errors there is only the text
 }
+
+// toDisk brings the files of a layer to the disk before containerd records that they are there. Without it a machine that
+// stops, or a disk that fails, within half a minute leaves empty files in a layer that is not unpacked again.
+var toDisk = client.WithUnpackApplyOpts(diff.WithSyncFs(true))
 
 // keep records the image under its name and unpacks its layers.
 func (b *Backend) keep(ctx context.Context, image images.Image) (compute.Image, error) {
@@ -94,7 +101,7 @@ func (b *Backend) keep(ctx context.Context, image images.Image) (compute.Image, 
 		}
 	}
 	kept := client.NewImageWithPlatform(b.client, image, thePlatform)
-	if err := kept.Unpack(ctx, snapshotter); err != nil {
+	if err := kept.Unpack(ctx, snapshotter, toDisk); err != nil {
 		if errdefs.IsNotFound(err) {
 			return compute.Image{}, platform.Explain(err, "The image is not for linux/amd64.").
 				Try("Build it with --platform linux/amd64.")

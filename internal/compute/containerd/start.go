@@ -115,7 +115,7 @@ func (b *Backend) createContainer(ctx context.Context, spec compute.InstanceSpec
 	lower, err := view.View(ctx, string(spec.ID), identity.ChainID(layers).String(),
 		snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339)}))
 	if errdefs.IsNotFound(err) { // its layers were unpacked once, and collected since
-		if err = image.Unpack(ctx, snapshotter); err == nil {
+		if err = image.Unpack(ctx, snapshotter, toDisk); err == nil {
 			lower, err = view.View(ctx, string(spec.ID), identity.ChainID(layers).String(),
 				snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339)}))
 		}
@@ -152,6 +152,10 @@ func (b *Backend) netns(id platform.InstanceID) string {
 // remove takes away whatever is there of an instance but its log.
 func (b *Backend) remove(ctx context.Context, id platform.InstanceID) error {
 	errs := []error{b.removeContainer(ctx, string(id))}
+	if errs[0] == nil {
+		// runc knows it no more, unless the disk lost other parts of it when the machine stopped.
+		errs = append(errs, os.RemoveAll(filepath.Join(b.config.Paths.runcStates(), string(id))))
+	}
 	if err := b.client.SnapshotService(snapshotter).Remove(ctx, string(id)); err != nil && !errdefs.IsNotFound(err) {
 		errs = append(errs, fmt.Errorf("remove the view of the image: %w", err))
 	}

@@ -71,7 +71,7 @@ func (b *Backend) traces(ctx context.Context) (map[string]bool, error) {
 		}
 	}
 	var errs []error
-	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles()} {
+	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles(), b.config.Paths.runcStates()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !os.IsNotExist(err) {
 			errs = append(errs, err)

@@ -19,6 +19,29 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
+// A disk that loses what was written last, as when a machine stops, may keep a part of an instance.
+func testRemainsOfRunc(t *testing.T, b *bench) {
+	spec := b.Spec()
+	states := filepath.Join(b.machine.DataDir, "run/runc/apron")
+	for _, id := range []platform.InstanceID{spec.ID, platform.NewInstanceID()} {
+		if err := os.MkdirAll(filepath.Join(states, string(id)), 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.backend.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.backend.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(states); err != nil || len(left) != 1 {
+		t.Errorf("runc knows %v (%v), want what runs", left, err)
+	}
+	if err := b.backend.Stop(t.Context(), spec.ID, 0); err != nil {
+		t.Error(err)
+	}
+}
+
 // Sweeping goes on all the time while instances start and stop: it removes remains, and never what somebody works on.
 func testSweep(t *testing.T, b *bench) {
 	remains := platform.NewInstanceID()

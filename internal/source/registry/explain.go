@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -42,7 +41,7 @@ func (s *session) explain(ctx context.Context, ref string, err error) error {
 			Try("check that it is up, and deploy again")
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, errSilent), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errSilent), isBroken(err):
 		explained = platform.Explain(err, "the registry %s stopped answering in the middle of %s", host, ref).
 			Try("check that it is up, and deploy again")
 	default:
@@ -52,7 +51,7 @@ func (s *session) explain(ctx context.Context, ref string, err error) error {
 		explained = s.explainConnection(host, err)
 	}
 	if explained == nil {
-		explained = platform.Explain(err, "the registry %s failed with %s", host, ref).
+		explained = platform.Explain(err, "the registry %s could not be asked for %s", host, ref).
 			Try("check the image's name and that this machine can pull it, and deploy again")
 	}
 	return explained.WithEvidence(err.Error())

@@ -1,8 +1,13 @@
 package postgres
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +25,9 @@ const (
 	codeNoDatabase          = "3D000"
 	codeNoPrivilege         = "42501"
 	codeReadOnly            = "25006"
+	codeDiskFull            = "53100"
+	// classOperator begins the codes of a server that is ended, or does not take connections yet.
+	classOperator = "57P"
 )
 
 // sentinel is the store's name for what the server reports, by code; nil for what has none.
@@ -39,6 +47,24 @@ func codeOf(err error) string {
 		return ""
 	}
 	return failure.Code
+}
+
+// Fault says what is wrong for an error that says that the database cannot be used now; empty for other errors.
+func Fault(err error) string {
+	var failure *pgconn.PgError
+	var network net.Error
+	switch {
+	case codeOf(err) == codeReadOnly:
+		return "apron's database takes no writes: it is a standby, or its disk is read-only."
+	case codeOf(err) == codeDiskFull:
+		return "apron's database cannot be written because its server's disk is full."
+	case errors.As(err, &failure) && !strings.HasPrefix(failure.Code, classOperator):
+		return ""
+	case failure != nil, errors.As(err, &network), pgconn.SafeToRetry(err), errors.Is(err, driver.ErrBadConn), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, context.DeadlineExceeded):
+		return "apron's database server does not answer."
+	}
+	return ""
 }
 
 // explainOpen says in words why a database cannot be used.

@@ -26,6 +26,25 @@ func sentinel(err error) error {
 	return nil
 }
 
+// Fault says what is wrong for an error that says that the database cannot be used now; empty for other errors.
+func Fault(err error) string {
+	var failure *sqlite.Error
+	if !errors.As(err, &failure) {
+		return ""
+	}
+	switch failure.Code() & 0xff { // the low byte is the primary code
+	case sqlite3.SQLITE_FULL:
+		return "apron's database cannot be written because its disk is full."
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		return "apron's database cannot be used because its disk fails or is read-only."
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return "apron's database is held by another process."
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		return "apron's database is damaged."
+	}
+	return ""
+}
+
 // explainOpen says in words why a file cannot be used as a database.
 func explainOpen(err error, file string) error {
 	if platform.AsExplained(err) != nil {
