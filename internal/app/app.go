@@ -22,10 +22,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/apron-run/apron/internal/build"
 	"github.com/apron-run/apron/internal/certs"
@@ -122,7 +124,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	}
 	routes := deploy.NewRoutes(plane.client, config.host)
 	executor := &deploy.Executor{
-		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, backend},
+		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, config.DataDir},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(),
 		Disk: disk,
@@ -202,12 +204,29 @@ func (c Config) host(service platform.Service) string {
 // builder makes build.Builder a deploy.Builder.
 type builder struct {
 	*build.Builder
-	images *containerd.Backend
+	dataDir string
 }
 
+// Build returns once what was built is on the disk: an instance needs it also after the machine has stopped.
 func (b builder) Build(ctx context.Context, request deploy.BuildRequest) (deploy.BuildResult, error) {
 	result, err := b.Builder.Build(ctx, build.Request(request))
+	if err == nil {
+		err = bringToDisk(b.dataDir)
+	}
 	return deploy.BuildResult(result), err
+}
+
+// bringToDisk writes everything that was written to the disk of a folder.
+func bringToDisk(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("bring a build to the disk: %w", err)
+	}
+	defer folder.Close()
+	if err := unix.Syncfs(int(folder.Fd())); err != nil {
+		return fmt.Errorf("bring a build to the disk: %w", err)
+	}
+	return nil
 }
 
 // runBuilder brings BuildKit up and watches over it. A machine on which it does not come up still serves.

@@ -81,6 +81,9 @@ func TestADiskThatBecomesReadOnly(t *testing.T) {
 	a, device := onExt4(t, "errors=remount-ro")
 	push(t, a, "readonly:live", sample.Variant{Version: "one"})
 	service := a.MustCreate(t, fromImage("readonly", "readonly:live", nil))
+	made := a.MustCreate(t, built(fromCode("built", sample.NewRepository(t, sample.PythonApp("built")).Dir), types.CodeConfigurationValues{
+		Runtime: types.RuntimePython311, BuildCommand: ptr("python3 -m compileall -q ."), StartCommand: ptr("python3 app.py"), Port: ptr("8080"),
+	}))
 	requests := load.Start(t, a.Client, service.URL, "one", faultRate)
 	push(t, a, "readonly:live", sample.Variant{Version: "two", Environment: map[string]string{"START_DELAY": "3s"}})
 	requests.Expect("two")
@@ -107,9 +110,10 @@ func TestADiskThatBecomesReadOnly(t *testing.T) {
 	}
 
 	a.Reboot(t)
-	if output, err := exec.Command("fsck.ext4", "-p", device).CombinedOutput(); err != nil && !hasMended(err) {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	apron.Until(t, 10*time.Second, "the disk is checked", func() (bool, error) { // what was just killed may hold it still
+		output, err := exec.Command("fsck.ext4", "-p", device).CombinedOutput()
+		return err == nil || hasMended(err), fmt.Errorf("%w: %s", err, output)
+	})
 	if err := unix.Mount(device, a.Data, "ext4", 0, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +121,10 @@ func TestADiskThatBecomesReadOnly(t *testing.T) {
 	service.WantOperation(t, id, "SUCCEEDED")
 	a.WantBody(t, service.URL, "/", "two")
 	service.WantOneInstance(t)
+	apron.Until(t, time.Minute, "the service that was built answers", func() (bool, error) {
+		answer, err := a.TryGet(t.Context(), made.URL, "/")
+		return answer.Body == "built", err
+	})
 }
 
 // hasMended says whether fsck has corrected what it found.
@@ -161,7 +169,7 @@ func onTmpfs(t *testing.T, options string) *apron.Apron {
 func onExt4(t *testing.T, options string) (a *apron.Apron, device string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "disk")
-	run(t, "truncate", "--size=1200M", file)
+	run(t, "truncate", "--size=3G", file)
 	run(t, "mkfs.ext4", "-q", file)
 	device = strings.TrimSpace(run(t, "losetup", "--find", "--show", file))
 	t.Cleanup(func() { run(t, "losetup", "--detach", device) })
