@@ -106,8 +106,11 @@ func (r *Repositories) run(parent context.Context, s *scratch, c command) error 
 	if err == nil {
 		return nil
 	}
-	if cause != nil {
+	switch {
+	case cause != nil:
 		err = cause
+	case folderSize(c.watched) > r.config.Limits.Bytes:
+		err = errTooLarge // the limit of a file's size came before the watch, and git says of it what it likes
 	}
 	if ended := parent.Err(); ended != nil && !errors.Is(err, ended) && !isOurs(err) {
 		err = fmt.Errorf("%w: %w", ended, err)

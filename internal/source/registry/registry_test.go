@@ -543,6 +543,49 @@ func TestARegistryThatStaysBusyIsExplained(t *testing.T) {
 	}
 }
 
+func TestARegistryIsAskedAgainWhenItSays(t *testing.T) {
+	images := newMemory()
+	digest := push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))
+	for name, c := range map[string]struct {
+		retryAfter func() string
+		least      time.Duration
+	}{
+		"in seconds": {func() string { return "1" }, time.Second},
+		"by a date":  {func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) }, 900 * time.Millisecond},
+		"never":      {func() string { return "" }, 0},
+		"badly":      {func() string { return "soon" }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var began atomic.Pointer[time.Time]
+			host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				now := time.Now()
+				if began.CompareAndSwap(nil, &now) {
+					w.Header().Set("Retry-After", c.retryAfter())
+					w.WriteHeader(http.StatusTooManyRequests)
+					return
+				}
+				if waited := time.Since(*began.Load()); waited < c.least {
+					t.Errorf("it was asked again after %s", waited)
+				}
+				images.ServeHTTP(w, r)
+			}))
+			r, _ := newRegistry(t, quick)
+			wantResolved(t, r, host+"/app", host+"/app@"+digest)
+		})
+	}
+}
+
+func TestARegistryThatAsksForMoreTimeThanThereIsIsExplained(t *testing.T) {
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	r, _ := newRegistry(t, registry.Limits{Resolve: 5 * time.Second})
+	_, err := r.ResolveImage(deadline(t), host+"/app")
+	wantCause(t, err, "allows no more requests now")
+}
+
 func TestASilentRegistryIsGivenUp(t *testing.T) {
 	images := newMemory()
 	push(t, serve(t, images)+"/app:latest", imageFor(t, "linux", "amd64"))

@@ -102,6 +102,9 @@ func (t *patientTransport) RoundTrip(request *http.Request) (*http.Response, err
 			wait = max(wait, retryAfter(response, time.Now()))
 			discard(response)
 		}
+		if until, ok := request.Context().Deadline(); ok && err == nil && time.Until(until) < wait {
+			return nil, &busyError{response.StatusCode} // there is no time for another try, and this says more than that
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-request.Context().Done():
