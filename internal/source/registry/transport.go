@@ -132,7 +132,8 @@ func (t *patientTransport) once(request *http.Request) (*http.Response, error) {
 
 func timeoutMeaning(ctx context.Context, err error) error {
 	var network net.Error
-	if ctx.Err() != nil || !errors.As(err, &network) || !network.Timeout() {
+	var lookup *net.DNSError // it says what it means itself
+	if ctx.Err() != nil || !errors.As(err, &network) || !network.Timeout() || errors.As(err, &lookup) {
 		return err
 	}
 	var operation *net.OpError
