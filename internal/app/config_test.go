@@ -3,8 +3,13 @@ package app
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 func TestTheDefaultConfigurationIsValid(t *testing.T) {
@@ -90,5 +95,29 @@ func TestOneProcessClaimsADataDirectory(t *testing.T) {
 	}
 	if err := again.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestADiskThatTakesNothingIsToldToWhoStartsAnApron(t *testing.T) {
+	config := Default()
+	for name, c := range map[string]struct {
+		spoil func(dir string)
+		want  string
+	}{
+		"read-only": {func(dir string) {
+			if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+				t.Fatal(err)
+			}
+		}, "is read-only"},
+		"full": {func(dir string) { fill(t, filepath.Join(dir, "junk")) }, "is full"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config.DataDir = smallDisk(t, "1m")
+			c.spoil(config.DataDir)
+			_, err := Claim(config)
+			if explained := platform.AsExplained(err); explained == nil || !strings.Contains(explained.Cause, "The disk of "+config.DataDir+" "+c.want) {
+				t.Errorf("the claim says %v", err)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -59,5 +60,25 @@ func TestTheSystemSaysHowFullADiskIs(t *testing.T) {
 	}
 	if _, err := diskUsed("/no/such/folder"); err == nil {
 		t.Error("a folder that is not there has a disk")
+	}
+}
+
+func TestAFaultOfTheDiskIsExplainedAndNothingElse(t *testing.T) {
+	disk := Disk{Dir: "/data"}
+	for text, want := range map[string]string{
+		"start instance: runc create failed: open /data/run/state: no space left on device":   "The disk of /data is full",
+		"start instance: mkdir /data/instances/1: disk quota exceeded":                        "a quota is used up",
+		"rename /data/sources/1.partial: read-only file system":                               "The disk of /data is read-only",
+		"rpc error: code = Unknown desc = write /data/containerd/meta.db: input/output error": "The disk of /data fails",
+		"rpc error: code = Unavailable desc = connection refused":                             "",
+	} {
+		err := disk.Explain(errors.New(text))
+		explained := platform.AsExplained(err)
+		if want == "" && explained != nil || want != "" && (explained == nil || !strings.Contains(explained.Cause, want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if known := platform.Explain(nil, "The application stopped: no space left on device"); disk.Explain(known) != error(known) {
+		t.Error("what is explained is explained anew")
 	}
 }

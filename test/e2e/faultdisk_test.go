@@ -77,6 +77,7 @@ func TestADiskThatFillsUpDuringAPull(t *testing.T) {
 // A file system that finds a fault in itself becomes read-only. The services answer, the API says what is wrong, and the
 // operation that was running goes on after the reboot that mends the disk.
 func TestADiskThatBecomesReadOnly(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	a, device := onExt4(t, "errors=remount-ro")
 	push(t, a, "readonly:live", sample.Variant{Version: "one"})
