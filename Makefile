@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race packages test conformance compatibility race check bench lint
+.PHONY: help up down build build-race packages test conformance compatibility race faults check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -81,6 +81,9 @@ compatibility: packages build ## write docs/compatibility.md from what the clien
 
 race: packages build-race ## run the end-to-end tests against an apron that tells its data races
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -count=1 -timeout $(TEST_TIMEOUT) ./test/e2e ./test/conformance
+
+faults: packages build ## run the tests of faults, with those that take most of a minute each
+	@APRON_FAULTS=1 go test -race -count=1 -timeout $(TEST_TIMEOUT) -run 'ADisk|ADatabase|ApronIsStopped|ARegistryThatFails' ./test/e2e
 
 check: # what must be true of every commit, apart from the tests
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
