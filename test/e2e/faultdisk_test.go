@@ -60,11 +60,11 @@ func TestADiskWhoseFilesAreUsedUp(t *testing.T) {
 // An image does not fit on the disk, which is seen only when it has filled it.
 func TestADiskThatFillsUpDuringAPull(t *testing.T) {
 	t.Parallel()
-	a := onTmpfs(t, "size=300m")
+	a := onTmpfs(t, "size=60m")
 	push(t, a, "small:live", sample.Variant{Version: "one"})
 	service := a.MustCreate(t, fromImage("filled", "small:live", nil))
 	requests := load.Start(t, a.Client, service.URL, "one", faultRate)
-	host := serveImage(t, sample.Image(t, sample.Variant{Version: "large", PaddingMiB: 200}), nil)
+	host := serveImage(t, sample.Image(t, sample.Variant{Version: "large", PaddingMiB: 28}), nil)
 	update := service.Update(t, imageSource(host+"/app:live", nil))
 	wantFailure(t, service.WantOperation(t, update, "ROLLBACK_SUCCEEDED"), "no space left on device")
 	push(t, a, "small:live", sample.Variant{Version: "two"})
