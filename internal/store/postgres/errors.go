@@ -1,12 +1,10 @@
 package postgres
 
 import (
-	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -52,7 +50,7 @@ func codeOf(err error) string {
 // Fault says what is wrong for an error that says that the database cannot be used now; empty for other errors.
 func Fault(err error) string {
 	var failure *pgconn.PgError
-	var network net.Error
+	var connecting *pgconn.ConnectError
 	switch {
 	case codeOf(err) == codeReadOnly:
 		return "apron's database takes no writes: it is a standby, or its disk is read-only."
@@ -60,8 +58,8 @@ func Fault(err error) string {
 		return "apron's database cannot be written because its server's disk is full."
 	case errors.As(err, &failure) && !strings.HasPrefix(failure.Code, classOperator):
 		return ""
-	case failure != nil, errors.As(err, &network), pgconn.SafeToRetry(err), errors.Is(err, driver.ErrBadConn), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, context.DeadlineExceeded):
+	case failure != nil, errors.As(err, &connecting), pgconn.SafeToRetry(err), pgconn.Timeout(err), errors.Is(err, driver.ErrBadConn),
+		errors.Is(err, io.ErrUnexpectedEOF):
 		return "apron's database server does not answer."
 	}
 	return ""
