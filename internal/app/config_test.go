@@ -114,7 +114,7 @@ func TestADiskThatTakesNothingIsToldToWhoStartsAnApron(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config.DataDir = smallDisk(t, "1m")
 			c.spoil(config.DataDir)
-			_, err := Claim(config)
+			_, err := TakeClaim(config)
 			if explained := platform.AsExplained(err); explained == nil || !strings.Contains(explained.Cause, "The disk of "+config.DataDir+" "+c.want) {
 				t.Errorf("the claim says %v", err)
 			}
