@@ -244,12 +244,12 @@ func (e *Executor) Cleanup(operation platform.OperationID) error {
 	return errors.Join(os.RemoveAll(e.sourceDir(operation)), os.RemoveAll(e.sourceDir(operation)+".partial"))
 }
 
-// Discard removes a revision that never served, with its image.
-func (e *Executor) Discard(ctx context.Context, service platform.ServiceID, revision platform.RevisionID) error {
-	return errors.Join(
-		e.Images.Remove(ctx, ImageName(service, revision)),
-		e.Store.DeleteRevision(ctx, revision),
-	)
+// Discard removes the revision that an operation made and that never served, with its image. The revision goes first: an
+// operation that runs again must not find one without an image.
+func (e *Executor) Discard(ctx context.Context, operation platform.Operation) error {
+	revision := platform.RevisionIDFor(operation.ID)
+	failed := e.Store.DeleteRevision(ctx, revision)
+	return errors.Join(failed, e.Images.Remove(ctx, ImageName(operation.ServiceID, revision)))
 }
 
 // PruneRevisions removes the service's revisions beyond the newest keep, but never the active one; their images go

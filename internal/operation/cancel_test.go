@@ -108,8 +108,9 @@ func TestAnOperationIsCancelledWhileApronIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start()
-	if operation, _ := w.ended(id); operation.Status != platform.OperationStatusRollbackSucceeded {
-		t.Errorf("the operation ended %s", operation.Status)
+	operation, _ := w.ended(id)
+	if last := operation.Steps[len(operation.Steps)-1]; operation.Status != platform.OperationStatusRollbackSucceeded || last.State != platform.StepStateFailed {
+		t.Errorf("the operation ended %s, with %q %s", operation.Status, last.Name, last.State)
 	}
 }
 

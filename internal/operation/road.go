@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/apron-run/apron/internal/deploy"
@@ -192,16 +193,19 @@ func (r *run) flush(ctx context.Context) {
 	}
 }
 
-// passNoReturn marks the operation as switched and edits the service, in one transaction.
+// passNoReturn marks the operation as switched and edits the service, in one transaction. The step is done with that: after
+// a crash the road goes on behind it.
 func (r *run) passNoReturn(ctx context.Context, edit func(*platform.Service)) error {
 	var switched platform.Service
+	steps := slices.Clone(r.operation.Steps)
 	r.operation.Progress.HasSwitched = true
+	r.finish("", nil)
 	err := r.save(ctx, func(service *platform.Service) {
 		edit(service)
 		switched = service.Clone()
 	})
 	if err != nil {
-		r.operation.Progress.HasSwitched = false
+		r.operation.Progress.HasSwitched, r.operation.Steps = false, steps
 		return err
 	}
 	r.service = switched
@@ -243,7 +247,10 @@ func stopAll(ctx context.Context, r *run) (string, error) {
 	return plural(len(all), "instance"), r.executor.StopInstances(ctx, all, deploy.StopGrace)
 }
 
+// removeService also takes the route away once more: a start after a crash cannot know that the service, which serves no
+// longer, is to be deleted and not only paused.
 func removeService(ctx context.Context, r *run) (string, error) {
+	r.executor.Routes.Forget(r.service)
 	return "", r.executor.RemoveService(ctx, r.service.ID)
 }
 

@@ -93,8 +93,7 @@ func (r *run) removeNew(ctx context.Context) (int, error) {
 	if err := r.executor.StopInstances(ctx, instances, 0); err != nil {
 		return len(instances), err
 	}
-	revision := platform.RevisionIDFor(r.operation.ID)
-	if err := r.executor.Discard(ctx, r.service.ID, revision); err != nil {
+	if err := r.executor.Discard(ctx, r.operation); err != nil {
 		r.log.Error("discard the new revision", "error", err)
 	}
 	return len(instances), nil

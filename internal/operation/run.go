@@ -134,6 +134,9 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
 	r.leaveQueue()
 	cause = r.executor.Disk.Explain(cause)
+	if n := len(r.operation.Steps); n > 0 && r.operation.Steps[n-1].State == platform.StepStateRunning {
+		r.finish("", cause) // it was cut short: by the end of apron, or by a panic
+	}
 	r.operation.Failure = failureFrom(cause, r.operation, r.output())
 	r.reportFailure(cause)
 	before := r.operation.Previous

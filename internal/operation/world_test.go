@@ -234,11 +234,9 @@ func (w *world) Import(context.Context, string, io.Reader) (compute.Image, error
 	panic("not part of an operation")
 }
 
-func (w *world) Remove(_ context.Context, name string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.images, name)
-	return nil
+func (w *world) Remove(ctx context.Context, name string) error {
+	w.set(func() { delete(w.images, name) })
+	return w.call(ctx, "remove")
 }
 
 func (w *world) ResolveCommit(ctx context.Context, _ platform.Source) (string, error) {
@@ -295,7 +293,7 @@ func (w *world) RemoveRoute(service platform.ServiceID) {
 	w.set(func() { delete(w.routes, service) })
 }
 
-func (w *world) Flush(context.Context) error { return nil }
+func (w *world) Flush(ctx context.Context) error { return w.call(ctx, "flush") }
 
 func (w *world) Routes(context.Context) ([]platform.Route, error) { return nil, nil }
 
