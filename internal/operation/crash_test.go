@@ -1,10 +1,13 @@
 package operation
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
 )
 
 // apron ends between the transaction of the switch and the route.
@@ -60,5 +63,37 @@ func TestACreationFailsForTheSameReasonAfterARestart(t *testing.T) {
 	ended, _ := w.ended(operation.ID)
 	if ended.Status != platform.OperationStatusFailed || !strings.Contains(ended.Failure.Cause, "Container exit code: 3.") {
 		t.Errorf("the creation of %s ended %s: %+v", service.Name, ended.Status, ended.Failure)
+	}
+}
+
+// tellingStore looks what was told when an operation's end is saved.
+type tellingStore struct {
+	store.Store
+	w    *world
+	told chan []string
+}
+
+func (s *tellingStore) SaveOperation(ctx context.Context, operation platform.Operation, edit func(*platform.Service)) error {
+	if operation.Status.IsTerminal() {
+		s.w.mu.Lock()
+		s.told <- slices.Clone(s.w.events)
+		s.w.mu.Unlock()
+	}
+	return s.Store.SaveOperation(ctx, operation, edit)
+}
+
+// apron may end right after the record of an operation's end, which nobody then takes up again.
+func TestTheEndOfAnOperationIsToldWhenItIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	telling := &tellingStore{Store: w.store, w: w, told: make(chan []string, 2)}
+	w.store = telling
+	a := w.start()
+	service := w.created(a, imageService())
+	w.set(func() { w.isSilent = true })
+	w.do(a, service, platform.OperationStartDeployment, nil)
+	for _, want := range []string{"Service creation completed successfully.", "Deployment failed. The previous version goes on serving."} {
+		if told := <-telling.told; !slices.Contains(told, want) {
+			t.Errorf("%q is not among what is told: %q", want, told)
+		}
 	}
 }

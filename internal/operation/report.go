@@ -69,7 +69,8 @@ func (r *run) announce() {
 	r.writeDeployment(lineDeployImage)
 }
 
-// report writes the end of an operation into the service's event log.
+// report writes the end of an operation into the service's event log. It comes before the record of the end: what is told
+// twice after a crash does less harm than what is never told.
 func (r *run) report(status platform.ServiceStatus) {
 	id, succeeded := r.service.ID, r.operation.Status == platform.OperationStatusSucceeded
 	switch r.operation.Type {

@@ -19,8 +19,12 @@ func (r *run) rollBack(ctx context.Context) error {
 		outcome = platform.OperationStatusRollbackFailed
 	}
 	r.unrouteFailed()
-	r.end(outcome)
-	previous := r.operation.Previous
+	previous, word := r.operation.Previous, "completed successfully"
+	if outcome == platform.OperationStatusRollbackFailed {
+		word = "failed"
+	}
+	r.logs.Event(r.service.ID, "Rollback %s : %s.", word, r.operation.Steps[len(r.operation.Steps)-1].Detail)
+	r.end(outcome, previous.Status)
 	err := r.save(ctx, func(service *platform.Service) {
 		service.Configuration = previous.Configuration
 		settle(service, previous.Status, *r.operation.EndedAt)
@@ -28,12 +32,6 @@ func (r *run) rollBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	word := "completed successfully"
-	if outcome == platform.OperationStatusRollbackFailed {
-		word = "failed"
-	}
-	r.logs.Event(r.service.ID, "Rollback %s : %s.", word, r.operation.Steps[len(r.operation.Steps)-1].Detail)
-	r.report(previous.Status)
 	r.tidy(ctx)
 	return nil
 }

@@ -110,11 +110,10 @@ func (r *run) succeed(ctx context.Context) error {
 	case platform.OperationDeleteService:
 		status = platform.ServiceStatusDeleted
 	}
-	r.end(platform.OperationStatusSucceeded)
+	r.end(platform.OperationStatusSucceeded, status)
 	if err := r.save(ctx, func(service *platform.Service) { settle(service, status, *r.operation.EndedAt) }); err != nil {
 		return err
 	}
-	r.report(status)
 	r.tidy(ctx)
 	return nil
 }
@@ -155,7 +154,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 		return err
 	}
 	r.unrouteFailed()
-	r.end(platform.OperationStatusFailed)
+	r.end(platform.OperationStatusFailed, status)
 	err := r.save(ctx, func(service *platform.Service) {
 		if before != nil {
 			service.Configuration = before.Configuration
@@ -165,7 +164,6 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
-	r.report(status)
 	r.tidy(ctx)
 	return nil
 }
@@ -180,10 +178,11 @@ func (r *run) unrouteFailed() {
 	}
 }
 
-// end sets a terminal status. Progress stays for people to see.
-func (r *run) end(status platform.OperationStatus) {
+// end sets a terminal status and tells it, with the one that the service gets. Progress stays for people to see.
+func (r *run) end(outcome platform.OperationStatus, status platform.ServiceStatus) {
 	now := time.Now().UTC()
-	r.operation.Status, r.operation.EndedAt = status, &now
+	r.operation.Status, r.operation.EndedAt = outcome, &now
+	r.report(status)
 }
 
 // settle gives the service the status that an ended operation leaves it in.
