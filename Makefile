@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race packages test conformance compatibility race faults check bench lint
+.PHONY: help up down build build-race build-failpoint packages test conformance compatibility race faults check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -64,10 +64,18 @@ bin/runc: $(PINS)
 packages: ## install the packages of the distribution that building, running and testing need
 	@scripts/install-packages build run test
 
+# $(call beside,DIR) puts the daemons of bin/ beside another apron.
+beside = for each in apron-log cni $(notdir $(DAEMONS) bin/runc); do ln -sfn ../$$each $(1)/$$each; done
+
 build-race: build # bin/race/apron tells its data races; the daemons beside it are those of bin/
 	@mkdir -p bin/race
 	@CGO_ENABLED=1 $(BUILD) -race -o bin/race/apron ./cmd/apron
-	@for each in apron-log cni $(notdir $(DAEMONS) bin/runc); do ln -sfn ../$$each bin/race/$$each; done
+	@$(call beside,bin/race)
+
+build-failpoint: build # bin/failpoint/apron ends itself at a point of an operation
+	@mkdir -p bin/failpoint
+	@CGO_ENABLED=0 $(BUILD) -tags failpoint -o bin/failpoint/apron ./cmd/apron
+	@$(call beside,bin/failpoint)
 
 test: packages build check ## run the whole test suite; needs root, because it runs real containers
 	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v /test/conformance)
@@ -89,6 +97,7 @@ check: # what must be true of every commit, apart from the tests
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 		if [ -n "$$unformatted" ]; then echo "not in gofmt's form:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./...
+	@go vet -tags failpoint ./internal/failpoint
 	@go mod tidy -diff
 	@cd engine && go mod tidy -diff
 

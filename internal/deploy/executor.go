@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -249,6 +250,7 @@ func (e *Executor) Cleanup(operation platform.OperationID) error {
 func (e *Executor) Discard(ctx context.Context, operation platform.Operation) error {
 	revision := platform.RevisionIDFor(operation.ID)
 	failed := e.Store.DeleteRevision(ctx, revision)
+	failpoint.Pass(operation.Type, failpoint.Discard, failpoint.AfterEffect)
 	return errors.Join(failed, e.Images.Remove(ctx, ImageName(operation.ServiceID, revision)))
 }
 
@@ -305,6 +307,7 @@ func (e *Executor) HasRevision(ctx context.Context, operation platform.Operation
 }
 
 func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, digest string, process platform.Process) error {
+	failpoint.Pass(operation.Type, failpoint.Revision, failpoint.Before)
 	id := platform.RevisionIDFor(operation.ID)
 	_, err := e.Store.CreateRevision(ctx, platform.Revision{
 		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: digest,
@@ -313,6 +316,7 @@ func (e *Executor) createRevision(ctx context.Context, operation platform.Operat
 	if err != nil {
 		return fmt.Errorf("record the revision: %w", err)
 	}
+	failpoint.Pass(operation.Type, failpoint.Revision, failpoint.AfterRecord)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -209,6 +210,7 @@ func (r *run) passNoReturn(ctx context.Context, edit func(*platform.Service)) er
 		return err
 	}
 	r.service = switched
+	failpoint.Pass(r.operation.Type, failpoint.Route, failpoint.Before)
 	return nil
 }
 

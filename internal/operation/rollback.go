@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -84,6 +85,7 @@ func (r *run) remains(ctx context.Context) string {
 // removeNew stops the instances that the operation started, discards the revision that it made, and says how many
 // instances there were.
 func (r *run) removeNew(ctx context.Context) (int, error) {
+	failpoint.Pass(r.operation.Type, failpoint.Rollback, failpoint.Before)
 	instances, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
 	if err != nil {
 		return 0, err
@@ -94,6 +96,7 @@ func (r *run) removeNew(ctx context.Context) (int, error) {
 	if err := r.executor.Discard(ctx, r.operation); err != nil {
 		r.log.Error("discard the new revision", "error", err)
 	}
+	failpoint.Pass(r.operation.Type, failpoint.Rollback, failpoint.AfterEffect)
 	return len(instances), nil
 }
 

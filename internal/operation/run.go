@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -39,6 +40,7 @@ const maxClaims = 100
 // drive runs the operation to its end. An error means that it has not ended: the lease was lost, apron stops, or the
 // store does not answer.
 func (r *run) drive(ctx context.Context) (err error) {
+	failpoint.Pass(r.operation.Type, failpoint.Claim, failpoint.AfterRecord)
 	if r.service, err = r.store.ServiceByID(ctx, r.operation.ServiceID); err != nil {
 		return fmt.Errorf("read the service: %w", err)
 	}
@@ -183,6 +185,7 @@ func (r *run) end(outcome platform.OperationStatus, status platform.ServiceStatu
 	now := time.Now().UTC()
 	r.operation.Status, r.operation.EndedAt = outcome, &now
 	r.report(status)
+	failpoint.Pass(r.operation.Type, failpoint.End, failpoint.Before)
 }
 
 // settle gives the service the status that an ended operation leaves it in.
@@ -195,6 +198,7 @@ func settle(service *platform.Service, status platform.ServiceStatus, now time.T
 
 // tidy removes what the ended operation no longer needs. Nothing depends on it; what fails here is found again.
 func (r *run) tidy(ctx context.Context) {
+	failpoint.Pass(r.operation.Type, failpoint.End, failpoint.AfterRecord)
 	errs := []error{r.executor.Cleanup(r.operation.ID), r.store.PruneOperations(ctx, r.service.ID, keepOperations)}
 	if service, err := r.store.ServiceByID(ctx, r.service.ID); err == nil {
 		errs = append(errs, r.executor.PruneRevisions(ctx, service, deploy.KeepRevisions))
@@ -205,5 +209,6 @@ func (r *run) tidy(ctx context.Context) {
 	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
 		r.log.Error("tidy up after the operation", "error", err)
 	}
+	failpoint.Pass(r.operation.Type, failpoint.Tidy, failpoint.AfterEffect)
 	r.supervisor.Wake()
 }

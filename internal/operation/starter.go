@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -48,6 +49,7 @@ func (s *Starter) Create(ctx context.Context, service platform.Service, check fu
 	if err := s.store.CreateService(ctx, service, operation, check); err != nil {
 		return platform.Service{}, platform.Operation{}, err
 	}
+	failpoint.Pass(operation.Type, failpoint.Accept, failpoint.AfterRecord)
 	s.logs.Event(service.ID, "Service creation started.")
 	s.wake()
 	return service, operation, nil
@@ -77,6 +79,7 @@ func (s *Starter) start(ctx context.Context, operation platform.Operation, chang
 	if err != nil {
 		return platform.Service{}, platform.Operation{}, err
 	}
+	failpoint.Pass(operation.Type, failpoint.Accept, failpoint.AfterRecord)
 	if operation.Type == platform.OperationUpdateService {
 		s.logs.Event(service.ID, "Service update started.")
 	}
@@ -111,6 +114,7 @@ func (s *Starter) Ask(ctx context.Context, id platform.ServiceID, trigger platfo
 func (s *Starter) Cancel(ctx context.Context, id platform.OperationID) (platform.Operation, error) {
 	operation, err := s.store.AskCancel(ctx, id, s.now())
 	if err == nil {
+		failpoint.Pass(operation.Type, failpoint.Cancel, failpoint.AfterRecord)
 		s.logs.Event(operation.ServiceID, "The operation with ID : %s is being cancelled.", id)
 		s.wake()
 	}

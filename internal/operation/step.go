@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -46,7 +47,9 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	}
 	limited, cancel := r.limit(ctx, s)
 	defer cancel()
+	failpoint.Pass(r.operation.Type, s.name, failpoint.Before)
 	detail, err := r.runPatiently(limited, s)
+	failpoint.Pass(r.operation.Type, s.name, failpoint.AfterEffect)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
