@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test conformance compatibility race faults check bench lint
+.PHONY: help up down build build-race build-failpoint packages test conformance crash compatibility race faults check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -78,11 +78,15 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 	@$(call beside,bin/failpoint)
 
 test: packages build check ## run the whole test suite; needs root, because it runs real containers
-	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v /test/conformance)
+	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash)
 	@$(MAKE) --no-print-directory conformance
+	@$(MAKE) --no-print-directory crash
 
 conformance: packages build-race ## run one script by four clients of App Runner, against an apron that tells its data races
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance
+
+crash: packages build-failpoint ## kill apron at each point of each operation, and compare how that ends with a run in peace
+	@go test -race -timeout $(TEST_TIMEOUT) ./test/crash
 
 compatibility: packages build ## write docs/compatibility.md from what the clients of `make conformance` see
 	@APRON_COMPATIBILITY=write go test -count=1 -timeout $(TEST_TIMEOUT) -run Answers ./test/conformance

@@ -182,6 +182,14 @@ func (a *Apron) Kill9(t testing.TB) {
 	}
 }
 
+// AwaitEnd waits until `apron serve` has ended by itself.
+func (a *Apron) AwaitEnd(t testing.TB, within time.Duration) {
+	t.Helper()
+	if err := a.end(0, within); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Stop asks `apron serve` to end and waits until it has. What it had started goes on.
 func (a *Apron) Stop(t testing.TB) {
 	t.Helper()

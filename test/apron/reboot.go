@@ -144,9 +144,15 @@ func (a *Apron) Dirs(t testing.TB, folder string) []string {
 	}
 	var ids []string
 	for _, entry := range entries {
-		if _, err := strconv.ParseUint(entry.Name()[:min(8, len(entry.Name()))], 16, 64); err == nil && len(entry.Name()) == 32 {
+		if IsInstanceID(entry.Name()) {
 			ids = append(ids, entry.Name())
 		}
 	}
 	return ids
+}
+
+// IsInstanceID says whether a name is an instance's id, and not one that containerd or BuildKit has made.
+func IsInstanceID(name string) bool {
+	_, err := strconv.ParseUint(name[:min(8, len(name))], 16, 64)
+	return err == nil && len(name) == 32
 }

@@ -16,10 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/apprunner"
 	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/apron-run/apron/test/apron"
 	"github.com/apron-run/apron/test/sample"
@@ -69,24 +66,8 @@ func shared(t *testing.T) *apron.Apron {
 func push(t *testing.T, a *apron.Apron, tag string, variant sample.Variant) v1.Image {
 	t.Helper()
 	image := sample.Image(t, variant)
-	pushImage(t, a, tag, image)
+	a.Push(t, tag, image)
 	return image
-}
-
-func pushImage(t *testing.T, a *apron.Apron, tag string, image v1.Image) {
-	t.Helper()
-	keys, err := a.Keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	reference, err := name.ParseReference(a.API + "/" + tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth := remote.WithAuth(&authn.Basic{Username: keys.AccessKeyID, Password: keys.SecretAccessKey})
-	if err := remote.Write(reference, image, auth); err != nil {
-		t.Fatalf("push %s: %v", tag, err)
-	}
 }
 
 // small is the smallest instance that is offered.
