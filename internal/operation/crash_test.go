@@ -61,7 +61,7 @@ func TestACreationFailsForTheSameReasonAfterARestart(t *testing.T) {
 	w.set(func() { delete(w.hold, "remove") })
 	w.start()
 	ended, _ := w.ended(operation.ID)
-	if ended.Status != platform.OperationStatusFailed || !strings.Contains(ended.Failure.Cause, "Container exit code: 3.") {
+	if ended.Status != platform.OperationStatusFailed || !strings.Contains(ended.Failure.Cause, "ended with exit code 3") {
 		t.Errorf("the creation of %s ended %s: %+v", service.Name, ended.Status, ended.Failure)
 	}
 }
