@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -58,12 +59,18 @@ const (
 	// startTimeout and stopTimeout hold where a Daemon says nothing; stopTimeout also bounds how long SIGKILL may take.
 	startTimeout = 30 * time.Second
 	stopTimeout  = 10 * time.Second
+	// startAttempts is how often Ensure starts a daemon that dies before it is ready.
+	startAttempts = 3
 	// maxLogBytes bounds the log; the part before is kept as NAME.log.1.
 	maxLogBytes = 10 << 20
 )
 
+// errDied says that the process ended before it was ready.
+var errDied = errors.New("it ended at once")
+
 // Ensure adopts the running daemon, or starts it and waits until it is ready. A process that runs but does not answer
-// within the start timeout is stopped and started anew.
+// within the start timeout is stopped and started anew, and one that dies while it starts is started again: somebody may have
+// killed it.
 func (d *Daemon) Ensure(ctx context.Context) error {
 	if id, ok := d.running(); ok {
 		if err := d.await(ctx, id); err == nil {
@@ -77,7 +84,11 @@ func (d *Daemon) Ensure(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.start(ctx)
+	for attempt := 1; ; attempt++ {
+		if err := d.start(ctx); !errors.Is(err, errDied) || attempt == startAttempts {
+			return err
+		}
+	}
 }
 
 // Run looks after the daemon until ctx ends, and leaves it running. It starts a daemon that died, with a growing wait
@@ -234,17 +245,26 @@ func (d *Daemon) start(ctx context.Context) error {
 	return nil
 }
 
-// await waits until the daemon is ready, and fails as soon as it has died.
+// await waits until the daemon is ready, and fails as soon as it has died, also while it is being asked.
 func (d *Daemon) await(ctx context.Context, id identity) error {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.StartTimeout, startTimeout))
 	defer cancel()
+	asking, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer stop()
+	watch.Go(func() {
+		if d.gone(asking, id) {
+			stop()
+		}
+	})
 	for {
-		err := d.Ready(ctx)
+		err := d.Ready(asking)
 		if err == nil {
 			return nil
 		}
 		if !id.isAlive() {
-			return fmt.Errorf("it ended at once; %s", d.lastLine())
+			return fmt.Errorf("%w; %s", errDied, d.lastLine())
 		}
 		select {
 		case <-ctx.Done():

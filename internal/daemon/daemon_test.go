@@ -259,6 +259,27 @@ func TestAnotherProcessWithTheSamePidIsNotTouched(t *testing.T) {
 	}
 }
 
+// Whoever asks waits for an answer, as a client of gRPC does.
+func TestADaemonThatIsKilledWhileItStartsIsStartedAgain(t *testing.T) {
+	d := newDaemon(t)
+	ask, kills := d.Ready, 2
+	d.Ready = func(ctx context.Context) error {
+		if kills--; kills < 0 {
+			return ask(ctx)
+		}
+		if id, ok := d.running(); !ok || unix.Kill(id.Pid, unix.SIGKILL) != nil {
+			t.Error("there is no daemon to kill")
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	began := time.Now()
+	ensure(t, d)
+	if took := time.Since(began); took > d.StartTimeout {
+		t.Errorf("it took %s", took)
+	}
+}
+
 func TestADaemonThatEndsAtOnceIsToldSoon(t *testing.T) {
 	d := newDaemon(t)
 	d.Path, d.Env = "/bin/false", nil
