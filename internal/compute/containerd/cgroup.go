@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,9 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // cgroupRoot is where the kernel's control groups are mounted: one tree (v2), or a folder for each controller (v1).
@@ -23,6 +28,9 @@ func CgroupParent(dataDir string) string {
 	sum := sha256.Sum256([]byte(filepath.Clean(dataDir)))
 	return "/apron-" + hex.EncodeToString(sum[:4])
 }
+
+// cgroupOf is the group of one instance.
+func (b *Backend) cgroupOf(id platform.InstanceID) string { return filepath.Join(b.cgroup, string(id)) }
 
 // buildPids bounds the processes and threads of one build.
 const buildPids = 4096
@@ -75,12 +83,12 @@ func isUnifiedCgroup() bool {
 // removeCgroups removes the groups of an apron without instances, with whatever is below them: a build that was cut short
 // leaves the group of its step. One that still holds a process stays, and is told.
 func removeCgroups(parent string) error {
-	tops, err := filepath.Glob(filepath.Join(cgroupRoot, "*", parent))
+	tops, err := cgroupDirs(parent)
 	if err != nil {
 		return err
 	}
 	var groups []string
-	for _, top := range append(tops, filepath.Join(cgroupRoot, parent)) {
+	for _, top := range tops {
 		err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
@@ -100,6 +108,47 @@ func removeCgroups(parent string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// cgroupDirs are the folders of a group that are there: one in each tree of control groups. The group may be a pattern.
+func cgroupDirs(group string) ([]string, error) {
+	trees, err := filepath.Glob(filepath.Join(cgroupRoot, "*", group))
+	if err != nil {
+		return nil, err
+	}
+	unified, err := filepath.Glob(filepath.Join(cgroupRoot, group))
+	return append(trees, unified...), err
+}
+
+// endCgroup ends what still runs in an instance's group and removes the group. The runtime does that too, but not always
+// where its shim was killed.
+func endCgroup(ctx context.Context, group string) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := removeCgroups(group)
+		if !errors.Is(err, syscall.EBUSY) {
+			return err
+		}
+		dirs, _ := cgroupDirs(group)
+		for _, dir := range dirs {
+			content, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+			for _, field := range strings.Fields(string(content)) {
+				if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+		}
+		if wait > endCgroupWait {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// endCgroupWait is about half of how long killed processes have to leave their group.
+const endCgroupWait = time.Second
 
 // removeGroup removes one empty group. Only rmdir works on a group: its files are the kernel's.
 func removeGroup(path string) error {

@@ -10,7 +10,7 @@
 //	disk              a sparse ext4 file of StorageBytes, mounted through a loop device: the writable layer
 //	network           a namespace with an address on apron's bridge
 //	container         containerd's record: image, snapshot (read only), OCI spec, labels
-//	task              shim, runc, the app's process; its output goes to apron-log
+//	task              shim, runc, the app's process in a control group; its output goes to apron-log
 //
 // Remove is idempotent and takes what is there, so that a start that was cut short leaves nothing.
 package containerd

@@ -109,6 +109,9 @@ func TestShimKilled(t *testing.T) {
 	if err := b.backend.Stop(t.Context(), instance.ID, 0); err != nil {
 		t.Error(err)
 	}
+	if groups, err := filepath.Glob("/sys/fs/cgroup/*/apron-*/" + string(instance.ID)); err != nil || len(groups) > 0 {
+		t.Errorf("its control groups are left: %v, %v", groups, err)
+	}
 	if err := b.backend.Down(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -2,7 +2,6 @@ package containerd
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 
 	client "github.com/containerd/containerd/v2/client"
@@ -48,7 +47,7 @@ func (b *Backend) specOpts(spec compute.InstanceSpec, image client.Image, files 
 		oci.WithHostname(hostnameOf(spec.ID)),
 		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: b.netns(spec.ID)}),
 		withCgroupNamespace,
-		oci.WithCgroup(filepath.Join(b.cgroup, string(spec.ID))),
+		oci.WithCgroup(b.cgroupOf(spec.ID)),
 		oci.WithCPUCFS(int64(spec.CPUUnits)*cpuPeriod/cpuUnit, cpuPeriod),
 		oci.WithCPUShares(uint64(spec.CPUUnits)),
 		oci.WithMemoryLimit(uint64(memory)),

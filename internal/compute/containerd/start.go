@@ -163,7 +163,7 @@ func (b *Backend) remove(ctx context.Context, id platform.InstanceID) error {
 	if err == nil || b.config.Network.IsAttached(string(id)) {
 		errs = append(errs, b.config.Network.Detach(ctx, string(id), b.netns(id)), removeNamespace(b.netns(id)))
 	}
-	return errors.Join(append(errs, b.filesOf(id).remove())...)
+	return errors.Join(append(errs, endCgroup(ctx, b.cgroupOf(id)), b.filesOf(id).remove())...)
 }
 
 func (b *Backend) removeContainer(ctx context.Context, id string) error {

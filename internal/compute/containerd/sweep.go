@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
@@ -79,6 +80,13 @@ func (b *Backend) traces(ctx context.Context) (map[string]bool, error) {
 		for _, entry := range entries {
 			note(entry.Name())
 		}
+	}
+	groups, err := cgroupDirs(filepath.Join(b.cgroup, "*"))
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, group := range groups {
+		note(filepath.Base(group))
 	}
 	attached, err := b.config.Network.Attached()
 	if err != nil {

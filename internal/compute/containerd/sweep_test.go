@@ -2,9 +2,12 @@ package containerd_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/apron-run/apron/internal/compute/containerd"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -49,6 +53,19 @@ func testSweep(t *testing.T, b *bench) {
 		if err := os.MkdirAll(filepath.Join(b.machine.DataDir, path), 0o700); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// A control group with a process that its shim's end did not end.
+	group := filepath.Join("/sys/fs/cgroup", containerd.CgroupParent(b.machine.DataDir), string(remains))
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
+		group = filepath.Join("/sys/fs/cgroup/pids", containerd.CgroupParent(b.machine.DataDir), string(remains))
+	}
+	lost := exec.Command("sleep", "60")
+	if err := errors.Join(os.MkdirAll(group, 0o755), lost.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lost.Process.Kill(); _ = lost.Wait() })
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(lost.Process.Pid)), 0); err != nil {
+		t.Fatal(err)
 	}
 	// An address that was never given back, as after a crash between the plugin and the record.
 	lease := filepath.Join(b.machine.DataDir, "network/leases/instances", b.machine.Network.Gateway().Next().Next().Next().String())
@@ -99,7 +116,7 @@ func testSweep(t *testing.T, b *bench) {
 	starting.Wait()
 	close(done)
 	sweeping.Wait()
-	for _, path := range []string{filepath.Join(b.machine.DataDir, "instances", string(remains)), filepath.Join(b.machine.DataDir, "run/netns", string(remains)), lease} {
+	for _, path := range []string{group, filepath.Join(b.machine.DataDir, "instances", string(remains)), filepath.Join(b.machine.DataDir, "run/netns", string(remains)), lease} {
 		if content, err := os.ReadFile(path); !os.IsNotExist(err) && strings.Contains(string(content)+path, string(remains)) {
 			t.Errorf("%s is left (%v)", path, err)
 		}
