@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,8 @@ const HealthPath = "/healthz"
 type Health struct {
 	Status string `json:"status"`
 	PID    int    `json:"pid"`
+	// Goroutines is how many there are: some tens, and as many more as there is work. A number that only grows is a leak.
+	Goroutines int `json:"goroutines"`
 }
 
 // server answers on --api: the API, the Git server, the registry and the health check.
@@ -97,7 +100,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	mux.Handle("/v2/", parts.images)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid()})
+		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid(), Goroutines: runtime.NumGoroutine()})
 	})
 	handler := api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,

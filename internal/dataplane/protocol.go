@@ -49,6 +49,8 @@ type health struct {
 	Arguments []string
 	// Table is the ID of the table in force, empty before the first.
 	Table string
+	// Goroutines is how many there are: some for each connection.
+	Goroutines int
 }
 
 // thisProgram names the file that this process runs. A rebuilt program is another file, whatever its version says.

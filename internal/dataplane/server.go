@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -130,7 +131,9 @@ func listenControl(path string) (net.Listener, error) {
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
-		s.answer(w, health{PID: os.Getpid(), Program: s.program, Arguments: s.arguments, Table: s.current().ID})
+		s.answer(w, health{
+			PID: os.Getpid(), Program: s.program, Arguments: s.arguments, Table: s.current().ID, Goroutines: runtime.NumGoroutine(),
+		})
 	})
 	mux.HandleFunc("GET "+routesPath, func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.current()) })
 	mux.HandleFunc("PUT "+routesPath, s.putRoutes)
