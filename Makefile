@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test conformance crash compatibility race faults check bench lint
+.PHONY: help up down build build-race build-failpoint packages test conformance crash compatibility race faults chaos soak check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -96,6 +96,15 @@ race: packages build-race ## run the end-to-end tests against an apron that tell
 
 faults: packages build ## run the tests of faults, with those that take most of a minute each
 	@APRON_FAULTS=1 go test -race -count=1 -timeout $(TEST_TIMEOUT) -run 'ADisk|ADatabase|ApronIsStopped|ARegistryThatFails' ./test/e2e
+
+SEED ?= $(shell date +%s)
+ROUNDS ?= 200
+chaos: packages build ## kill parts of apron at random, under traffic: ROUNDS=200, SEED=… for the same rounds again
+	@APRON_CHAOS_SEED=$(SEED) APRON_CHAOS_ROUNDS=$(ROUNDS) go test -count=1 -v -timeout 0 -run Killed ./test/chaos
+
+MINUTES ?= 10
+soak: packages build ## let apron work for MINUTES=10, and look whether anything grows
+	@APRON_SOAK_MINUTES=$(MINUTES) APRON_CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 0 -run Soak ./test/chaos
 
 check: # what must be true of every commit, apart from the tests
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -106,9 +107,17 @@ func (a *Apron) Endpoint() string { return "http://" + a.API }
 // Restart starts `apron serve` again on the same data directory, after Kill9 or Stop.
 func (a *Apron) Restart(t testing.TB) {
 	t.Helper()
-	if err := a.start(); err != nil {
-		t.Fatalf("%v\n%s", err, a.LogTail(100))
+	if err := a.TryRestart(); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// TryRestart is Restart that returns its error.
+func (a *Apron) TryRestart() error {
+	if err := a.start(); err != nil {
+		return fmt.Errorf("%w\n%s", err, a.LogTail(100))
+	}
+	return nil
 }
 
 func (a *Apron) start() error {
@@ -177,7 +186,7 @@ func (a *Apron) PID() int {
 // Kill9 ends `apron serve` without a warning. What it had started goes on.
 func (a *Apron) Kill9(t testing.TB) {
 	t.Helper()
-	if err := a.end(syscall.SIGKILL, 10*time.Second); err != nil {
+	if err := a.TryKill9(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,6 +198,9 @@ func (a *Apron) AwaitEnd(t testing.TB, within time.Duration) {
 		t.Fatal(err)
 	}
 }
+
+// TryKill9 is Kill9 that returns its error.
+func (a *Apron) TryKill9() error { return a.end(syscall.SIGKILL, 10*time.Second) }
 
 // Stop asks `apron serve` to end and waits until it has. What it had started goes on.
 func (a *Apron) Stop(t testing.TB) {
@@ -270,13 +282,15 @@ func (a *Apron) races() error {
 	return errors.Join(told...)
 }
 
-// LogTail returns the last lines of what `apron serve` has printed.
+// LogTail returns the last lines of what `apron serve` has printed, without the requests that went well.
 func (a *Apron) LogTail(lines int) string {
 	content, err := os.ReadFile(a.log)
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimSpace(string(content)), "\n")
+	all := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(content)), "\n"), func(line string) bool {
+		return strings.Contains(line, " msg=request ") && strings.Contains(line, " status=200")
+	})
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 

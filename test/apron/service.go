@@ -29,8 +29,11 @@ type Operation struct {
 	Failure *Failure
 }
 
-// Step is a unit of an operation.
-type Step struct{ Name, State, Detail string }
+// Step is a unit of an operation. Its times are in seconds since 1970; EndedAt is 0 while it runs.
+type Step struct {
+	Name, State, Detail string
+	StartedAt, EndedAt  float64
+}
 
 // Failure is why an operation failed.
 type Failure struct {

@@ -116,6 +116,30 @@ func (l *Load) Sent() int {
 	return len(l.records)
 }
 
+// Request is one request and what came of it, for a test that judges by more than versions.
+type Request struct {
+	Kind           string
+	Sent, Answered time.Time
+	// Version is which version answered; empty when none did.
+	Version string
+	// IsRefused says that the answer was the proxy's 503 with Retry-After.
+	IsRefused bool
+	// Trouble is empty for a good answer and for a refusal.
+	Trouble string
+}
+
+// Take returns what has ended since it was called last. No report counts that any more.
+func (l *Load) Take() []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := make([]Request, len(l.records))
+	for i, r := range l.records {
+		taken[i] = Request{r.kind, r.sent, r.answered, r.version, r.isPaused, r.trouble}
+	}
+	l.records = nil
+	return taken
+}
+
 // Stop ends the load, waits for the answers that are due, and reports.
 func (l *Load) Stop() Report {
 	sending := time.Since(l.begun)

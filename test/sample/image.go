@@ -95,8 +95,8 @@ func Archive(t testing.TB, image v1.Image, tag string) string {
 	return path
 }
 
-// serverLayer is the layer with the server, built once for a run.
-var serverLayer = sync.OnceValues(func() (v1.Layer, error) {
+// server is the program of the sample application, built once for a run.
+var server = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "sample")
 	if err != nil {
 		return nil, err
@@ -108,7 +108,12 @@ var serverLayer = sync.OnceValues(func() (v1.Layer, error) {
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the sample application: %w\n%s", err, output)
 	}
-	content, err := os.ReadFile(binary)
+	return os.ReadFile(binary)
+})
+
+// serverLayer is the layer with the server, packed once for a run.
+var serverLayer = sync.OnceValues(func() (v1.Layer, error) {
+	content, err := server()
 	if err != nil {
 		return nil, err
 	}

@@ -119,3 +119,29 @@ run:
 `,
 	}
 }
+
+// ServerApp is a repository with the program of the images, for PYTHON_311: the sample application from source code. command
+// is what its build runs.
+func ServerApp(t testing.TB, version, command string) map[string]string {
+	t.Helper()
+	content, err := server()
+	if err != nil {
+		t.Fatalf("make the repository of version %s: %v", version, err)
+	}
+	return map[string]string{
+		"app": string(content),
+		"apprunner.yaml": fmt.Sprintf(`version: 1.0
+runtime: python311
+build:
+  commands:
+    build:
+      - chmod +x app
+      - %s
+run:
+  command: ./app
+  env:
+    - name: VERSION
+      value: %q
+`, command, version),
+	}
+}
