@@ -164,7 +164,7 @@ func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err 
 		processes[process.ID] = process
 	}
 	for _, record := range records {
-		if b.isStarting(platform.InstanceID(record.ID)) && processes[record.ID] == nil {
+		if b.isStarting(platform.InstanceID(record.ID)) && !hasBegun(processes[record.ID]) {
 			continue // Start is at work on it
 		}
 		instances = append(instances, instanceFrom(record, processes[record.ID], time.Now()))
@@ -198,8 +198,13 @@ func (b *Backend) Inspect(ctx context.Context, id platform.InstanceID) (_ platfo
 	return instanceFrom(record, response.GetProcess(), time.Now()), nil
 }
 
-// instanceFrom is pure: what the container's record and its process say. No process is one that ended without a trace,
-// as after a reboot.
+// hasBegun says whether an app was let begin. A process that waits for that was left by a start that was cut short.
+func hasBegun(process *tasktypes.Process) bool {
+	return process != nil && process.Status != tasktypes.Status_CREATED
+}
+
+// instanceFrom is pure: what the container's record and its process say. No process that has begun is one that ended
+// without a trace, as after a reboot.
 func instanceFrom(record containers.Container, process *tasktypes.Process, now time.Time) platform.Instance {
 	instance := platform.Instance{
 		ID: platform.InstanceID(record.ID), ServiceID: platform.ServiceID(record.Labels[labelService]),
@@ -208,7 +213,7 @@ func instanceFrom(record containers.Container, process *tasktypes.Process, now t
 	}
 	isOutOfMemory := record.Labels[labelOOM] != ""
 	switch {
-	case process == nil:
+	case !hasBegun(process):
 		instance.Exit = &platform.Exit{Code: 255, At: now, IsOutOfMemory: isOutOfMemory, IsLost: true}
 	case process.Status == tasktypes.Status_STOPPED:
 		at := process.ExitedAt.AsTime()

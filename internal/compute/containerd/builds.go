@@ -54,7 +54,7 @@ func (b *Backend) BuildKills(ctx context.Context) <-chan struct{} {
 				return
 			case envelope := <-envelopes:
 				event, err := typeurl.UnmarshalAny(envelope.Event)
-				if kill, ok := event.(*events.TaskOOM); err != nil || !ok || len(kill.ContainerID) == instanceIDLength {
+				if kill, ok := event.(*events.TaskOOM); err != nil || !ok || isInstanceID(kill.ContainerID) {
 					continue
 				}
 				select {

@@ -109,7 +109,7 @@ func removeCgroups(parent string) error {
 	return errors.Join(errs...)
 }
 
-// cgroupDirs are the folders of a group that are there: one in each tree of control groups. The group may be a pattern.
+// cgroupDirs are the folders of a group that are there: one in each tree of control groups.
 func cgroupDirs(group string) ([]string, error) {
 	trees, err := filepath.Glob(filepath.Join(cgroupRoot, "*", group))
 	if err != nil {

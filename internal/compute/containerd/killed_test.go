@@ -69,8 +69,11 @@ func TestStarterKilled(t *testing.T) {
 		spec := b.Spec()
 		killStarterAfter(t, b.machine, spec, delay)
 		backend := b.machine.Backend(t)
-		if _, err := backend.Start(t.Context(), spec); err != nil {
+		instance, err := backend.Start(t.Context(), spec)
+		if err != nil {
 			t.Errorf("killed after %s: %v", delay, err)
+		} else {
+			b.Get(instance, "/")
 		}
 		if err := backend.Stop(t.Context(), spec.ID, 0); err != nil {
 			t.Errorf("killed after %s: %v", delay, err)
@@ -112,6 +115,30 @@ func TestShimKilled(t *testing.T) {
 	if groups, err := filepath.Glob("/sys/fs/cgroup/*/apron-*/" + string(instance.ID)); err != nil || len(groups) > 0 {
 		t.Errorf("its control groups are left: %v, %v", groups, err)
 	}
+	if err := b.backend.Down(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A starter may be killed when the process is there and was not told to begin. That is no instance that runs: the next
+// starter starts it, and where nobody does, it has ended.
+func TestStarterKilledBeforeTheAppBegins(t *testing.T) {
+	b := newBench(t)
+	spec := b.Spec()
+	if err := b.backend.Prepare(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	if exit := b.Exit(spec.ID); !exit.IsLost {
+		t.Errorf("it has ended as %+v", exit)
+	}
+	if all, err := b.backend.List(t.Context()); err != nil || len(all) != 1 || all[0].Exit == nil {
+		t.Errorf("listed: %+v, %v", all, err)
+	}
+	instance, err := b.backend.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Get(instance, "/")
 	if err := b.backend.Down(t.Context()); err != nil {
 		t.Error(err)
 	}

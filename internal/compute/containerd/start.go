@@ -71,38 +71,48 @@ func (b *Backend) removeRemains(ctx context.Context, id platform.InstanceID) err
 	return b.remove(removing, id)
 }
 
-// create makes everything that an instance consists of, in the order of the package's documentation.
+// create makes everything that an instance consists of and lets the app begin.
 func (b *Backend) create(ctx context.Context, spec compute.InstanceSpec) error {
-	image, err := b.client.GetImage(ctx, spec.Image)
-	if err != nil {
-		return fmt.Errorf("find image %s: %w", spec.Image, err)
-	}
-	files, err := b.makeFiles(spec)
-	if err != nil {
-		return fmt.Errorf("write the instance's files: %w", err)
-	}
-	if err := files.makeDisk(spec.StorageBytes); err != nil {
-		return fmt.Errorf("make the writable storage: %w", err)
-	}
-	if err := makeNamespace(b.netns(spec.ID)); err != nil {
-		return fmt.Errorf("make the network namespace: %w", err)
-	}
-	address, err := b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID), spec.Subnets...)
+	task, err := b.prepare(ctx, spec)
 	if err != nil {
 		return err
-	}
-	container, lower, err := b.createContainer(ctx, spec, image, files, address.String())
-	if err != nil {
-		return err
-	}
-	task, err := container.NewTask(ctx, b.output(spec.LogPath), client.WithRootFS(files.overlay(lower)))
-	if err != nil {
-		return fmt.Errorf("create the process: %w", err)
 	}
 	if err := task.Start(ctx); err != nil {
 		return fmt.Errorf("start the process: %w", err)
 	}
 	return nil
+}
+
+// prepare makes everything that an instance consists of, in the order of the package's documentation, up to a process that
+// waits for its start.
+func (b *Backend) prepare(ctx context.Context, spec compute.InstanceSpec) (client.Task, error) {
+	image, err := b.client.GetImage(ctx, spec.Image)
+	if err != nil {
+		return nil, fmt.Errorf("find image %s: %w", spec.Image, err)
+	}
+	files, err := b.makeFiles(spec)
+	if err != nil {
+		return nil, fmt.Errorf("write the instance's files: %w", err)
+	}
+	if err := files.makeDisk(spec.StorageBytes); err != nil {
+		return nil, fmt.Errorf("make the writable storage: %w", err)
+	}
+	if err := makeNamespace(b.netns(spec.ID)); err != nil {
+		return nil, fmt.Errorf("make the network namespace: %w", err)
+	}
+	address, err := b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID), spec.Subnets...)
+	if err != nil {
+		return nil, err
+	}
+	container, lower, err := b.createContainer(ctx, spec, image, files, address.String())
+	if err != nil {
+		return nil, err
+	}
+	task, err := container.NewTask(ctx, b.output(spec.LogPath), client.WithRootFS(files.overlay(lower)))
+	if err != nil {
+		return nil, fmt.Errorf("create the process: %w", err)
+	}
+	return task, nil
 }
 
 // createContainer records the container with a read-only view of its image, and returns the view's mounts.

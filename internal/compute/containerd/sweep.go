@@ -2,10 +2,10 @@ package containerd
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
@@ -13,8 +13,11 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// instanceIDLength tells instances from the containers of build steps, which are BuildKit's to remove.
-const instanceIDLength = 32
+// isInstanceID tells instances from the containers of build steps, which are BuildKit's to remove, and from files.
+func isInstanceID(id string) bool {
+	_, err := hex.DecodeString(id)
+	return err == nil && len(id) == 32
+}
 
 // Sweep implements compute.Backend. What belongs to no container are remains of instances whose removal was cut short, as
 // by a reboot; names of images that stand for none are left where a pull was killed.
@@ -67,12 +70,16 @@ func (b *Backend) sweep(ctx context.Context, id platform.InstanceID) error {
 func (b *Backend) traces(ctx context.Context) (map[string]bool, error) {
 	found := map[string]bool{}
 	note := func(id string) {
-		if len(id) == instanceIDLength {
+		if isInstanceID(id) {
 			found[id] = true
 		}
 	}
 	var errs []error
-	for _, dir := range []string{b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles(), b.config.Paths.runcStates()} {
+	groups, err := cgroupDirs(b.cgroup)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, dir := range append(groups, b.config.Paths.instances(), b.config.Paths.netns(), b.config.Paths.bundles(), b.config.Paths.runcStates()) {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !os.IsNotExist(err) {
 			errs = append(errs, err)
@@ -80,13 +87,6 @@ func (b *Backend) traces(ctx context.Context) (map[string]bool, error) {
 		for _, entry := range entries {
 			note(entry.Name())
 		}
-	}
-	groups, err := cgroupDirs(filepath.Join(b.cgroup, "*"))
-	if err != nil {
-		errs = append(errs, err)
-	}
-	for _, group := range groups {
-		note(filepath.Base(group))
 	}
 	attached, err := b.config.Network.Attached()
 	if err != nil {
