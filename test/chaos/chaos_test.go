@@ -18,7 +18,7 @@ func TestNothingIsLostWhenPartsAreKilledAtRandom(t *testing.T) {
 	w := newWorld(t)
 	var total summary
 	for number := 1; number <= rounds; number++ {
-		r := w.run(number, draw(seed, number, len(w.slots)))
+		r := w.run(number, chaosMenu.draw(seed, number, len(w.slots)))
 		t.Log(r)
 		total.add(r)
 		if len(r.faults) > 0 {

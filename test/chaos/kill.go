@@ -45,7 +45,7 @@ func (w *world) kill(ctx context.Context, begun time.Time, k kill, dead chan<- d
 		if w.killDaemon(string(k.victim)) {
 			done.what = string(k.victim)
 		}
-	default:
+	case victimShim, victimInstance:
 		done.what, done.err = w.killInstance(k, dead)
 	}
 	return done

@@ -23,11 +23,30 @@ const (
 	wishTag      wish = "tag"
 )
 
-// wishes are weighted by how often they are there.
-var wishes = slices.Concat(
-	slices.Repeat([]wish{wishDeploy}, 7), slices.Repeat([]wish{wishBreak}, 3), slices.Repeat([]wish{wishPause}, 4),
-	slices.Repeat([]wish{wishUpdate, wishResize, wishRollback, wishDelete}, 2), []wish{wishTwice, wishTag},
-)
+// menu is what plans are drawn from. What is there more often is drawn more often.
+type menu struct {
+	wishes  []wish
+	victims []victim
+}
+
+// chaosMenu has everything.
+var chaosMenu = menu{
+	wishes: append(slices.Repeat([]wish{wishDelete}, 2), soakMenu.wishes...),
+	victims: slices.Concat(
+		slices.Repeat([]victim{victimApron}, 6), slices.Repeat([]victim{victimContainerd, victimShim}, 3),
+		slices.Repeat([]victim{victimBuildkitd}, 2), slices.Repeat([]victim{victimInstance}, 4),
+	),
+}
+
+// soakMenu has what happens on a machine all day long: apron and its daemons live on, and so do the services, because what
+// is remembered of a deleted one stays for a day.
+var soakMenu = menu{
+	wishes: slices.Concat(
+		slices.Repeat([]wish{wishDeploy}, 7), slices.Repeat([]wish{wishBreak}, 3), slices.Repeat([]wish{wishPause}, 4),
+		slices.Repeat([]wish{wishUpdate, wishResize, wishRollback}, 2), []wish{wishTwice, wishTag},
+	),
+	victims: []victim{victimNobody, victimNobody, victimInstance},
+}
 
 // victim is what is killed.
 type victim string
@@ -38,11 +57,7 @@ const (
 	victimBuildkitd  victim = "buildkitd"
 	victimShim       victim = "shim"
 	victimInstance   victim = "instance"
-)
-
-var victims = slices.Concat(
-	slices.Repeat([]victim{victimApron}, 6), slices.Repeat([]victim{victimContainerd, victimShim}, 3),
-	slices.Repeat([]victim{victimBuildkitd}, 2), slices.Repeat([]victim{victimInstance}, 4),
+	victimNobody     victim = "nobody"
 )
 
 const (
@@ -78,14 +93,14 @@ type kill struct {
 	downFor time.Duration
 }
 
-// plan is what a round does. It depends on nothing but the seed and the round's number.
+// plan is what a round does. It depends on nothing but the menu, the seed and the round's number.
 type plan struct {
 	acts  []act
 	kills []kill
 }
 
 // draw makes the plan of a round for so many slots.
-func draw(seed uint64, round, slots int) plan {
+func (m menu) draw(seed uint64, round, slots int) plan {
 	random := rand.New(rand.NewPCG(seed, uint64(round)))
 	within := func(most time.Duration) time.Duration {
 		return time.Duration(random.Int64N(int64(most))).Truncate(time.Millisecond)
@@ -93,13 +108,13 @@ func draw(seed uint64, round, slots int) plan {
 	var p plan
 	for _, slot := range random.Perm(slots)[:1+random.IntN(min(3, slots))] {
 		p.acts = append(p.acts, act{
-			slot: slot, wish: wishes[random.IntN(len(wishes))], after: within(actWithin),
+			slot: slot, wish: m.wishes[random.IntN(len(m.wishes))], after: within(actWithin),
 			isCancelled: random.IntN(6) == 0, cancelAfter: within(cancelWithin), pick: random.IntN(1000),
 		})
 	}
 	for range 1 + random.IntN(3) {
 		p.kills = append(p.kills, kill{
-			victim: victims[random.IntN(len(victims))], slot: random.IntN(slots), pick: random.IntN(1000),
+			victim: m.victims[random.IntN(len(m.victims))], slot: random.IntN(slots), pick: random.IntN(1000),
 			after: within(killWithin), downFor: within(downWithin),
 		})
 	}
