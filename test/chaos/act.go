@@ -22,16 +22,17 @@ type made struct {
 	name string
 	// version is what is deployed, if it succeeds; empty when the action leaves the version, or nobody can tell.
 	version string
-	// call calls the action; only an act that is none has no call.
+	// call calls the action and returns the id of its operation, if it has one.
 	call func(ctx context.Context) (operation string, err error)
 	// mustFail says that the operation may not succeed, mayBeRefused that the action may have no operation.
 	mustFail, mayBeRefused bool
 
-	// id is the operation's, once the call was answered; err is why there is none.
+	// id is the operation's, once the call was answered, and second that of a second call; err is why there is none.
 	id, second string
 	err        error
-	wasAsked   bool // its cancel was taken
-	operation  apron.Operation
+	// wasAsked says that the cancel was taken, or may have been.
+	wasAsked  bool
+	operation apron.Operation
 }
 
 // plan makes an action of a wish, as the status of the slot's service allows, and pushes or commits what it deploys.
@@ -51,7 +52,10 @@ func (w *world) plan(a act, status types.ServiceStatus) *made {
 		m.name = "delete " + s.name
 		m.call = func(ctx context.Context) (string, error) {
 			output, err := sdk.DeleteService(ctx, &apprunner.DeleteServiceInput{ServiceArn: arn})
-			return idOf(output, err, func() *string { return output.OperationId })
+			if err != nil {
+				return "", err
+			}
+			return *output.OperationId, nil
 		}
 		return m
 	case a.wish == wishTag:
@@ -64,7 +68,10 @@ func (w *world) plan(a act, status types.ServiceStatus) *made {
 		m.name = "resume " + s.name
 		m.call = func(ctx context.Context) (string, error) {
 			output, err := sdk.ResumeService(ctx, &apprunner.ResumeServiceInput{ServiceArn: arn})
-			return idOf(output, err, func() *string { return output.OperationId })
+			if err != nil {
+				return "", err
+			}
+			return *output.OperationId, nil
 		}
 		return m
 	case status == types.ServiceStatusCreateFailed:
@@ -97,7 +104,10 @@ func (w *world) plan(a act, status types.ServiceStatus) *made {
 		m.name = "pause " + s.name
 		m.call = func(ctx context.Context) (string, error) {
 			output, err := sdk.PauseService(ctx, &apprunner.PauseServiceInput{ServiceArn: arn})
-			return idOf(output, err, func() *string { return output.OperationId })
+			if err != nil {
+				return "", err
+			}
+			return *output.OperationId, nil
 		}
 	default:
 		m.version = w.prepare(s, goodVariant, 0)
@@ -106,25 +116,23 @@ func (w *world) plan(a act, status types.ServiceStatus) *made {
 	return m
 }
 
-// idOf is the operation's id of an answer.
-func idOf[T any](_ T, err error, id func() *string) (string, error) {
-	if err != nil {
-		return "", err
-	}
-	return aws.ToString(id()), nil
-}
-
 func (w *world) deploy(arn *string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		output, err := w.apron.SDK().StartDeployment(ctx, &apprunner.StartDeploymentInput{ServiceArn: arn})
-		return idOf(output, err, func() *string { return output.OperationId })
+		if err != nil {
+			return "", err
+		}
+		return *output.OperationId, nil
 	}
 }
 
 func (w *world) update(input *apprunner.UpdateServiceInput) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		output, err := w.apron.SDK().UpdateService(ctx, input)
-		return idOf(output, err, func() *string { return output.OperationId })
+		if err != nil {
+			return "", err
+		}
+		return *output.OperationId, nil
 	}
 }
 
@@ -200,7 +208,11 @@ func (m *made) String() string {
 	if m.wasAsked {
 		how = " cancelled:"
 	}
-	return m.name + how + " " + m.operation.Status
+	text := m.name + how + " " + m.operation.Status
+	if failure := m.operation.Failure; failure != nil && !m.wasAsked && !m.mustFail {
+		text += " (" + failure.Cause + ")"
+	}
+	return text
 }
 
 func sleepUntil(ctx context.Context, at time.Time) {

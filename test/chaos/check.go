@@ -54,6 +54,9 @@ func (w *world) checkCall(ctx context.Context, r *round, p plan, m *made) {
 	case m.err != nil && !m.isUnanswered() && !m.mayBeRefused:
 		r.fault("%s was refused: %v", m.name, m.err)
 	}
+	if m.wish == wishTag && m.err == nil {
+		w.checkTag(ctx, r, m)
+	}
 	if m.isUnanswered() || m.mayBeRefused && m.version == "" {
 		s.serving = ""
 	}
@@ -74,6 +77,21 @@ func (w *world) checkCall(ctx context.Context, r *round, p plan, m *made) {
 	case hasSucceeded && m.version != "":
 		s.serving = m.version
 	}
+}
+
+// checkTag looks whether a tag is there whose action was answered.
+func (w *world) checkTag(ctx context.Context, r *round, m *made) {
+	output, err := w.apron.SDK().ListTagsForResource(ctx, &apprunner.ListTagsForResourceInput{ResourceArn: &m.slot.service.ARN})
+	if err != nil {
+		r.fault("%s: %v", m.name, err)
+		return
+	}
+	for _, each := range output.Tags {
+		if *each.Key == "pick" && *each.Value == fmt.Sprint(m.pick) {
+			return
+		}
+	}
+	r.fault("%s: the tag is not there: %v", m.name, output.Tags)
 }
 
 // checkOperations looks at the operations that the service got since it was looked at last.

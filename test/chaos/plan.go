@@ -122,7 +122,7 @@ func (m menu) draw(seed uint64, round, slots int) plan {
 	return p
 }
 
-// kills says whether the plan kills one of the victims.
+// hasKill says whether the plan kills one of the victims.
 func (p plan) hasKill(victims ...victim) bool {
 	return slices.ContainsFunc(p.kills, func(k kill) bool { return slices.Contains(victims, k.victim) })
 }

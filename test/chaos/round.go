@@ -84,6 +84,13 @@ func (w *world) run(number int, p plan) *round {
 	if len(r.faults) > 0 {
 		return r
 	}
+	for _, m := range r.made {
+		if m.isUnanswered() && m.slot.service == nil {
+			if err := w.find(ctx, m.slot); err != nil {
+				r.fault("%s: %v", m.name, err)
+			}
+		}
+	}
 	waiting := time.Now()
 	w.settle(ctx, r)
 	r.settled = time.Since(waiting)

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	buildkit "github.com/moby/buildkit/client"
 )
 
 // sampling is the measures of an apron over time.
@@ -121,7 +123,32 @@ func (w *world) sampleDisk(ctx context.Context, now map[string]float64) error {
 		part, _, _ = strings.Cut(part, "-") // the database is several files
 		now["MiB on disk in "+part] += bytes / (1 << 20)
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return w.sampleCache(ctx, now)
+}
+
+// sampleCache tells the build cache from the images, with which it shares containerd's folder.
+func (w *world) sampleCache(ctx context.Context, now map[string]float64) error {
+	daemon, err := buildkit.New(ctx, "unix://"+filepath.Join(w.apron.Data, "run/buildkitd.sock"))
+	if err != nil {
+		return err
+	}
+	defer daemon.Close()
+	records, err := daemon.DiskUsage(ctx)
+	if err != nil {
+		return fmt.Errorf("measure the build cache: %w", err)
+	}
+	var bytes int64
+	for _, each := range records {
+		if !each.Shared {
+			bytes += each.Size
+		}
+	}
+	now["MiB of the build cache"] = float64(bytes) / (1 << 20)
+	now["MiB on disk in containerd"] -= now["MiB of the build cache"]
+	return nil
 }
 
 // sampleTables counts the rows of every table.

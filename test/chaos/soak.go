@@ -29,10 +29,10 @@ const (
 
 // tolerances are by how the measures' names begin; the first that fits counts.
 var tolerances = []tolerance{
+	{prefix: "MiB of the build cache", bound: cacheBound},
 	{prefix: "MiB of ", absolute: 12, share: 0.1}, // collections of garbage come and go
 	{prefix: "goroutines of ", absolute: 15, share: 0.1},
 	{prefix: "files of ", absolute: 10, share: 0.1},
-	{prefix: "MiB on disk in buildkit", bound: cacheBound},
 	{prefix: "MiB on disk in ", absolute: 20, share: 0.1}, // logs and pushed manifests, each to a bound of its own
 	{prefix: "rows of operations", bound: 4 * operationsKept},
 	{prefix: "rows of ", absolute: 4, share: 0.1}, // a revision for each operation that runs

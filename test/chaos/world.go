@@ -28,7 +28,7 @@ type world struct {
 	machine *machine
 	watcher *watcher
 	slots   []*slot
-	// sizes are the auto scaling configurations by MinSize, and their MinSizes by ARN.
+	// configurations are the auto scaling configurations' ARNs by MinSize, sizes the other way round.
 	configurations map[int]string
 	sizes          map[string]int
 	// seen are the operations that were checked.
@@ -184,15 +184,39 @@ func (s *slot) source() *types.SourceConfiguration {
 // create calls CreateService for an empty slot.
 func (w *world) create(ctx context.Context, s *slot) (operation string, err error) {
 	output, err := w.apron.SDK().CreateService(ctx, &apprunner.CreateServiceInput{
-		ServiceName: aws.String(fmt.Sprintf("%s-%d", s.name, s.services)), SourceConfiguration: s.source(),
+		ServiceName: aws.String(s.serviceName()), SourceConfiguration: s.source(),
 		InstanceConfiguration:       &types.InstanceConfiguration{Cpu: aws.String("0.25 vCPU"), Memory: aws.String("0.5 GB")},
 		AutoScalingConfigurationArn: aws.String(w.configurations[s.size]),
 	})
 	if err != nil {
 		return "", err
 	}
-	s.services++
-	s.service = w.apron.Hold(output.Service)
-	w.watcher.follow(s.service.ARN, s.index)
+	w.hold(s, output.Service)
 	return *output.OperationId, nil
+}
+
+func (s *slot) serviceName() string { return fmt.Sprintf("%s-%d", s.name, s.services) }
+
+func (w *world) hold(s *slot, service *types.Service) {
+	s.services++
+	s.service = w.apron.Hold(service)
+	w.watcher.follow(s.service.ARN, s.index)
+}
+
+// find looks for the service of a CreateService that had no answer.
+func (w *world) find(ctx context.Context, s *slot) error {
+	pages := apprunner.NewListServicesPaginator(w.apron.SDK(), &apprunner.ListServicesInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, each := range page.ServiceSummaryList {
+			if *each.ServiceName == s.serviceName() {
+				w.hold(s, &types.Service{ServiceArn: each.ServiceArn, ServiceId: each.ServiceId, ServiceName: each.ServiceName, ServiceUrl: each.ServiceUrl})
+				return nil
+			}
+		}
+	}
+	return nil
 }
