@@ -54,7 +54,7 @@ func (w *world) checkCall(ctx context.Context, r *round, p plan, m *made) {
 	case m.err != nil && !m.isUnanswered() && !m.mayBeRefused:
 		r.fault("%s was refused: %v", m.name, m.err)
 	}
-	if m.wish == wishTag && m.err == nil {
+	if m.wish == wishTag && m.id == "" && m.err == nil {
 		w.checkTag(ctx, r, m)
 	}
 	if m.isUnanswered() || m.mayBeRefused && m.version == "" {
