@@ -15,7 +15,7 @@
 //     looked at all the time, across restarts. A service that ran is never CREATE_FAILED, a deleted one stays deleted.
 //   - A service has one operation at a time, and the times of their steps do not overlap.
 //   - An operation whose id was answered is there, and ends. It succeeds if nobody cancelled it, it was not meant to fail,
-//     and no daemon or instance that it may have needed was killed. One that failed says why.
+//     and no instance of its service was killed. One that failed says why.
 //   - A service that runs has exactly MinSize instances, of the active revision, within settleTimeout; one that does not has none.
 //     It answers with the version that was deployed last.
 //   - What belongs to no instance, revision or operation (containers, snapshots, processes, control groups, network namespaces,
