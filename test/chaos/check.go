@@ -3,7 +3,9 @@ package chaos
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -96,7 +98,9 @@ func (w *world) checkTag(ctx context.Context, r *round, m *made) {
 
 // checkOperations looks at the operations that the service got since it was looked at last.
 func (w *world) checkOperations(ctx context.Context, r *round, s *slot) {
-	listed, err := w.apron.SDK().ListOperations(ctx, &apprunner.ListOperationsInput{ServiceArn: &s.service.ARN, MaxResults: aws.Int32(20)})
+	listed, err := ask(func() (*apprunner.ListOperationsOutput, error) {
+		return w.apron.SDK().ListOperations(ctx, &apprunner.ListOperationsInput{ServiceArn: &s.service.ARN, MaxResults: aws.Int32(20)})
+	})
 	if err != nil {
 		r.fault("list the operations of %s: %v", s.name, err)
 		return
@@ -104,7 +108,7 @@ func (w *world) checkOperations(ctx context.Context, r *round, s *slot) {
 	w.watcher.noteOperations(s.service.ARN, listed.OperationSummaryList)
 	var busy []work
 	for _, each := range listed.OperationSummaryList {
-		operation, err := s.service.Operation(ctx, *each.Id)
+		operation, err := ask(func() (apron.Operation, error) { return s.service.Operation(ctx, *each.Id) })
 		if err != nil {
 			r.fault("describe the operation %s of %s: %v", *each.Id, s.name, err)
 			continue
@@ -216,8 +220,20 @@ func (w *world) count(r *round) {
 // remember is how long after a death or a pause a request that met it may be counted: it ends within a round or two.
 const remember = 10 * time.Second
 
+// ask reads something, and once more when the connection was closed on this side: net/http does that where a connection
+// which it has kept is of no more use.
+func ask[T any](read func() (T, error)) (T, error) {
+	answer, err := read()
+	if errors.Is(err, net.ErrClosed) {
+		return read()
+	}
+	return answer, err
+}
+
 func (w *world) describe(ctx context.Context, s *slot) (types.Service, error) {
-	output, err := w.apron.SDK().DescribeService(ctx, &apprunner.DescribeServiceInput{ServiceArn: &s.service.ARN})
+	output, err := ask(func() (*apprunner.DescribeServiceOutput, error) {
+		return w.apron.SDK().DescribeService(ctx, &apprunner.DescribeServiceInput{ServiceArn: &s.service.ARN})
+	})
 	if err != nil {
 		return types.Service{}, err
 	}
