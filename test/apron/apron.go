@@ -56,7 +56,7 @@ func Start(t testing.TB, flags ...string) *Apron {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of apron's log:\n%s", a.LogTail(100))
+			t.Logf("the end of apron's log:\n%s", a.news(100))
 		}
 		if err := a.Close(); err != nil {
 			t.Error(err)
@@ -90,7 +90,7 @@ func Open(flags ...string) (*Apron, error) {
 		return nil, errors.Join(err, os.RemoveAll(data))
 	}
 	if err := a.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w\n%s", err, a.LogTail(100)), a.Close())
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, a.news(100)), a.Close())
 	}
 	return a, nil
 }
@@ -115,7 +115,7 @@ func (a *Apron) Restart(t testing.TB) {
 // TryRestart is Restart that returns its error.
 func (a *Apron) TryRestart() error {
 	if err := a.start(); err != nil {
-		return fmt.Errorf("%w\n%s", err, a.LogTail(100))
+		return fmt.Errorf("%w\n%s", err, a.news(100))
 	}
 	return nil
 }
@@ -282,15 +282,24 @@ func (a *Apron) races() error {
 	return errors.Join(told...)
 }
 
-// LogTail returns the last lines of what `apron serve` has printed, without the requests that went well.
+// LogTail returns the last lines of what `apron serve` has printed.
 func (a *Apron) LogTail(lines int) string {
+	return a.tail(lines, func(string) bool { return false })
+}
+
+// news is LogTail without the requests that went well: a test that asks all the time leaves little else.
+func (a *Apron) news(lines int) string {
+	return a.tail(lines, func(line string) bool {
+		return strings.Contains(line, " msg=request ") && strings.Contains(line, " status=200")
+	})
+}
+
+func (a *Apron) tail(lines int, isLeftOut func(line string) bool) string {
 	content, err := os.ReadFile(a.log)
 	if err != nil {
 		return err.Error()
 	}
-	all := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(content)), "\n"), func(line string) bool {
-		return strings.Contains(line, " msg=request ") && strings.Contains(line, " status=200")
-	})
+	all := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(content)), "\n"), isLeftOut)
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
