@@ -32,14 +32,18 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 	}
 	s := p.failed
 	if s == nil && grpcerrors.Code(err) == codes.Unavailable {
-		return fmt.Errorf("BuildKit %w: %w", platform.ErrUnavailable, err) // it, or its containerd, ended
+		return fmt.Errorf("BuildKit %w: %w", platform.ErrUnavailable, err)
+	}
+	var exit *gatewaypb.ExitError
+	hasExitCode := errors.As(err, &exit) && exit.ExitCode != gatewaypb.UnknownExitStatus
+	if !hasExitCode && p.hasContainerdEnded() {
+		return fmt.Errorf("containerd %w: %w", platform.ErrUnavailable, err)
 	}
 	if s == nil {
 		return platform.Explain(err, "%s failed: %v", what, err).Try("mend what it complains about, and deploy again")
 	}
 	how, remedy := "failed", mendOutput
-	var exit *gatewaypb.ExitError
-	if errors.As(err, &exit) {
+	if exit != nil {
 		how, remedy = exitText(exit.ExitCode)
 	}
 	if p.usedTooMuchMemory() {

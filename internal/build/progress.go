@@ -30,6 +30,9 @@ type progress struct {
 	steps  map[digest.Digest]*step
 	failed *step
 
+	// hasContainerdEnded says whether containerd has ended since the build began: its steps run there.
+	hasContainerdEnded func() bool
+
 	// memory is what each step may use, in bytes; kills tells of steps that used more.
 	memory int64
 	kills  <-chan struct{}
@@ -48,7 +51,10 @@ type step struct {
 // newProgress returns a progress that must be closed.
 func (b *Builder) newProgress(ctx context.Context, log io.Writer, prefixOf func(string) (string, bool)) *progress {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &progress{log: log, prefixOf: prefixOf, steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel}
+	p := &progress{
+		log: log, prefixOf: prefixOf, steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel,
+		hasContainerdEnded: watchSocket(b.config.ContainerdSocket),
+	}
 	if p.memory > 0 && b.config.MemoryKills != nil {
 		p.kills = b.config.MemoryKills(ctx)
 	}
