@@ -220,15 +220,20 @@ func (w *world) count(r *round) {
 // remember is how long after a death or a pause a request that met it may be counted: it ends within a round or two.
 const remember = 10 * time.Second
 
-// ask reads something, and once more when the connection was closed on this side: net/http does that where a connection
-// which it has kept is of no more use.
-func ask[T any](read func() (T, error)) (T, error) {
-	answer, err := read()
-	if errors.Is(err, net.ErrClosed) {
-		return read()
+// ask reads something, and again when the connection was closed on this side. The AWS SDK closes the body of its request as soon
+// as there is an answer; on a busy machine net/http may still be about to find the body's end, and then gives the connection
+// up before a longer answer was read. The SDK's own retries, which the tests leave out, do the same as this.
+func ask[T any](read func() (T, error)) (answer T, err error) {
+	for range askAttempts {
+		if answer, err = read(); !errors.Is(err, net.ErrClosed) {
+			break
+		}
 	}
 	return answer, err
 }
+
+// askAttempts is how often something is read whose answer was lost on this side.
+const askAttempts = 6
 
 func (w *world) describe(ctx context.Context, s *slot) (types.Service, error) {
 	output, err := ask(func() (*apprunner.DescribeServiceOutput, error) {
