@@ -2,6 +2,7 @@ package operation
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,56 @@ func TestAnOperationIsCancelledBeforeItsWorkBegins(t *testing.T) {
 	w.start()
 	operation, after := w.ended(id)
 	if operation.Status != platform.OperationStatusRollbackSucceeded || after.Status != platform.ServiceStatusRunning {
+		t.Errorf("operation %s, service %s", operation.Status, after.Status)
+	}
+}
+
+// A deletion is no exception: the service stays as it was.
+func TestADeletionIsCancelledBeforeItsSwitch(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, codeService())
+	before := w.routeOf(service)
+	a.stop()
+	id := w.begin(a, service, platform.OperationDeleteService, nil)
+	if _, err := a.starter.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	operation, after := w.ended(id)
+	if operation.Status != platform.OperationStatusRollbackSucceeded || after.Status != platform.ServiceStatusRunning {
+		t.Errorf("operation %s, service %s", operation.Status, after.Status)
+	}
+	if route := w.routeOf(service); route.RevisionID != before.RevisionID {
+		t.Errorf("the route is of %q, before of %q", route.RevisionID, before.RevisionID)
+	}
+}
+
+// After its switch a deletion finishes, also when the cancel meets it while it looks what there is to drain.
+func TestADeletionThatIsCancelledAfterItsSwitchFinishes(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, codeService())
+	released := make(chan struct{})
+	w.set(func() { w.hold["list"] = released })
+	id := w.begin(a, service, platform.OperationDeleteService, nil)
+	reaches := func(step string) {
+		t.Helper()
+		w.eventually("the operation reaches "+step, func() bool {
+			operation, err := w.store.OperationByID(t.Context(), id)
+			return err == nil && slices.ContainsFunc(operation.Steps, func(s platform.StepRecord) bool { return s.Name == step })
+		})
+	}
+	reaches(stepDrain)
+	if _, err := a.starter.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the drain ends", func() bool {
+		operation, err := w.store.OperationByID(t.Context(), id)
+		return err == nil && (operation.Status.IsTerminal() || operation.Steps[len(operation.Steps)-1].Name != stepDrain)
+	})
+	close(released)
+	if operation, after := w.ended(id); operation.Status != platform.OperationStatusSucceeded || after.Status != platform.ServiceStatusDeleted {
 		t.Errorf("operation %s, service %s", operation.Status, after.Status)
 	}
 }

@@ -84,7 +84,7 @@ func (r *run) drive(ctx context.Context) (err error) {
 			if isInterruption(err) {
 				return err
 			}
-			if r.operation.Type == platform.OperationDeleteService {
+			if r.operation.Type == platform.OperationDeleteService && !errors.Is(err, errCancelled) {
 				return r.fail(ctx, err)
 			}
 			// Traffic is where it should be; the Supervisor tidies up.
@@ -141,7 +141,11 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	r.operation.Failure = failureFrom(cause, r.operation, r.output())
 	r.reportFailure(cause)
 	before := r.operation.Previous
-	if before != nil && before.Status != platform.ServiceStatusCreateFailed && r.operation.Type != platform.OperationDeleteService {
+	hasBefore := before != nil && before.Status != platform.ServiceStatusCreateFailed
+	if r.operation.Type == platform.OperationDeleteService {
+		hasBefore = before != nil && errors.Is(cause, errCancelled) // nothing was done yet
+	}
+	if hasBefore {
 		r.operation.Status = platform.OperationStatusRollbackInProgress
 		r.begin(stepRollBack)
 		if err := r.save(ctx, nil); err != nil {

@@ -176,7 +176,10 @@ func (w *world) Stop(ctx context.Context, id platform.InstanceID, _ time.Duratio
 	return nil
 }
 
-func (w *world) List(context.Context) ([]platform.Instance, error) {
+func (w *world) List(ctx context.Context) ([]platform.Instance, error) {
+	if err := w.call(ctx, "list"); err != nil {
+		return nil, err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []platform.Instance
