@@ -21,10 +21,10 @@ type tolerance struct {
 	bound           float64
 }
 
-// operationsKept is how many operations of a service are kept, cacheBound the least that a build cache may have, in MiB.
+// operationsKept is how many operations of a service are kept, cacheBound what a build cache may have on a large disk, in MiB.
 const (
 	operationsKept = 1000
-	cacheBound     = 2 << 10
+	cacheBound     = 50 << 10
 )
 
 // tolerances are by how the measures' names begin; the first that fits counts.
