@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
 )
 
 func TestAnOperationIsCancelledByItsServiceOrItsID(t *testing.T) {
@@ -31,12 +32,16 @@ func TestAServiceIsRolledBackToARevisionThatIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	operations, err := w.store.ListOperations(t.Context(), service.ID, store.OperationPage{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var ids []platform.RevisionID
 	for n := range 3 {
 		revision, err := w.store.CreateRevision(t.Context(), platform.Revision{
 			ID: platform.RevisionIDFor(platform.NewOperationID()), ServiceID: service.ID, CreatedAt: service.CreatedAt,
 			Image: "image", ImageDigest: fmt.Sprint("sha256:", n+1), Configuration: service.Configuration.Clone(),
-		})
+		}, operations[0])
 		if err != nil {
 			t.Fatal(err)
 		}

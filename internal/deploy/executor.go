@@ -178,7 +178,7 @@ func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, serv
 	revision.CreatedAt = operation.StartedAt
 	revision.Process = process
 	revision.Configuration = service.Configuration
-	_, err = e.Store.CreateRevision(ctx, revision)
+	_, err = e.Store.CreateRevision(ctx, revision, operation)
 	return err
 }
 
@@ -312,7 +312,7 @@ func (e *Executor) createRevision(ctx context.Context, operation platform.Operat
 	_, err := e.Store.CreateRevision(ctx, platform.Revision{
 		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: digest,
 		Commit: operation.Progress.Commit, Process: process, Configuration: service.Configuration,
-	})
+	}, operation)
 	if err != nil {
 		return fmt.Errorf("record the revision: %w", err)
 	}

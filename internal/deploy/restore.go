@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,20 @@ func (s *Supervisor) Restore(ctx context.Context) error {
 		group.Go(func() error { return s.restore(ctx, service, byRevision[service.ActiveRevisionID], routed) })
 	}
 	return group.Wait()
+}
+
+// Reroute builds the route of one service as Restore does, unless it is for what serves already.
+func (s *Supervisor) Reroute(ctx context.Context, service platform.Service) error {
+	route, _ := s.executor.Routes.Current(service.ID)
+	if (route.State == platform.RouteStateServing) == service.IsServing && route.RevisionID == service.ActiveRevisionID {
+		return nil
+	}
+	instances, err := s.executor.Backend.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list instances: %w", err)
+	}
+	instances = slices.DeleteFunc(instances, func(i platform.Instance) bool { return i.RevisionID != service.ActiveRevisionID })
+	return s.restore(ctx, service, instances, nil)
 }
 
 func (s *Supervisor) restore(ctx context.Context, service platform.Service, instances []platform.Instance, routed map[platform.Endpoint]bool) error {

@@ -80,7 +80,7 @@ func TestALeaseIsOverOnceItWasWatchedForLongEnough(t *testing.T) {
 			var w watch
 			now, got := time.Unix(2e9, 0), 0
 			for look := 0; look < 400 && got == 0; look++ {
-				if len(w.look(now, []store.Lease{c.lease(look)}, mine)) > 0 {
+				if len(w.look(now, []store.Lease{c.lease(look)}, mine, leaseFor)) > 0 {
 					got = look + 1
 				}
 				now = now.Add(c.pause(look))

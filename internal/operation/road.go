@@ -183,6 +183,18 @@ func (r *run) stopTraffic(ctx context.Context, unroute func()) error {
 	return nil
 }
 
+// routeAgain makes the route follow a switch that was kept before this claim: whether that was done, here, nobody may know. A
+// restart made the route from the store, which a deletion is the exception of.
+func (r *run) routeAgain(ctx context.Context) error {
+	if r.operation.Type == platform.OperationDeleteService {
+		r.executor.Routes.Forget(r.service)
+	} else if err := r.supervisor.Reroute(ctx, r.service); err != nil {
+		return fmt.Errorf("make the route again: %w", err)
+	}
+	r.flush(ctx)
+	return nil
+}
+
 // flush waits until the route is in force. A data plane that does not answer gets the route when it is back, so that the
 // operation need not fail for it; draining waits for it too.
 func (r *run) flush(ctx context.Context) {
@@ -242,17 +254,14 @@ func stopOld(ctx context.Context, r *run) (string, error) {
 }
 
 func stopAll(ctx context.Context, r *run) (string, error) {
-	all, err := r.executor.Unwanted(ctx, r.service.ID, "")
+	all, err := r.unwanted(ctx, "")
 	if err != nil {
 		return "", err
 	}
 	return plural(len(all), "instance"), r.executor.StopInstances(ctx, all, deploy.StopGrace)
 }
 
-// removeService also takes the route away once more: a start after a crash cannot know that the service, which serves no
-// longer, is to be deleted and not only paused.
 func removeService(ctx context.Context, r *run) (string, error) {
-	r.executor.Routes.Forget(r.service)
 	return "", r.executor.RemoveService(ctx, r.service.ID)
 }
 

@@ -9,26 +9,48 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// rollBack takes the new instances away and restores the service. The route was never touched, so that the service is
-// well also when the instances cannot be removed now; the Supervisor goes on trying.
-func (r *run) rollBack(ctx context.Context) error {
-	r.logs.Event(r.service.ID, "Rolling back : what the operation with ID : %s had started is removed.", r.operation.ID)
-	outcome := platform.OperationStatusRollbackSucceeded
-	if err := r.undo(ctx, stepRollBack); isInterruption(err) {
-		return err
-	} else if err != nil {
-		outcome = platform.OperationStatusRollbackFailed
+// mayRollBack says whether there is something to go back to.
+func (r *run) mayRollBack() bool {
+	before := r.operation.Previous
+	isNew := before == nil || before.Status == platform.ServiceStatusCreateFailed && r.operation.Type != platform.OperationDeleteService
+	return !isNew && !r.operation.Progress.HasSwitched
+}
+
+// wayBack is the name of the step that a failed operation ends with.
+func (r *run) wayBack() string {
+	if r.operation.Status == platform.OperationStatusRollbackInProgress {
+		return stepRollBack
+	}
+	return stepCleanUp
+}
+
+// goBack takes the new instances away and ends an operation that has failed. A rollback restores the service. Its route was
+// never touched, so that the service is well also when the instances cannot be removed now; the Supervisor goes on trying.
+func (r *run) goBack(ctx context.Context) error {
+	isRollback := r.operation.Status == platform.OperationStatusRollbackInProgress
+	if isRollback {
+		r.logs.Event(r.service.ID, "Rolling back : what the operation with ID : %s had started is removed.", r.operation.ID)
+	}
+	var undone error
+	if !r.operation.Progress.HasSwitched {
+		if undone = r.undo(ctx, r.wayBack()); isInterruption(undone) {
+			return undone
+		}
 	}
 	r.unrouteFailed()
-	previous, word := r.operation.Previous, "completed successfully"
-	if outcome == platform.OperationStatusRollbackFailed {
-		word = "failed"
+	outcome, status, previous := platform.OperationStatusFailed, platform.ServiceStatusCreateFailed, r.operation.Previous
+	switch {
+	case isRollback:
+		outcome, status = r.reportRollback(undone), previous.Status
+	case r.operation.Type == platform.OperationDeleteService:
+		status = platform.ServiceStatusDeleteFailed
 	}
-	r.logs.Event(r.service.ID, "Rollback %s : %s.", word, r.operation.Steps[len(r.operation.Steps)-1].Detail)
-	r.end(outcome, previous.Status)
+	r.end(outcome, status)
 	err := r.save(ctx, func(service *platform.Service) {
-		service.Configuration = previous.Configuration
-		settle(service, previous.Status, *r.operation.EndedAt)
+		if previous != nil {
+			service.Configuration = previous.Configuration
+		}
+		settle(service, status, *r.operation.EndedAt)
 	})
 	if err != nil {
 		return err
@@ -37,22 +59,40 @@ func (r *run) rollBack(ctx context.Context) error {
 	return nil
 }
 
+// reportRollback tells how a rollback ended, and returns the status that stands for it.
+func (r *run) reportRollback(undone error) platform.OperationStatus {
+	outcome, word := platform.OperationStatusRollbackSucceeded, "completed successfully"
+	if undone != nil {
+		outcome, word = platform.OperationStatusRollbackFailed, "failed"
+	}
+	r.logs.Event(r.service.ID, "Rollback %s : %s.", word, r.operation.Steps[len(r.operation.Steps)-1].Detail)
+	return outcome
+}
+
 // undo is removeNew as a step of the name, asked for again until it succeeds or its time is over.
 func (r *run) undo(ctx context.Context, name string) error {
+	const notRemoved = "new instances could not be removed; "
 	r.begin(name)
+	if r.isWornOut() {
+		r.finish(notRemoved+r.remains(ctx), errWornOut)
+		return errWornOut
+	}
 	limited, cancel := context.WithTimeout(ctx, r.deadlines[rollback])
 	defer cancel()
 	removed := 0
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		found, err := r.removeNew(limited)
 		removed = max(removed, found)
-		if err == nil {
+		switch {
+		case err == nil:
 			what := "nothing had started"
 			if removed > 0 {
 				what = plural(removed, "instance") + " removed"
 			}
 			r.finish(what+"; "+r.remains(limited), nil)
 			return nil
+		case isInterruption(err) && limited.Err() == nil:
+			return err
 		}
 		r.log.Error("remove what the operation had started", "error", err)
 		select {
@@ -61,8 +101,8 @@ func (r *run) undo(ctx context.Context, name string) error {
 				return interruption(ctx)
 			}
 			r.logs.Event(r.service.ID, "Instances of the new revision could not be removed within %s; apron goes on trying.", r.deadlines[rollback])
-			r.finish("new instances could not be removed; "+r.remains(limited), err)
-			return err
+			r.finish(notRemoved+r.remains(ctx), err)
+			return limited.Err()
 		case <-time.After(wait):
 		}
 	}
@@ -86,7 +126,7 @@ func (r *run) remains(ctx context.Context) string {
 // instances there were.
 func (r *run) removeNew(ctx context.Context) (int, error) {
 	failpoint.Pass(r.operation.Type, failpoint.Rollback, failpoint.Before)
-	instances, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
+	instances, err := r.unwanted(ctx, r.servingRevision())
 	if err != nil {
 		return 0, err
 	}
@@ -98,6 +138,16 @@ func (r *run) removeNew(ctx context.Context) (int, error) {
 	}
 	failpoint.Pass(r.operation.Type, failpoint.Rollback, failpoint.AfterEffect)
 	return len(instances), nil
+}
+
+// unwanted lists the service's instances that do not belong to keep, and then makes sure of the lease: whoever slept before
+// it listed them would list, and stop, those of the operations that came after this one.
+func (r *run) unwanted(ctx context.Context, keep platform.RevisionID) ([]platform.InstanceID, error) {
+	ids, err := r.executor.Unwanted(ctx, r.service.ID, keep)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return ids, r.save(ctx, nil)
 }
 
 // servingRevision is the revision whose instances a rollback leaves alone; empty when none serves.

@@ -23,6 +23,8 @@ type run struct {
 	log       *slog.Logger
 	// givenUp ends when somebody asked for the operation's end.
 	givenUp context.Context
+	// visit is what the worker knows of it.
+	visit *visit
 	// place is in the queue of builds; nil when there is nothing to build.
 	place *place
 	// hasSlot says that the operation counts among those that run.
@@ -34,7 +36,8 @@ type run struct {
 // errCancelled is the cause of an operation that was given up because somebody asked for it.
 var errCancelled = platform.Explain(nil, "The operation was cancelled.").Try("Start it again when it is wanted.")
 
-// maxClaims bounds how often an operation is taken up again: one whose work ends apron itself must end too.
+// maxClaims bounds how often an operation is taken up again on its way to the switch: one whose work ends apron itself must
+// end too. With twice as many, what is left to do after the switch, or on the way back, is left to the Supervisor.
 const maxClaims = 100
 
 // drive runs the operation to its end. An error means that it has not ended: the lease was lost, apron stops, or the
@@ -44,8 +47,8 @@ func (r *run) drive(ctx context.Context) (err error) {
 	if r.service, err = r.store.ServiceByID(ctx, r.operation.ServiceID); err != nil {
 		return fmt.Errorf("read the service: %w", err)
 	}
-	if r.operation.Status == platform.OperationStatusRollbackInProgress {
-		return r.rollBack(ctx)
+	if r.operation.Failure != nil {
+		return r.goBack(ctx)
 	}
 	if r.hasNeverServed() && r.operation.Type != platform.OperationDeleteService {
 		r.executor.Routes.Starting(r.service)
@@ -59,10 +62,10 @@ func (r *run) drive(ctx context.Context) (err error) {
 	}
 	r.until = time.Now().Add(r.deadlines[nameOf(r.operation.Type)])
 	road := roadFor(r.operation, r.service)
+	hadSwitched := r.operation.Progress.HasSwitched
 	if !r.operation.Progress.HasSwitched {
 		if r.operation.LeaseTerm > maxClaims {
-			return r.failBetween(ctx, platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims).
-				Try("Look into serve.log of apron's data directory for what ended it, and start the operation again."))
+			return r.failBetween(ctx, errWornOut)
 		}
 		for _, s := range road.before {
 			if r.givenUp.Err() != nil {
@@ -79,7 +82,15 @@ func (r *run) drive(ctx context.Context) (err error) {
 			}
 		}
 	}
+	if hadSwitched {
+		if err := r.routeAgain(ctx); err != nil && !r.isWornOut() {
+			return err
+		}
+	}
 	for _, s := range road.after {
+		if r.isWornOut() {
+			return r.giveWay(ctx, errWornOut)
+		}
 		if err := r.runStep(ctx, s); err != nil {
 			if isInterruption(err) {
 				return err
@@ -93,6 +104,13 @@ func (r *run) drive(ctx context.Context) (err error) {
 	}
 	return r.succeed(ctx)
 }
+
+// errWornOut is the cause of an operation that was taken up too often.
+var errWornOut = platform.Explain(nil, "The operation was begun %d times and never came to its end, because apron itself ended each time.", maxClaims).
+	Try("Look into serve.log of apron's data directory for what ended it, and start the operation again.")
+
+// isWornOut says whether also what needs no success was tried too often.
+func (r *run) isWornOut() bool { return r.operation.LeaseTerm > 2*maxClaims }
 
 func isInterruption(err error) bool {
 	return errors.Is(err, errStopping) || errors.Is(err, errLeaseLost) || errors.Is(err, store.ErrConflict)
@@ -129,8 +147,21 @@ func (r *run) failBetween(ctx context.Context, cause error) error {
 	return r.fail(ctx, cause)
 }
 
+// giveWay ends an operation that cannot go on, wherever it is. After the switch traffic is where it should be, and the
+// Supervisor tidies up; only of a deletion something would stay that nobody looks for.
+func (r *run) giveWay(ctx context.Context, cause error) error {
+	switch {
+	case r.operation.Status.IsTerminal():
+		return nil
+	case r.operation.Progress.HasSwitched && r.operation.Type != platform.OperationDeleteService:
+		return r.succeed(ctx)
+	}
+	return r.fail(ctx, cause)
+}
+
 // fail keeps the first cause and goes back to how the service was, or as far back as there is something to go back to: a
-// service that was never created has failed again.
+// service that was never created has failed again. The record comes first: once something is taken away, nobody may go
+// forward again.
 func (r *run) fail(ctx context.Context, cause error) error {
 	r.log.Warn("operation failed", "error", cause)
 	r.leaveQueue()
@@ -140,38 +171,16 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	}
 	r.operation.Failure = failureFrom(cause, r.operation, r.output())
 	r.reportFailure(cause)
-	before := r.operation.Previous
-	hasBefore := before != nil && before.Status != platform.ServiceStatusCreateFailed
-	if r.operation.Type == platform.OperationDeleteService {
-		hasBefore = before != nil && errors.Is(cause, errCancelled) // nothing was done yet
-	}
-	if hasBefore {
+	if r.mayRollBack() {
 		r.operation.Status = platform.OperationStatusRollbackInProgress
-		r.begin(stepRollBack)
-		if err := r.save(ctx, nil); err != nil {
-			return err
-		}
-		return r.rollBack(ctx)
 	}
-	status := platform.ServiceStatusCreateFailed
-	if r.operation.Type == platform.OperationDeleteService {
-		status = platform.ServiceStatusDeleteFailed
-	} else if err := r.undo(ctx, stepCleanUp); isInterruption(err) {
+	if !r.operation.Progress.HasSwitched {
+		r.begin(r.wayBack())
+	}
+	if err := r.save(ctx, nil); err != nil {
 		return err
 	}
-	r.unrouteFailed()
-	r.end(platform.OperationStatusFailed, status)
-	err := r.save(ctx, func(service *platform.Service) {
-		if before != nil {
-			service.Configuration = before.Configuration
-		}
-		settle(service, status, *r.operation.EndedAt)
-	})
-	if err != nil {
-		return err
-	}
-	r.tidy(ctx)
-	return nil
+	return r.goBack(ctx)
 }
 
 // hasNeverServed says whether no revision of the service was ever ready.

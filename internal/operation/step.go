@@ -8,6 +8,7 @@ import (
 
 	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
 )
 
 // step is a unit of an operation. Its run is idempotent, asks by itself whether its work is done, and returns one
@@ -49,6 +50,9 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	defer cancel()
 	failpoint.Pass(r.operation.Type, s.name, failpoint.Before)
 	detail, err := r.runPatiently(limited, s)
+	if err != nil && !isInterruption(err) && platform.AsExplained(err) == nil && r.mayTryAgain(limited) {
+		detail, err = r.runPatiently(limited, s)
+	}
 	failpoint.Pass(r.operation.Type, s.name, failpoint.AfterEffect)
 	switch {
 	case err == nil:
@@ -59,6 +63,17 @@ func (r *run) runStep(ctx context.Context, s step) error {
 	}
 	r.finish(detail, err)
 	return err
+}
+
+// mayTryAgain waits until a step that failed for a reason of apron's own is worth another try: a daemon that ended is back within a
+// second, and the store answers.
+func (r *run) mayTryAgain(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Second):
+		return r.save(ctx, nil) == nil
+	}
 }
 
 // limit returns the context of a step: it ends with the step's deadline, with that of the operation before the switch,
@@ -128,11 +143,12 @@ func (r *run) finish(detail string, err error) {
 func (r *run) save(ctx context.Context, edit func(*platform.Service)) error {
 	r.operation.UpdatedAt = time.Now().UTC()
 	var err error
-	deadline := time.Now().Add(leaseFor)
+	deadline, hasFailed := time.Now().Add(r.LeaseFor), false
 	for wait := 10 * time.Millisecond; time.Now().Before(deadline); wait = min(2*wait, time.Second) {
 		if err = r.store.SaveOperation(ctx, r.operation, edit); err == nil || !isTemporary(err) {
 			break
 		}
+		hasFailed = true
 		select {
 		case <-ctx.Done():
 			return interruption(ctx)
@@ -142,10 +158,19 @@ func (r *run) save(ctx context.Context, edit func(*platform.Service)) error {
 	if err != nil && ctx.Err() != nil {
 		return interruption(ctx)
 	}
+	if hasFailed && errors.Is(err, store.ErrConflict) && r.isKept(ctx) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("save operation: %w", err)
 	}
 	return nil
+}
+
+// isKept says whether the store has the operation's end already: the answer to an earlier save may have been lost.
+func (r *run) isKept(ctx context.Context) bool {
+	stored, err := r.store.OperationByID(ctx, r.operation.ID)
+	return err == nil && r.operation.Status.IsTerminal() && stored.Status == r.operation.Status && stored.LeaseTerm == r.operation.LeaseTerm
 }
 
 // interruption says why ctx ended: the lease was lost, or apron stops.

@@ -11,7 +11,7 @@ import (
 
 // hasToBuild says whether the operation's road has a build that is not done yet.
 func (w *Worker) hasToBuild(ctx context.Context, operation platform.Operation) (bool, error) {
-	if operation.Status == platform.OperationStatusRollbackInProgress || operation.Progress.HasSwitched || operation.CancelAskedAt != nil {
+	if operation.Failure != nil || operation.Progress.HasSwitched || operation.CancelAskedAt != nil {
 		return false, nil
 	}
 	service, err := w.store.ServiceByID(ctx, operation.ServiceID)

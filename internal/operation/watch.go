@@ -23,10 +23,8 @@ func (w *Worker) endLeases(ctx context.Context) {
 		}
 		return
 	}
-	w.mu.Lock()
-	leases = slices.DeleteFunc(leases, func(lease store.Lease) bool { return w.giveUp[lease.Operation] != nil })
-	w.mu.Unlock()
-	for _, lease := range w.watch.look(time.Now(), leases, w.owner) {
+	leases = slices.DeleteFunc(leases, func(lease store.Lease) bool { return w.runsHere(lease.Operation) })
+	for _, lease := range w.watch.look(time.Now(), leases, w.owner, w.LeaseFor) {
 		err := w.store.EndLease(ctx, lease)
 		if err != nil && !errors.Is(err, store.ErrConflict) && ctx.Err() == nil {
 			w.log.Error("end a lease whose holder is gone", "operation", lease.Operation, "error", err)
@@ -53,7 +51,7 @@ const retryAfter = 5 * time.Second
 
 // look takes the leases as they are now, and returns those whose holders are gone. Time that lies between two looks counts
 // as a pause between two looks does: a process that was stopped has not seen what others renewed meanwhile.
-func (w *watch) look(now time.Time, leases []store.Lease, owner string) (gone []store.Lease) {
+func (w *watch) look(now time.Time, leases []store.Lease, owner string, leaseFor time.Duration) (gone []store.Lease) {
 	passed := min(now.Sub(w.looked), 2*claimEvery)
 	seen := make(map[platform.OperationID]watchedLease, len(leases))
 	for _, lease := range leases {

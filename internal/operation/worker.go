@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	// leaseFor is how long a claim holds without renewal.
+	// leaseFor is how long a claim holds without renewal. It is renewed, and no longer trusted before it ends, each by a
+	// third of that.
 	leaseFor = 30 * time.Second
-	// renewEvery leaves two more tries before a lease ends.
-	renewEvery = 10 * time.Second
 	// claimEvery bounds how long an operation waits when no wake-up came, as after a lease whose holder is gone.
 	claimEvery = time.Second
 	// maxRunning bounds the operations that run at a time; the others wait as PENDING. Those that wait for their build
@@ -40,6 +39,9 @@ var (
 
 // Worker claims operations and runs them.
 type Worker struct {
+	// LeaseFor is how long a claim holds without renewal; it is set before Run, or left as it is.
+	LeaseFor time.Duration
+
 	store      store.Store
 	executor   *deploy.Executor
 	supervisor *deploy.Supervisor
@@ -53,9 +55,20 @@ type Worker struct {
 	group      sync.WaitGroup
 	watch      watch // of the goroutine that claims
 
-	mu sync.Mutex // guards giveUp
-	// giveUp ends the steps of an operation that runs here.
-	giveUp map[platform.OperationID]context.CancelFunc
+	mu sync.Mutex // guards visits
+	// visits are those of the operations that run here, the last one of each service.
+	visits map[platform.ServiceID]*visit
+}
+
+// visit is one operation that runs. Those of a service come one after the other in a process, whatever the leases say.
+type visit struct {
+	operation platform.OperationID
+	// giveUp ends the steps, lose the whole run, because somebody else has the lease.
+	giveUp, lose func()
+	// ended is closed when the run has returned.
+	ended chan struct{}
+	// before is the visit to the same service that may not have ended yet; nil when there is none.
+	before *visit
 }
 
 // NewWorker returns a Worker that claims in the name of owner and lets so many builds run at a time. No two live workers
@@ -63,9 +76,10 @@ type Worker struct {
 func NewWorker(db store.Store, executor *deploy.Executor, supervisor *deploy.Supervisor, logs deploy.Logs, log *slog.Logger, owner string,
 	deadlines Deadlines, builds int) *Worker {
 	return &Worker{
-		store: db, executor: executor, supervisor: supervisor, logs: logs, log: log, owner: owner, deadlines: deadlines,
+		LeaseFor: leaseFor,
+		store:    db, executor: executor, supervisor: supervisor, logs: logs, log: log, owner: owner, deadlines: deadlines,
 		wake: make(chan struct{}, 1), running: make(chan struct{}, maxRunning), builds: newQueue(builds),
-		giveUp: map[platform.OperationID]context.CancelFunc{},
+		visits: map[platform.ServiceID]*visit{},
 	}
 }
 
@@ -146,7 +160,8 @@ func (w *Worker) runOnce(ctx context.Context) {
 		default:
 			return // Wake comes when one ends
 		}
-		operation, err := w.store.ClaimOperation(ctx, w.owner, unleased, time.Now().Add(leaseFor))
+		until := time.Now().Add(w.LeaseFor)
+		operation, err := w.store.ClaimOperation(ctx, w.owner, unleased, until)
 		if err != nil {
 			<-w.running
 			if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
@@ -165,32 +180,65 @@ func (w *Worker) runOnce(ctx context.Context) {
 		if builds {
 			r.place = w.builds.join()
 		}
-		forget := w.takeUp(ctx, r)
+		running, leave := w.enter(ctx, r)
 		w.group.Go(func() {
 			defer r.giveSlot()
 			defer r.leaveQueue()
-			defer forget()
-			w.run(ctx, r)
+			defer leave()
+			w.run(running, r, until)
 		})
 	}
 }
 
-// takeUp notes that an operation runs here, until forget is called.
-func (w *Worker) takeUp(ctx context.Context, r *run) (forget func()) {
+// enter makes an operation the one that runs for its service in this process, until leave is called. Its context ends when
+// somebody else has the lease.
+func (w *Worker) enter(ctx context.Context, r *run) (running context.Context, leave func()) {
+	running, cancel := context.WithCancelCause(ctx)
 	givenUp, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // stopping is no wish to cancel
 	if r.operation.CancelAskedAt != nil {
 		giveUp()
 	}
-	r.givenUp = givenUp
+	mine := &visit{operation: r.operation.ID, giveUp: giveUp, lose: func() { cancel(errLeaseLost) }, ended: make(chan struct{})}
+	r.givenUp, r.visit = givenUp, mine
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.giveUp[r.operation.ID] = giveUp
-	return func() {
+	mine.before = w.visits[r.operation.ServiceID]
+	w.visits[r.operation.ServiceID] = mine
+	return running, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		delete(w.giveUp, r.operation.ID)
+		if w.visits[r.operation.ServiceID] == mine {
+			delete(w.visits, r.operation.ServiceID)
+		}
+		cancel(nil)
 		giveUp()
+		close(mine.ended)
 	}
+}
+
+// awaitBefore waits until nothing else runs for the operation's service in this process. One that was paused for long may be
+// at an operation still of which another process has ended the lease.
+func (v *visit) awaitBefore() {
+	if v.before == nil {
+		return
+	}
+	if v.before.operation == v.operation {
+		v.before.lose()
+	}
+	<-v.before.ended // another operation has ended, and tidies up
+	v.before = nil
+}
+
+// runsHere says whether this process is at work on an operation.
+func (w *Worker) runsHere(id platform.OperationID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, each := range w.visits {
+		if each.operation == id {
+			return true
+		}
+	}
+	return false
 }
 
 // cancelAsked gives up the operations of which somebody asked for the end. Their own goroutines do the rest.
@@ -201,23 +249,22 @@ func (w *Worker) cancelAsked(ctx context.Context) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, id := range ids {
-		if giveUp, isRunning := w.giveUp[id]; isRunning {
-			giveUp()
+	for _, each := range w.visits {
+		if slices.Contains(ids, each.operation) {
+			each.giveUp()
 		}
 	}
 }
 
-// run runs one claimed operation to its end, or until ctx ends or the lease is lost.
-func (w *Worker) run(ctx context.Context, r *run) {
-	operation := r.operation
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// run runs one claimed operation to its end, or until ctx ends or the lease, which holds until then, is lost.
+func (w *Worker) run(ctx context.Context, r *run, until time.Time) {
+	ctx, cancel := context.WithCancel(ctx)
 	var renewal sync.WaitGroup
-	renewal.Go(func() { w.renew(ctx, cancel, operation) })
+	renewal.Go(func() { w.renew(ctx, r.visit.lose, r.operation, until) })
 	defer renewal.Wait()
-	defer cancel(nil)
+	defer cancel()
 
+	r.visit.awaitBefore()
 	err := w.guard(ctx, r)
 	switch {
 	case err == nil:
@@ -229,36 +276,38 @@ func (w *Worker) run(ctx context.Context, r *run) {
 	}
 }
 
-// guard turns a panic into a failed operation, so that one broken operation cannot stop the others, nor apron at each
+// guard turns a panic into the end of its operation, so that one broken operation cannot stop the others, nor apron at each
 // of its starts.
 func (w *Worker) guard(ctx context.Context, r *run) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.log.Error("operation panicked", "reason", reason, "stack", string(debug.Stack()))
-			err = r.fail(ctx, fmt.Errorf("panic: %v", reason))
+			err = r.giveWay(ctx, fmt.Errorf("panic: %v", reason))
 		}
 	}()
 	return r.drive(ctx)
 }
 
-// renew prolongs the lease until ctx ends; when the lease is lost, it ends the operation's context.
-func (w *Worker) renew(ctx context.Context, cancel context.CancelCauseFunc, operation platform.Operation) {
-	ticker := time.NewTicker(renewEvery)
+// renew prolongs the lease until ctx ends. It calls lose when the lease is lost, or may be before the store has answered.
+func (w *Worker) renew(ctx context.Context, lose func(), operation platform.Operation, until time.Time) {
+	ticker := time.NewTicker(w.LeaseFor / 3)
 	defer ticker.Stop()
-	until := time.Now().Add(leaseFor)
+	trusted := func(until time.Time) time.Duration { return time.Until(until) - w.LeaseFor/3 }
+	late := time.AfterFunc(trusted(until), lose)
+	defer late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		next := time.Now().Add(leaseFor)
+		next := time.Now().Add(w.LeaseFor)
 		err := w.store.RenewLease(ctx, operation.ID, operation.LeaseTerm, next)
 		switch {
 		case err == nil:
-			until = next
-		case errors.Is(err, store.ErrConflict), time.Now().After(until.Add(-renewEvery)):
-			cancel(errLeaseLost)
+			late.Reset(trusted(next))
+		case errors.Is(err, store.ErrConflict):
+			lose()
 			return
 		}
 	}

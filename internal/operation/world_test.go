@@ -38,8 +38,11 @@ type world struct {
 	fail map[string]error
 	// hold makes a call wait until the channel is closed or its context ends.
 	hold map[string]chan struct{}
-	// calls counts calls by name.
-	calls map[string]int
+	// calls counts calls by name, at those that run now, and most is how many ever did at a time.
+	calls, at, most map[string]int
+	// failOnce is fail for the next call only, and panics what the next call panics.
+	failOnce map[string]error
+	panics   map[string]bool
 	// built names the services whose builds have begun, in order.
 	built []string
 	// exits is how new instances end at once; nil means that they run.
@@ -74,7 +77,8 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
 		routes: map[platform.ServiceID]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
-		hold: map[string]chan struct{}{}, calls: map[string]int{}, silent: map[string]bool{}, commit: "1111111111111111111111111111111111111111",
+		hold: map[string]chan struct{}{}, calls: map[string]int{}, at: map[string]int{}, most: map[string]int{},
+		failOnce: map[string]error{}, panics: map[string]bool{}, silent: map[string]bool{}, commit: "1111111111111111111111111111111111111111",
 		deadlines: DefaultDeadlines(), builds: 2, healthTimeout: 300 * time.Millisecond, sources: filepath.Join(t.TempDir(), "sources"),
 	}
 }
@@ -88,10 +92,16 @@ type apron struct {
 // start starts an apron over the world; several one after the other are the same machine after a restart.
 func (w *world) start() *apron {
 	w.t.Helper()
+	return w.startAs("test", w.store, w, leaseFor)
+}
+
+// startAs starts one with an owner, a store, a backend and a lease of its own. The owner "frozen" has no Supervisor.
+func (w *world) startAs(owner string, db store.Store, backend compute.Backend, lease time.Duration) *apron {
+	w.t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
-		Store: w.store, Backend: w, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
+		Store: db, Backend: backend, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
 		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout,
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
 			w.mu.Lock()
@@ -99,26 +109,41 @@ func (w *world) start() *apron {
 			return w.diskUsed, nil
 		}},
 	}
-	supervisor := deploy.NewSupervisor(executor, w.store, log)
-	worker := NewWorker(w.store, executor, supervisor, w, log, "test", w.deadlines, w.builds)
+	supervisor := deploy.NewSupervisor(executor, db, log)
+	worker := NewWorker(db, executor, supervisor, w, log, owner, w.deadlines, w.builds)
+	worker.LeaseFor = lease
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := supervisor.Restore(ctx); err != nil {
 		w.t.Fatal(err)
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() { _ = worker.Run(ctx) })
-	loops.Go(func() { _ = supervisor.Run(ctx) })
+	if owner != "frozen" {
+		loops.Go(func() { _ = supervisor.Run(ctx) })
+	}
 	stop := sync.OnceFunc(func() { cancel(); loops.Wait() })
 	w.t.Cleanup(stop)
-	return &apron{starter: NewStarter(w.store, w, worker.Wake), stop: stop}
+	return &apron{starter: NewStarter(db, w, worker.Wake), stop: stop}
 }
 
 // call counts a call, and waits or fails as the test wants.
 func (w *world) call(ctx context.Context, name string) error {
 	w.mu.Lock()
 	w.calls[name]++
+	w.at[name]++
+	w.most[name] = max(w.most[name], w.at[name])
 	err, hold := w.fail[name], w.hold[name]
+	if once := w.failOnce[name]; once != nil {
+		err = once
+	}
+	panics := w.panics[name]
+	delete(w.failOnce, name)
+	delete(w.panics, name)
 	w.mu.Unlock()
+	defer w.set(func() { w.at[name]-- })
+	if panics {
+		panic("the test wants it")
+	}
 	if hold != nil {
 		select {
 		case <-hold:

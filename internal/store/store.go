@@ -100,8 +100,9 @@ type Operations interface {
 	EndLease(ctx context.Context, lease Lease) error
 	// SaveOperation writes operation back. ErrConflict when the lease of operation.LeaseTerm does not hold any more
 	// (as for RenewLease), or the stored status neither is the new one nor can become it; a terminal status is never
-	// written again. edit, when not nil, changes the service in the same transaction; that is how a step moves the
-	// service and its own record together. An edit of the service's ID, Name, ARN, Subdomain or CreatedAt is lost.
+	// written again, and Progress.HasSwitched never taken back, also not by a writer that was not told that it was kept.
+	// edit, when not nil, changes the service in the same transaction; that is how a step moves the service and its own
+	// record together. An edit of the service's ID, Name, ARN, Subdomain or CreatedAt is lost.
 	SaveOperation(ctx context.Context, operation platform.Operation, edit func(*platform.Service)) error
 	// AskCancel notes that an operation is to be given up, and returns it; asking again changes nothing. ErrNotFound
 	// without such an operation, ErrConflict when it has ended.
@@ -136,9 +137,10 @@ type OperationCursor struct {
 
 // Revisions remembers what was deployed.
 type Revisions interface {
-	// CreateRevision inserts revision, numbering it after the service's newest, and returns it as stored. It is
-	// idempotent by ID: a second call returns the first one's row. ErrNotFound without such a service.
-	CreateRevision(ctx context.Context, revision platform.Revision) (platform.Revision, error)
+	// CreateRevision inserts the revision that operation makes, numbering it after the service's newest, and returns it as
+	// stored. It is idempotent by ID: a second call returns the first one's row. ErrNotFound without such an operation,
+	// ErrConflict when that has ended, or failed, or was claimed anew.
+	CreateRevision(ctx context.Context, revision platform.Revision, operation platform.Operation) (platform.Revision, error)
 	// RevisionByID returns one revision. ErrNotFound.
 	RevisionByID(ctx context.Context, id platform.RevisionID) (platform.Revision, error)
 	// ListRevisions returns a service's revisions, newest first.

@@ -114,6 +114,9 @@ func (s *Store) SaveOperation(ctx context.Context, operation platform.Operation,
 		if !isStep {
 			return fmt.Errorf("%w: %s cannot become %s", store.ErrConflict, stored.Status, operation.Status)
 		}
+		if stored.Progress.HasSwitched && !operation.Progress.HasSwitched {
+			return fmt.Errorf("%w: its switch is kept already", store.ErrConflict)
+		}
 		if err := saveOperation(ctx, tx, operation, stored.Status); err != nil || edit == nil {
 			return err
 		}

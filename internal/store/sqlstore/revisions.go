@@ -19,10 +19,17 @@ const (
 	deleteRevision     = `DELETE FROM revisions WHERE id = $1`
 )
 
-// CreateRevision inserts revision under the next number, or returns the row that has its id already.
-func (s *Store) CreateRevision(ctx context.Context, revision platform.Revision) (platform.Revision, error) {
+// CreateRevision inserts the revision of an operation under the next number, or returns the row that has its id already.
+func (s *Store) CreateRevision(ctx context.Context, revision platform.Revision, operation platform.Operation) (platform.Revision, error) {
 	var stored platform.Revision
 	err := s.write(ctx, func(tx *transaction) (err error) {
+		now, err := scanOperation(tx.QueryRowContext(ctx, selectOperationByID, operation.ID))
+		if err != nil {
+			return err
+		}
+		if now.LeaseTerm != operation.LeaseTerm || now.Status.IsTerminal() || now.Failure != nil {
+			return fmt.Errorf("%w: the operation of the revision goes on without its maker", store.ErrConflict)
+		}
 		stored, err = scanRevision(tx.QueryRowContext(ctx, selectRevisionByID, revision.ID))
 		if !errors.Is(err, store.ErrNotFound) {
 			return err

@@ -67,6 +67,20 @@ var operationTests = map[string]func(*testing.T, store.Store){
 	"a saved operation reads back as it was":                          testSave,
 	"a save moves the operation and its service together, or neither": testSaveTogether,
 	"a status moves along its edges only":                             testEdges,
+	"a switch that was kept is not taken back": func(t *testing.T, db store.Store) {
+		_, operation := createService(t, db, 1)
+		operation = claim(t, db, operation.ID)
+		operation.Status, operation.Progress.HasSwitched = platform.OperationStatusInProgress, true
+		if err := db.SaveOperation(t.Context(), operation, nil); err != nil {
+			t.Fatal(err)
+		}
+		back := operation
+		back.Status, back.Progress.HasSwitched = platform.OperationStatusRollbackInProgress, false
+		if err := db.SaveOperation(t.Context(), back, nil); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("save: %v, want ErrConflict", err)
+		}
+		checkEqual(t, "operation", readOperation(t, db, operation.ID), operation)
+	},
 	"a service that says RUNNING over an open operation is refused a second one": func(t *testing.T, db store.Store) {
 		service, operation := createService(t, db, 1)
 		claimed := claim(t, db, operation.ID)

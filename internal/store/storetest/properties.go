@@ -117,13 +117,14 @@ func (m *machine) save(t *rapid.T) {
 	operation := m.held[i]
 	stored := readOperation(m.t, m.db, operation.ID)
 	operation.Status = rapid.SampledFrom(allStatuses).Draw(t, "status")
+	operation.Progress.HasSwitched = rapid.Bool().Draw(t, "switched")
 	operation.Progress.Commit = rapid.StringMatching(`[0-9a-f]{4}`).Draw(t, "commit")
 	err := m.db.SaveOperation(m.t.Context(), operation, func(s *platform.Service) {
 		if operation.Status.IsTerminal() {
 			s.Status = platform.ServiceStatusRunning
 		}
 	})
-	mayWrite := m.terms[operation.ID] == operation.LeaseTerm &&
+	mayWrite := m.terms[operation.ID] == operation.LeaseTerm && (operation.Progress.HasSwitched || !stored.Progress.HasSwitched) &&
 		(stored.Status.CanBecome(operation.Status) || stored.Status == operation.Status && !stored.Status.IsTerminal())
 	if mayWrite && err != nil || !mayWrite && !errors.Is(err, store.ErrConflict) {
 		t.Fatalf("save %s over %s with term %d (current %d): %v", operation.Status, stored.Status, operation.LeaseTerm, m.terms[operation.ID], err)

@@ -11,17 +11,15 @@ import (
 
 // testPruneServices deletes one of two services, each with a revision, and prunes at two times.
 func testPruneServices(t *testing.T, db store.Store) {
-	kept, gone := runningService(t, db, 1), runningService(t, db, 2)
+	var services []platform.Service
 	var revisions []platform.RevisionID
-	for _, service := range []platform.Service{kept, gone} {
-		revision, err := db.CreateRevision(t.Context(), platform.Revision{
-			ID: platform.RevisionIDFor(platform.NewOperationID()), ServiceID: service.ID, CreatedAt: epoch, Configuration: service.Configuration,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		revisions = append(revisions, revision.ID)
+	for n := range 2 {
+		service, operation := createService(t, db, n)
+		revisions = append(revisions, createRevision(t, db, newRevision(service), operation).ID)
+		finish(t, db, claim(t, db, operation.ID), platform.OperationStatusSucceeded, platform.ServiceStatusRunning)
+		services = append(services, readService(t, db, service.ID))
 	}
+	kept, gone := services[0], services[1]
 	deletedAt := epoch.Add(time.Hour)
 	_, operation, err := db.StartOperation(t.Context(), newOperation(gone, platform.OperationDeleteService, 3), fromRunning, nil)
 	if err != nil {
