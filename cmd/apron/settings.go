@@ -45,6 +45,7 @@ var allSettings = []setting{
 	{"region", "region in ARNs and host names", func(c *app.Config) *string { return &c.Region }, false},
 	{"account", "account in ARNs, 12 digits", func(c *app.Config) *string { return &c.Account }, false},
 	{databaseSetting, "URL of a PostgreSQL database; give a password by the variable, not by the flag (default SQLite in the data folder)", func(c *app.Config) *string { return &c.Database }, false},
+	{"take-database", "id of an apron that is gone for good, to take over its PostgreSQL database", func(c *app.Config) *string { return &c.TakeDatabase }, false},
 	{"compute", "what runs the instances", func(c *app.Config) *string { return &c.Compute }, false},
 	{"quota", "limit of a number, such as services=30; again for each, or apprunner for App Runner's own numbers", func(c *app.Config) *string { return &c.Quotas }, true},
 	{"deadline", "how long something may take, such as build=1h or health-check=5m; again for each", func(c *app.Config) *string { return &c.Deadlines }, true},

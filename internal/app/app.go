@@ -77,6 +77,9 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 			log.Error("close the database", "error", err)
 		}
 	}()
+	if err := config.own(ctx, db); err != nil {
+		return err
+	}
 	endpoint := source.NewEndpoint(config.APIAddr)
 	diskLimits, err := config.diskLimits()
 	if err != nil {
@@ -157,7 +160,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 		server.run, pushed.Run, newReserve(config.DataDir, log).run,
 		worker.Run, supervisor.Run, domains.Run, ingress.Run,
 		machine.containerd.Run, machine.runBuilder,
-		plane.client.Run, plane.daemon.Run, plane.leave,
+		plane.client.Run, plane.daemon.Run, plane.leave, config.keepOwning(db),
 	)
 	if err != nil || stopping.Err() == nil {
 		return err // something failed, or another program goes on: services go on answering

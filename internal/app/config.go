@@ -34,6 +34,8 @@ type Config struct {
 	Region, Account string
 	// Database is the URL of a PostgreSQL database; empty means SQLite in DataDir. It may hold a password, so it is never shown.
 	Database string
+	// TakeDatabase is the id of an apron that is gone for good, whose Database this one takes over.
+	TakeDatabase string
 	// Compute names the backend that runs instances: containerd.
 	Compute string
 	// Quotas is what api.Quotas reads, separated by commas: apprunner, or NAME=NUMBER. Empty means no quotas.

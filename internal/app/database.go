@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 	"github.com/apron-run/apron/internal/store/postgres"
 	"github.com/apron-run/apron/internal/store/sqlite"
@@ -42,9 +44,15 @@ func (c Config) leaseOwner() (string, error) {
 		return localOwner, nil
 	}
 	// A copy of the data directory, on another machine, is another apron.
+	self, err := c.self()
+	return self.Host + "/" + self.ID, err
+}
+
+// self is who this apron is, also under another name of its machine.
+func (c Config) self() (store.Owner, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("name this apron: %w", err)
+		return store.Owner{}, fmt.Errorf("name this apron: %w", err)
 	}
 	path := filepath.Join(c.DataDir, "owner")
 	content, err := os.ReadFile(path)
@@ -53,7 +61,49 @@ func (c Config) leaseOwner() (string, error) {
 		err = writeFile(path, content)
 	}
 	if err != nil {
-		return "", fmt.Errorf("name this apron: %w", err)
+		return store.Owner{}, fmt.Errorf("name this apron: %w", err)
 	}
-	return host + "/" + strings.TrimSpace(string(content)), nil
+	return store.Owner{ID: strings.TrimSpace(string(content)), Host: host}, nil
+}
+
+// own refuses a database on a server that is another apron's. Each would start the instances of all services, on its own
+// machine.
+func (c Config) own(ctx context.Context, db store.Store) error {
+	if c.Database == "" {
+		return nil // the claim on the data directory is enough
+	}
+	self, err := c.self()
+	if err != nil {
+		return err
+	}
+	owner, err := db.Own(ctx, self, c.TakeDatabase)
+	if err != nil {
+		return err
+	}
+	if owner.ID != self.ID {
+		return platform.Explain(nil,
+			"The database belongs to the apron %s on the machine %s, which has the instances. Give this apron a database of its own with --database. If that apron is gone for good, take over what it had with --take-database=%s.",
+			owner.ID, owner.Host, owner.ID)
+	}
+	return nil
+}
+
+// ownEvery is how soon an apron notices that another has taken its database.
+const ownEvery = 5 * time.Second
+
+// keepOwning returns an error once the database is another apron's.
+func (c Config) keepOwning(db store.Store) func(context.Context) error {
+	c.TakeDatabase = "" // what was taken over may be taken from this one
+	return func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(ownEvery):
+			}
+			if err := c.own(ctx, db); platform.AsExplained(err) != nil {
+				return err
+			}
+		}
+	}
 }

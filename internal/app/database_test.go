@@ -1,6 +1,13 @@
 package app
 
-import "testing"
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store/sqlite"
+)
 
 func TestAnApronLeasesInOneNameAndNoOtherInTheSame(t *testing.T) {
 	owner := func(database, dataDir string) string {
@@ -21,5 +28,39 @@ func TestAnApronLeasesInOneNameAndNoOtherInTheSame(t *testing.T) {
 	}
 	if local := owner("", one); local != localOwner {
 		t.Errorf("with SQLite the owner is %q", local)
+	}
+}
+
+func TestADatabaseOnAServerIsOneAprons(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "apron.db")) // any database will do
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const shared = "postgres://apron@db.example/apron"
+	first, second := Config{Database: shared, DataDir: t.TempDir()}, Config{Database: shared, DataDir: t.TempDir()}
+	for range 2 {
+		if err := first.own(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := first.self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal := platform.AsExplained(second.own(t.Context(), db))
+	if refusal == nil || !strings.Contains(refusal.Cause, "--take-database="+self.ID) || !strings.Contains(refusal.Cause, self.Host) {
+		t.Fatalf("the second apron: %v, want a sentence that says what to do", refusal)
+	}
+	second.TakeDatabase = self.ID
+	if err := second.own(t.Context(), db); err != nil {
+		t.Errorf("the second takes it: %v", err)
+	}
+	if platform.AsExplained(first.own(t.Context(), db)) == nil {
+		t.Error("the first goes on with a database that was taken from it")
+	}
+	local := Config{DataDir: t.TempDir()}
+	if err := local.own(t.Context(), db); err != nil {
+		t.Errorf("a database in the data directory: %v", err)
 	}
 }

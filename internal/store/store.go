@@ -29,7 +29,17 @@ type Store interface {
 	Revisions
 	Resources
 	Domains
+	// Own makes the database owner's, if it is nobody's yet or that of the apron with the id from, and returns whose it is
+	// then. It is for a backend whose instances only one apron reaches.
+	Own(ctx context.Context, owner Owner, from string) (Owner, error)
 	Close() error
+}
+
+// Owner is an apron that has a database to itself.
+type Owner struct {
+	ID string
+	// Host is the name of its machine, for people.
+	Host string
 }
 
 // Services remembers services.

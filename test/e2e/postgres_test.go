@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,4 +90,50 @@ func wantNotTold(t *testing.T, a *apron.Apron, text string) {
 			t.Errorf("%s tells it", path)
 		}
 	}
+}
+
+// Two aprons that are pointed at one database would both run its services, each on its own machine. The second is refused, until
+// it is told to take over; then the first ends.
+func TestADatabaseIsOneApronsUntilAnotherTakesIt(t *testing.T) {
+	t.Parallel()
+	server, err := postgrestest.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	database, err := server.Create(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := filepath.Join(t.TempDir(), "apron.yaml")
+	if err := os.WriteFile(settings, []byte("database: "+server.URL(database)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := apron.Start(t, "--config="+settings)
+	push(t, first, "kept:live", sample.Variant{Version: "one"})
+	service := first.MustCreate(t, fromImage("kept", "kept:live", nil))
+
+	refused, err := apron.Open("--config=" + settings)
+	if err == nil {
+		t.Fatal(errors.Join(errors.New("a second apron has the database too"), refused.Close()))
+	}
+	take := regexp.MustCompile(`--take-database=\w+`).FindString(err.Error())
+	if !strings.Contains(err.Error(), "The database belongs to the apron") || take == "" {
+		t.Fatalf("the refusal does not say what to do: %v", err)
+	}
+	first.WantBody(t, service.URL, "/", "one")
+
+	second := apron.Start(t, "--config="+settings, take)
+	list, err := second.SDK().ListServices(t.Context(), &apprunner.ListServicesInput{})
+	if err != nil || len(list.ServiceSummaryList) != 1 || *list.ServiceSummaryList[0].ServiceName != "kept" {
+		t.Errorf("the second lists %+v, %v", list, err)
+	}
+	apron.Until(t, 30*time.Second, "the first ends", func() (bool, error) {
+		return strings.Contains(first.LogTail(100), "apron failed"), nil
+	})
+	first.WantBody(t, service.URL, "/", "one") // its instances go on, until it is taken down
 }

@@ -112,22 +112,21 @@ func TestACopyIsKeptBeforeTheSchemaChanges(t *testing.T) {
 	}
 	// As the version before left it, with the copy of an earlier upgrade.
 	for _, statement := range []string{
-		"DROP INDEX services_waiting", "ALTER TABLE services DROP COLUMN waiting_trigger",
-		"ALTER TABLE operations DROP COLUMN triggered_by", "DELETE FROM schema_versions WHERE version = 4",
+		"DROP TABLE database_owner", "DELETE FROM schema_versions WHERE version = 5",
 	} {
 		execute(t, path, statement)
 	}
-	if err := os.WriteFile(path+".before-schema-3", []byte("earlier"), 0o600); err != nil {
+	if err := os.WriteFile(path+".before-schema-4", []byte("earlier"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
 	if _, err := open(t, path).ServiceByID(t.Context(), id); err != nil {
 		t.Errorf("after the migration: %v", err)
 	}
-	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-4" {
+	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-5" {
 		t.Fatalf("the copies are %q", got)
 	}
-	kept := path + ".before-schema-4"
+	kept := path + ".before-schema-5"
 	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy: %v, %v", info, err)
 	}

@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		{"revisions", revisionTests},
 		{"resources", resourceTests},
 		{"domains", domainTests},
+		{"owner", ownerTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
