@@ -40,6 +40,8 @@
 //     knew whether that was done.
 //   - Reading, probing, draining and lines in logs do no harm.
 //
+// The tests named "model" explore all this, each order of two aprons' steps with sleeps, crashes and lost answers in between.
+//
 // # Roads
 //
 //	create, deploy   resolve -> fetch -> build | pull -> start -> health check -> switch -> drain -> stop
