@@ -80,6 +80,7 @@ func (w *world) end(t *testing.T, operation apron.Operation) end {
 	}
 	for _, line := range w.told(t) {
 		line = ids.ReplaceAllString(w.plain(line), "ID")
+		line = afterwards.ReplaceAllString(line, "")
 		if !onTheWay.MatchString(line) {
 			found.Told = append(found.Told, line)
 		}
@@ -90,8 +91,13 @@ func (w *world) end(t *testing.T, operation apron.Operation) end {
 // ids are those of operations, revisions and instances.
 var ids = regexp.MustCompile("[0-9a-f]{32}")
 
-// onTheWay is what is said right after a record, and then again by what follows.
-var onTheWay = regexp.MustCompile("Service (creation|update) started|is being cancelled|Successfully routed incoming traffic")
+// onTheWay is what is said right after a record, and then again by what follows; and what was seen of one instance or another
+// before its end.
+var onTheWay = regexp.MustCompile("Service (creation|update) started|is being cancelled|Successfully routed incoming traffic|" +
+	"nothing listens on")
+
+// afterwards is when something was seen, and how much was left to remove.
+var afterwards = regexp.MustCompile(`\+[0-9.]+ s: |(nothing had started|[0-9]+ instances? removed); `)
 
 // told is what the service's event log holds since the operation began.
 func (w *world) told(t *testing.T) []string {
