@@ -34,6 +34,11 @@ type Config struct {
 	TunnelIdleTimeout time.Duration
 	// DialTimeout bounds how long an instance may take to accept a connection. By default 5 s.
 	DialTimeout time.Duration
+	// HoldTimeout is how long after a service that serves has lost its last instance its requests wait for another one, and
+	// how long one waits for an instance that accepts no connections. By default 10 s.
+	HoldTimeout time.Duration
+	// MaxHeld bounds the requests that wait so; more are refused at once. By default 1,000.
+	MaxHeld int
 	// ShutdownTimeout bounds how long Run waits for requests in flight once its context has ended. By default 30 s.
 	ShutdownTimeout time.Duration
 
@@ -53,6 +58,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.IdleTimeout, 75*time.Second)
 	setDefault(&c.TunnelIdleTimeout, 10*time.Minute)
 	setDefault(&c.DialTimeout, 5*time.Second)
+	setDefault(&c.HoldTimeout, 10*time.Second)
+	setDefault(&c.MaxHeld, 1000)
 	setDefault(&c.ShutdownTimeout, 30*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()

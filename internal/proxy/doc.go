@@ -14,6 +14,8 @@
 //     also sent again to the same instance if a connection that was kept open died before the first byte of the answer:
 //     the app had closed it already. Every other request gets a new connection, because a kept one can die like that
 //     and then nobody knows whether the app has seen the request.
+//   - A request for a service that has just lost its last instance waits for the next one, instead of being refused. How long, and how
+//     many at a time, has a bound (HoldTimeout, MaxHeld).
 //   - Bodies and trailers are streamed in both directions, with back-pressure; nothing is buffered whole.
 //   - What says who the client is comes from the proxy, not from the client, unless the peer is a trusted proxy.
 //
@@ -23,6 +25,6 @@
 //	404  no service has this host on the listener that was asked
 //	405  CONNECT
 //	502  an instance got the request and broke off, or answered something that is not HTTP
-//	503  no instance got the request: the service is paused, starting, or has no instance that accepts connections
+//	503  no instance got the request: the service is paused, starting, or had no instance that accepts connections for a while
 //	504  an instance got the request and did not answer in time
 package proxy

@@ -19,6 +19,8 @@ type Proxy struct {
 	server  *http.Server
 	table   atomic.Pointer[table]
 	tunnels tunnels
+	// held counts the requests that wait for an instance.
+	held atomic.Int64
 	// handlers counts requests, those of hijacked connections too.
 	handlers sync.WaitGroup
 	// isLeaving and leaving, which is closed then, say that Leave was called.
@@ -33,7 +35,7 @@ type Proxy struct {
 // New returns a Proxy without routes. Nothing runs before Run.
 func New(config Config) *Proxy {
 	p := &Proxy{config: config.withDefaults(), instances: map[platform.Endpoint]*instance{}, leaving: make(chan struct{})}
-	p.table.Store(&table{public: newHosts(), private: newHosts()})
+	p.table.Store(newTable())
 	p.server = &http.Server{
 		Handler:                      p,
 		ReadHeaderTimeout:            p.config.ReadHeaderTimeout,

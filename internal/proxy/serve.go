@@ -56,22 +56,32 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve(ctx, peer)
 }
 
-// serve offers the request to one instance after the other until one has got it.
+// serve offers the request to one instance after the other until one has got it. Where there is none, the request waits a while.
 func (x *exchange) serve(ctx context.Context, peer netip.Addr) {
 	if x.r.Method == http.MethodConnect {
 		x.refuse(refuseConnect())
 		return
 	}
 	host, isPrivate := canonicalHost(x.r.Host), isPrivate(x.r.Context())
+	since := uptime()
 	var header http.Header
 	var tried []*instance
-	for {
-		route, in := x.claim(isPrivate, host, tried)
+	for hasTried := false; ; {
+		route, in, newer := x.claim(isPrivate, host, tried)
 		if route != nil {
 			x.record.ServiceID = route.ServiceID
 		}
 		if in == nil {
-			x.refuse(refuseRoute(host, route, len(tried) > 0))
+			hasTried = hasTried || len(tried) > 0
+			switch {
+			case x.hold(ctx, route, since, newer):
+				tried = tried[:0]
+				continue
+			case ctx.Err() != nil:
+				x.fail(ctx, route, context.Cause(ctx))
+			default:
+				x.refuse(refuseRoute(host, route, hasTried))
+			}
 			return
 		}
 		if header == nil {

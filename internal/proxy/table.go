@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -11,6 +12,8 @@ import (
 // table says where each host's requests go. It is never changed once it is published.
 type table struct {
 	routes []*route
+	// newer is closed when another table has taken this one's place.
+	newer chan struct{}
 	// public and private are the hosts of the two listeners.
 	public, private hosts
 }
@@ -20,6 +23,10 @@ type hosts struct {
 	named map[string]*route
 	// wild is by what follows the star of a wildcard, its dot included.
 	wild map[string]*route
+}
+
+func newTable() *table {
+	return &table{newer: make(chan struct{}), public: newHosts(), private: newHosts()}
 }
 
 func newHosts() hosts { return hosts{map[string]*route{}, map[string]*route{}} }
@@ -59,6 +66,8 @@ func (t *table) on(isPrivate bool) hosts {
 type route struct {
 	platform.Route
 	instances []*instance
+	// emptySince is the uptime since which the route has no instances.
+	emptySince time.Duration
 }
 
 // SetRoutes replaces the whole table in one step: requests that arrive from now on see only the new one. An instance
@@ -69,9 +78,12 @@ type route struct {
 func (p *Proxy) SetRoutes(routes []platform.Route) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := &table{public: newHosts(), private: newHosts()}
+	next, before := newTable(), p.table.Load().emptyRoutes()
 	for _, each := range routes {
-		entry := &route{Route: each}
+		entry := &route{Route: each, emptySince: uptime()}
+		if since, wasEmpty := before[each.ServiceID]; wasEmpty {
+			entry.emptySince = since
+		}
 		for _, endpoint := range each.Endpoints {
 			entry.instances = append(entry.instances, p.enlist(endpoint))
 		}
@@ -83,11 +95,24 @@ func (p *Proxy) SetRoutes(routes []platform.Route) {
 			next.private.add(name, entry)
 		}
 	}
-	for _, old := range p.table.Swap(next).routes {
-		for _, in := range old.instances {
+	old := p.table.Swap(next)
+	close(old.newer)
+	for _, each := range old.routes {
+		for _, in := range each.instances {
 			p.delist(in)
 		}
 	}
+}
+
+// emptyRoutes are the services that serve without an instance, and since when.
+func (t *table) emptyRoutes() map[platform.ServiceID]time.Duration {
+	empty := map[platform.ServiceID]time.Duration{}
+	for _, each := range t.routes {
+		if each.State == platform.RouteStateServing && len(each.instances) == 0 {
+			empty[each.ServiceID] = each.emptySince
+		}
+	}
+	return empty
 }
 
 // pick returns the instance with the fewest requests in flight that was not tried yet; nil when all were. Those that
@@ -123,16 +148,18 @@ func (r *route) pick(tried []*instance) *instance {
 }
 
 // claim finds the host's route in the newest table, and counts the request on one of its instances that was not tried
-// yet. The route is nil for an unknown host, the instance when there is none to try.
-func (p *Proxy) claim(isPrivate bool, host string, tried []*instance) (*route, *instance) {
+// yet. The route is nil for an unknown host, the instance when there is none to try. newer is closed when there is a newer
+// table than the one that was looked into.
+func (p *Proxy) claim(isPrivate bool, host string, tried []*instance) (found *route, in *instance, newer <-chan struct{}) {
 	for {
-		route := p.table.Load().on(isPrivate).find(host)
+		table := p.table.Load()
+		route := table.on(isPrivate).find(host)
 		if route == nil || route.State != platform.RouteStateServing {
-			return route, nil
+			return route, nil, table.newer
 		}
 		in := route.pick(tried)
 		if in == nil || in.claim() {
-			return route, in
+			return route, in, table.newer
 		}
 		// It was retired between the look into the table and the claim, so a newer table is there.
 		p.release(in)
