@@ -52,6 +52,7 @@ var allSettings = []setting{
 	{"disk-limit", "how full the disk may be, in percent, such as build=90 or deploy=95; again for each", func(c *app.Config) *string { return &c.DiskLimits }, true},
 	{"builds", "how many builds run at a time", func(c *app.Config) *string { return &c.Builds }, false},
 	{"build-memory", "what a build may use, such as 4G (default a share of the machine's memory)", func(c *app.Config) *string { return &c.BuildMemory }, false},
+	{"revisions", "how many revisions of a service stay, with their images, to go back to", func(c *app.Config) *string { return &c.Revisions }, false},
 	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }, false},
 	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }, false},
 }

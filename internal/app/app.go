@@ -125,12 +125,16 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	if err != nil {
 		return err
 	}
+	revisions, err := config.revisions()
+	if err != nil {
+		return err
+	}
 	routes := deploy.NewRoutes(plane.client, config.host)
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, config.DataDir},
 		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(),
-		Disk: disk,
+		Revisions: revisions, Disk: disk,
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
 	worker := operation.NewWorker(db, executor, supervisor, logs, log, owner, deadlines, machine.limits.builds)

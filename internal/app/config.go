@@ -47,6 +47,8 @@ type Config struct {
 	// Builds is how many builds run at a time; more wait. BuildMemory is what each may use, such as 4G; empty means a share
 	// of the machine's.
 	Builds, BuildMemory string
+	// Revisions is how many revisions of a service stay, with their images.
+	Revisions string
 	// CacheDir holds the base images that were assembled on this machine, shared by every apron on it.
 	CacheDir string
 	// BinDir holds the daemons that apron runs as its children.
@@ -59,7 +61,7 @@ func Default() Config {
 		DataDir: "/var/lib/apron", CacheDir: "/var/cache/apron", BinDir: defaultBinDir(),
 		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443", PrivateHTTPAddr: "127.0.0.1:8081",
 		Domain: "apron.localhost", Region: "us-east-1", Account: "000000000000",
-		Compute: "containerd", Builds: "2",
+		Compute: "containerd", Builds: "2", Revisions: "10",
 	}
 }
 
@@ -136,6 +138,9 @@ func (c Config) Validate() error {
 	if _, err := c.builds(); err != nil {
 		problems = append(problems, err)
 	}
+	if _, err := c.revisions(); err != nil {
+		problems = append(problems, err)
+	}
 	if _, err := c.buildMemory(); err != nil {
 		problems = append(problems, err)
 	}
@@ -168,6 +173,14 @@ func (c Config) builds() (int, error) {
 	return n, nil
 }
 
+func (c Config) revisions() (int, error) {
+	n, err := strconv.Atoi(c.Revisions)
+	if err != nil || n < 1 || n > maxRevisions {
+		return 0, fmt.Errorf("revisions %q: want how many of a service stay, from 1 to %d", c.Revisions, maxRevisions)
+	}
+	return n, nil
+}
+
 // buildMemory is in bytes; 0 where nothing was said.
 func (c Config) buildMemory() (int64, error) {
 	if c.BuildMemory == "" {
@@ -182,9 +195,10 @@ func (c Config) buildMemory() (int64, error) {
 	return n << shift, nil
 }
 
-// maxBuilds bounds a mistake; minBuildMemory is what a shell and a compiler cannot do without.
+// maxBuilds and maxRevisions bound a mistake; minBuildMemory is what a shell and a compiler cannot do without.
 const (
 	maxBuilds      = 64
+	maxRevisions   = 1000
 	minBuildMemory = 64 << 20
 )
 

@@ -38,6 +38,7 @@ func TestValidateNamesEachProblem(t *testing.T) {
 		"account with 11 digits":    {func(c *Config) { c.Account = "00000000000" }, "12 digits"},
 		"unknown compute":           {func(c *Config) { c.Compute = "docker" }, "compute"},
 		"disk limit over 100":       {func(c *Config) { c.DiskLimits = "build=101" }, "disk limit"},
+		"no revisions":              {func(c *Config) { c.Revisions = "0" }, "revisions \"0\""},
 		"no builds":                 {func(c *Config) { c.Builds = "0" }, "builds \"0\""},
 		"builds that are no number": {func(c *Config) { c.Builds = "many" }, "builds \"many\""},
 		"build memory without unit": {func(c *Config) { c.BuildMemory = "4" }, "build memory"},

@@ -37,6 +37,8 @@ type Executor struct {
 	SourcesDir string
 	// HealthTimeout is how long new instances have to become ready.
 	HealthTimeout time.Duration
+	// Revisions is how many of a service stay, with their images; the one that serves always does.
+	Revisions int
 	// Disk refuses what there is no room for.
 	Disk Disk
 }
@@ -44,8 +46,6 @@ type Executor struct {
 const (
 	// StorageBytes is what an instance may write to its file system (App Runner: 3 GB storage).
 	StorageBytes = 3 << 30
-	// KeepRevisions is how many revisions of a service stay, with their images.
-	KeepRevisions = 10
 	// StopGrace is how long an instance has between SIGTERM and SIGKILL.
 	StopGrace = 10 * time.Second
 	// probeEvery is how often a new instance is probed until it is ready.
@@ -254,17 +254,17 @@ func (e *Executor) Discard(ctx context.Context, operation platform.Operation) er
 	return errors.Join(failed, e.Images.Remove(ctx, ImageName(operation.ServiceID, revision)))
 }
 
-// PruneRevisions removes the service's revisions beyond the newest keep, but never the active one; their images go
+// PruneRevisions removes the service's oldest revisions, as many as are too many, but never the active one; their images go
 // once no other revision has the same.
-func (e *Executor) PruneRevisions(ctx context.Context, service platform.Service, keep int) error {
+func (e *Executor) PruneRevisions(ctx context.Context, service platform.Service) error {
 	revisions, err := e.Store.ListRevisions(ctx, service.ID)
 	if err != nil {
 		return fmt.Errorf("list revisions: %w", err)
 	}
-	if len(revisions) <= keep {
+	if len(revisions) <= e.Revisions {
 		return nil
 	}
-	kept, gone := revisions[:keep:keep], revisions[keep:]
+	kept, gone := revisions[:e.Revisions:e.Revisions], revisions[e.Revisions:]
 	var errs []error
 	for _, revision := range gone {
 		if revision.ID == service.ActiveRevisionID {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/failpoint"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
@@ -214,7 +213,7 @@ func (r *run) tidy(ctx context.Context) {
 	failpoint.Pass(r.operation.Type, failpoint.End, failpoint.AfterRecord)
 	errs := []error{r.executor.Cleanup(r.operation.ID), r.store.PruneOperations(ctx, r.service.ID, keepOperations)}
 	if service, err := r.store.ServiceByID(ctx, r.service.ID); err == nil {
-		errs = append(errs, r.executor.PruneRevisions(ctx, service, deploy.KeepRevisions))
+		errs = append(errs, r.executor.PruneRevisions(ctx, service))
 	}
 	if r.operation.Type == platform.OperationDeleteService {
 		errs = append(errs, r.store.PruneServices(ctx, time.Now().Add(-deletedFor)))
