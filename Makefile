@@ -79,14 +79,14 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 
 test: packages build check ## run the whole test suite; needs root, because it runs real containers
 	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash)
-	@$(MAKE) --no-print-directory conformance
-	@$(MAKE) --no-print-directory crash
+	@$(MAKE) --no-print-directory conformance build-failpoint
+	@go test -race -timeout $(TEST_TIMEOUT) ./test/crash
 
 conformance: packages build-race ## run one script by four clients of App Runner, against an apron that tells its data races
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance
 
 crash: packages build-failpoint ## kill apron at each point of each operation, and compare how that ends with a run in peace
-	@go test -race -timeout $(TEST_TIMEOUT) ./test/crash
+	@APRON_CRASH=everywhere go test -race -timeout $(TEST_TIMEOUT) ./test/crash
 
 compatibility: packages build ## write docs/compatibility.md from what the clients of `make conformance` see
 	@APRON_COMPATIBILITY=write go test -count=1 -timeout $(TEST_TIMEOUT) -run Answers ./test/conformance
