@@ -259,8 +259,9 @@ func (w *Worker) cancelAsked(ctx context.Context) {
 // run runs one claimed operation to its end, or until ctx ends or the lease, which holds until then, is lost.
 func (w *Worker) run(ctx context.Context, r *run, until time.Time) {
 	ctx, cancel := context.WithCancel(ctx)
+	claimed := r.operation // as it is before anything of it changes
 	var renewal sync.WaitGroup
-	renewal.Go(func() { w.renew(ctx, r.visit.lose, r.operation, until) })
+	renewal.Go(func() { w.renew(ctx, r.visit.lose, claimed, until) })
 	defer renewal.Wait()
 	defer cancel()
 
