@@ -76,6 +76,9 @@ func listen(ctx context.Context, config ServerConfig) (map[string]*net.TCPListen
 	return listeners, nil
 }
 
+// leaveTimeout is how long those that were told to leave may take to give up an address.
+const leaveTimeout = 5 * time.Second
+
 // open listens on an address. One that is in use may overlap with an address that the others had, such as the same port on
 // all interfaces: they leave then.
 func open(ctx context.Context, address string, others []string) (*net.TCPListener, error) {
@@ -86,7 +89,10 @@ func open(ctx context.Context, address string, others []string) (*net.TCPListene
 		for _, socket := range others {
 			_ = order(ctx, client, socket, http.MethodPost, leavePath, nil, nil) // one that is gone has left too
 		}
-		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		// A listener that was closed is gone when its last call of accept has returned.
+		for deadline := time.Now().Add(leaveTimeout); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		}
 	}
 	if err != nil {
 		return nil, err

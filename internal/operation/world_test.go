@@ -29,9 +29,11 @@ type world struct {
 
 	mu        sync.Mutex // guards what follows
 	instances map[platform.InstanceID]platform.Instance
-	images    map[string]compute.Image
-	routes    map[platform.ServiceID]platform.Route
-	events    []string
+	// started counts the instances that there ever were.
+	started int
+	images  map[string]compute.Image
+	routes  map[platform.ServiceID]platform.Route
+	events  []string
 	// lines are what "app" and "build" print, and the logs of operations.
 	lines map[string][]string
 	// fail holds the error of a call by its name.
@@ -174,8 +176,9 @@ func (w *world) Start(ctx context.Context, spec compute.InstanceSpec) (platform.
 	}
 	instance := platform.Instance{
 		ID: spec.ID, ServiceID: spec.ServiceID, RevisionID: spec.RevisionID, State: platform.InstanceStateRunning,
-		Address: fmt.Sprintf("10.0.0.%d:%d", len(w.instances)+1, spec.Port),
+		Address: fmt.Sprintf("10.0.0.%d:%d", w.started+1, spec.Port),
 	}
+	w.started++
 	if w.exits != nil {
 		instance.State, instance.Exit = platform.InstanceStateExited, w.exits
 	}

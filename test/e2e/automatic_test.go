@@ -92,12 +92,12 @@ func TestAFolderIsDeployedOnceAndAPushByItself(t *testing.T) {
 	t.Parallel()
 	a := shared(t)
 	repository := sample.NewRepository(t, sample.PythonApp("one"))
-	a.MustCommand(t, "deploy", repository.Dir, "--name", "folder")
-	service := a.Hold(ptr(describeByName(t, a, "folder")))
+	a.MustCommand(t, "deploy", repository.Dir, "--name", "folder-once")
+	service := a.Hold(ptr(describeByName(t, a, "folder-once")))
 	if err := os.WriteFile(filepath.Join(repository.Dir, "app.py"), []byte(sample.PythonApp("two")["app.py"]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a.MustCommand(t, "deploy", repository.Dir, "--name", "folder")
+	a.MustCommand(t, "deploy", repository.Dir, "--name", "folder-once")
 	a.WantBody(t, service.URL, "/", "two")
 	wantDeployments(t, a, service, 1)
 
@@ -105,12 +105,12 @@ func TestAFolderIsDeployedOnceAndAPushByItself(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(repository.Dir, "app.py"), []byte(sample.PythonApp("three")["app.py"]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a.MustCommand(t, "deploy", repository.Dir, "--name", "folder", "--runtime", "python311", "--start", "python3 app.py", "--port", "8000")
+	a.MustCommand(t, "deploy", repository.Dir, "--name", "folder-once", "--runtime", "python311", "--start", "python3 app.py", "--port", "8000")
 	a.WantBody(t, service.URL, "/", "three")
 	wantDeployments(t, a, service, 1)
 
 	repository.Commit("Say four", sample.PythonApp("four"))
-	pushCode(t, a, repository, "folder", "--force")
+	pushCode(t, a, repository, "folder-once", "--force")
 	if operation := wantDeployments(t, a, service, 2); !strings.Contains(operation.String(), repository.Head()[:7]) {
 		t.Errorf("the push of %s was deployed by %s", repository.Head(), operation)
 	}

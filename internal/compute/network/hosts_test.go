@@ -240,7 +240,7 @@ func TestDetachLeavesNothingWhoeverWasKilled(t *testing.T) {
 	if _, err := netlink.LinkByName(made.Bridge); !errors.As(err, &netlink.LinkNotFoundError{}) {
 		t.Errorf("the bridge is left (%v)", err)
 	}
-	if rules := firewall(t); strings.Contains(rules, made.Bridge) || strings.Contains(rules, made.Subnet.String()) {
+	if rules := firewall(t, n); strings.Contains(rules, made.Bridge) || strings.Contains(rules, made.Subnet.String()) {
 		t.Errorf("rules are left:\n%s", rules)
 	}
 }
@@ -267,7 +267,7 @@ func TestNetworksAreRememberedWhenAllIsRemoved(t *testing.T) {
 	before := linkOf(t, "tstborrow1").Attrs().HardwareAddr
 	createHost(t, n, platform.HostNetwork{Name: "own", SubnetIDs: []string{"subnet-a"}})
 	createHost(t, n, platform.HostNetwork{Name: "borrowed", Bridge: "tstborrow1", Addresses: netip.MustParsePrefix("10.77.78.64/27"), Ports: []int{5432}})
-	rules, made := firewall(t), n.HostNetworks()
+	rules, made := firewall(t, n), n.HostNetworks()
 	ns := newNamespace(t)
 	if _, err := n.Attach(t.Context(), "a", ns.path, "subnet-borrowed", "subnet-a"); err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func TestNetworksAreRememberedWhenAllIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left := firewall(t); strings.Contains(left, "tstborrow1") {
+	if left := firewall(t, n); strings.Contains(left, "tstborrow1") {
 		t.Errorf("rules are left:\n%s", left)
 	}
 	if _, err := netlink.LinkByName(made[0].Bridge); !errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -296,7 +296,7 @@ func TestNetworksAreRememberedWhenAllIsRemoved(t *testing.T) {
 		t.Errorf("the networks are remembered otherwise:\n%s", diff)
 	}
 	ensure(t, n)
-	if again := firewall(t); again != rules {
+	if again := firewall(t, n); again != rules {
 		t.Errorf("the rules are now\n%s\nand were\n%s", again, rules)
 	}
 	attach(t, n, "c", "subnet-a", "subnet-borrowed").addressAt(t, "eth2")
@@ -408,7 +408,7 @@ func TestANetworkThatCannotBeIsRefusedWithTheReason(t *testing.T) {
 		t.Errorf("an id that is taken is given to another: %v", err)
 	}
 	updated, err := n.UpdateHostNetwork(t.Context(), platform.HostNetwork{Name: "other", SubnetIDs: []string{"subnet-c"}, Ports: []int{hostPort}})
-	if err != nil || len(updated.SubnetIDs) != 1 || !updated.Subnet.IsValid() || !strings.Contains(firewall(t), fmt.Sprintf("--dport %d", hostPort)) {
+	if err != nil || len(updated.SubnetIDs) != 1 || !updated.Subnet.IsValid() || !strings.Contains(firewall(t, n), fmt.Sprintf("--dport %d", hostPort)) {
 		t.Errorf("the update gives %+v (%v)", updated, err)
 	}
 }

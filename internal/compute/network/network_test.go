@@ -231,8 +231,10 @@ func TestTheHostReachesAnInstance(t *testing.T) {
 	conn.Close()
 }
 
-func firewall(t *testing.T) string {
+// firewall is what the firewall has of a network.
+func firewall(t *testing.T, n *network.Network) string {
 	t.Helper()
+	chains := "APRON-" + strings.TrimSuffix(strings.TrimPrefix(n.InstanceBridge(), "apr"), "i") + "-"
 	var all strings.Builder
 	for _, program := range []string{"iptables-save", "ip6tables-save"} {
 		output, err := exec.Command(program).Output()
@@ -240,7 +242,7 @@ func firewall(t *testing.T) string {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(output)) {
-			if strings.Contains(line, "APRON-") {
+			if strings.Contains(line, chains) {
 				name, _, _ := strings.Cut(line, " [") // without the counters
 				all.WriteString(name + "\n")
 			}
@@ -250,14 +252,13 @@ func firewall(t *testing.T) string {
 }
 
 func TestEnsureCanBeRepeatedAndRemoveLeavesNothing(t *testing.T) {
-	before := firewall(t)
 	n := newNetwork(t)
-	once := firewall(t)
-	if once == before {
+	once := firewall(t, n)
+	if once == "" {
 		t.Fatal("no rules were made")
 	}
 	ensure(t, n)
-	if again := firewall(t); again != once {
+	if again := firewall(t, n); again != once {
 		t.Errorf("the second time changes the rules:\n%s\nwas:\n%s", again, once)
 	}
 	for range 2 {
@@ -265,7 +266,7 @@ func TestEnsureCanBeRepeatedAndRemoveLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if after := firewall(t); after != before {
+	if after := firewall(t, n); after != "" {
 		t.Errorf("rules are left:\n%s", after)
 	}
 	if _, err := netlink.LinkByName(n.InstanceBridge()); !errors.As(err, &netlink.LinkNotFoundError{}) {
