@@ -9,11 +9,14 @@ import (
 // askTimeout bounds the question whether a daemon of this machine still listens.
 const askTimeout = time.Second
 
-// watchSocket returns whether the daemon that listens at a Unix socket now has ended since: nothing listens there any more,
-// or another one does.
+// reconnectTime is how long others may speak to the end of a daemon's predecessor still: gRPC dials again each few seconds.
+const reconnectTime = 10 * time.Second
+
+// watchSocket returns whether the daemon that listens at a Unix socket now has ended since, or its predecessor had just before:
+// nothing listens there any more, or another one does, or one that has only begun to.
 func watchSocket(path string) (hasEnded func() bool) {
 	before, err := os.Stat(path)
-	if err != nil {
+	if err != nil || time.Since(before.ModTime()) < reconnectTime {
 		return func() bool { return true }
 	}
 	return func() bool {

@@ -3,8 +3,10 @@ package build
 import (
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 
@@ -22,6 +24,13 @@ func TestABuildWhoseContainerdEndedIsNotTheUsersFailure(t *testing.T) {
 	lost, ran := errors.New("failed to load cache key: connection refused"), &step{name: "[build] make"}
 	explain := func(hasEnded func() bool, failed *step, err error) error {
 		return (&progress{hasContainerdEnded: hasEnded, failed: failed}).explain(t.Context(), err, "building the image")
+	}
+	if err := explain(watchSocket(socket), nil, lost); !errors.Is(err, platform.ErrUnavailable) {
+		t.Errorf("right after its start: %v", err)
+	}
+	longAgo := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(socket, longAgo, longAgo); err != nil {
+		t.Fatal(err)
 	}
 	hasEnded := watchSocket(socket)
 	if err := explain(hasEnded, nil, lost); errors.Is(err, platform.ErrUnavailable) {
