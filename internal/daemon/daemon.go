@@ -74,7 +74,7 @@ var errDied = errors.New("it ended at once")
 func (d *Daemon) Ensure(ctx context.Context) error {
 	if id, ok := d.running(); ok {
 		if err := d.await(ctx, id); err == nil {
-			reap(id.Pid)
+			reap(id)
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -177,7 +177,7 @@ func (d *Daemon) Adopt(pid int) error {
 	if err != nil {
 		return fmt.Errorf("adopt %s (process %d): %w", d.Name, pid, err)
 	}
-	reap(pid)
+	reap(id)
 	return d.writePidFile(id)
 }
 
@@ -187,13 +187,17 @@ func (d *Daemon) Forget() error { return d.removePidFile() }
 // HasEnded waits until the daemon has ended by itself, or ctx ends, and says whether it has.
 func (d *Daemon) HasEnded(ctx context.Context) bool {
 	id, ok := d.running()
+	reap(id)
 	return !ok || d.gone(ctx, id)
 }
 
 // reap waits for the process in the background if it is a child of this one: the program that ran before in this process
 // may have started it.
-func reap(pid int) {
-	if process, err := os.FindProcess(pid); err == nil {
+func reap(id identity) {
+	if now, _, err := describe(id.Pid); err != nil || now != id {
+		return
+	}
+	if process, err := os.FindProcess(id.Pid); err == nil {
 		go func() { _, _ = process.Wait() }()
 	}
 }

@@ -292,3 +292,35 @@ func TestADaemonThatEndsAtOnceIsToldSoon(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+// A daemon that the program before in this process had started, and that has ended since, is waited for.
+func TestADaemonThatHasEndedDoesNotStay(t *testing.T) {
+	d := newDaemon(t)
+	child, err := os.StartProcess("/bin/sleep", []string{"sleep", "0.1"}, &os.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := identify(child.Pid)
+	if err == nil {
+		err = d.writePidFile(id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(what string, isSo func(isEnded bool, err error) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if _, isEnded, err := describe(child.Pid); isSo(isEnded, err) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the child has not " + what)
+			}
+		}
+	}
+	has("ended", func(isEnded bool, _ error) bool { return isEnded })
+	if !d.HasEnded(t.Context()) {
+		t.Error("it is said to run")
+	}
+	has("gone", func(_ bool, err error) bool { return err != nil })
+}

@@ -22,27 +22,34 @@ type identity struct {
 
 // identify describes a live process.
 func identify(pid int) (identity, error) {
+	id, isEnded, err := describe(pid)
+	if err == nil && isEnded {
+		err = fs.ErrNotExist
+	}
+	return id, err
+}
+
+// describe is identify that also knows processes which have ended, and for which nobody has waited yet.
+func describe(pid int) (id identity, isEnded bool, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return identity{}, err
+		return identity{}, false, err
 	}
 	// The command's name, in parentheses, may hold spaces: count fields after the last one.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
-		return identity{}, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	if state := fields[0][0]; state == 'Z' || state == 'X' {
-		return identity{}, fs.ErrNotExist
+		return identity{}, false, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
 	}
 	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	if err != nil {
-		return identity{}, err
+		return identity{}, false, err
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return identity{}, err
+		return identity{}, false, err
 	}
-	return identity{Pid: pid, StartTicks: ticks, Boot: string(bytes.TrimSpace(boot))}, nil
+	state := fields[0][0]
+	return identity{Pid: pid, StartTicks: ticks, Boot: string(bytes.TrimSpace(boot))}, state == 'Z' || state == 'X', nil
 }
 
 func (i identity) isAlive() bool {
@@ -52,7 +59,7 @@ func (i identity) isAlive() bool {
 
 func (d *Daemon) pidPath() string { return filepath.Join(d.Dir, d.Name+".pid") }
 
-// running returns the daemon's process if it is alive.
+// running returns the daemon's process, and whether it is alive.
 func (d *Daemon) running() (identity, bool) {
 	content, err := os.ReadFile(d.pidPath())
 	if err != nil {
