@@ -79,8 +79,8 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 
 test: packages build check ## run the whole test suite; needs root, because it runs real containers
 	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash)
-	@$(MAKE) --no-print-directory conformance build-failpoint
-	@go test -race -timeout $(TEST_TIMEOUT) ./test/crash
+	@$(MAKE) --no-print-directory build-race build-failpoint
+	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance ./test/crash
 
 conformance: packages build-race ## run one script by four clients of App Runner, against an apron that tells its data races
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance
