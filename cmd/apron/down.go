@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -36,8 +37,8 @@ func newDown(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer claim.Release()
-			if err := app.Down(command.Context(), config); err != nil {
+			err = errors.Join(app.Down(command.Context(), config), claim.Release())
+			if err != nil {
 				return fmt.Errorf("stop what apron had started: %w", err)
 			}
 			_, err = fmt.Fprintf(s.out, "apron is down. Its data are in %s.\n", config.DataDir)

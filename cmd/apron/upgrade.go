@@ -72,13 +72,16 @@ func beginUpgrade(ctx context.Context, config app.Config, claim *app.Claim, self
 // programOf finds the file that a program was started by. It is not that of os.Executable: where the name is a link, it may
 // lead to a newer program now.
 func programOf(self app.Program) (app.Program, error) {
-	path, err := self.Args[0], error(nil)
+	path := self.Args[0]
 	if !strings.Contains(path, "/") {
-		if path, err = exec.LookPath(path); err != nil {
+		found, err := exec.LookPath(path)
+		if err != nil {
 			return self, err
 		}
+		path = found
 	}
-	self.Path, err = filepath.Abs(path)
+	absolute, err := filepath.Abs(path)
+	self.Path = absolute
 	return self, err
 }
 

@@ -109,7 +109,7 @@ func finishUpgrade(claim *Claim, address string) error {
 	// What was left is not for the programs that this one starts.
 	open, err := exec.CommandContext(context.Background(), "/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
 	if err != nil || strings.Contains(string(open), inheritanceVariable) || strings.Contains(string(open), "apron.pid") {
-		return fmt.Errorf("what a child has: %s (%v)", open, err)
+		return fmt.Errorf("what a child has: %s (%w)", open, err)
 	}
 	if _, err := os.Stdout.WriteString("the next\n"); err != nil {
 		return err

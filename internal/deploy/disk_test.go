@@ -78,7 +78,7 @@ func TestAFaultOfTheDiskIsExplainedAndNothingElse(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if known := platform.Explain(nil, "The application stopped: no space left on device"); disk.Explain(known) != error(known) {
+	if known := platform.Explain(nil, "The application stopped: no space left on device"); !errors.Is(disk.Explain(known), known) {
 		t.Error("what is explained is explained anew")
 	}
 }

@@ -71,7 +71,7 @@ func tell(t *testing.T, isCode bool, troubles []trouble) string {
 		service = codeService()
 	}
 	for _, each := range troubles {
-		before, isCut := service.Status, false
+		before, isCut := service.Status, each.what == "is cut off" || each.what == "is cut off and cancelled"
 		kind := each.kind
 		hold := make(chan struct{})
 		w.set(func() {
@@ -100,7 +100,7 @@ func tell(t *testing.T, isCode bool, troubles []trouble) string {
 		if err == nil {
 			time.Sleep(time.Second) // it is where it is held, or has ended, or waits until an instance is ready
 			synctest.Wait()
-			if isCut = each.what == "is cut off" || each.what == "is cut off and cancelled"; isCut {
+			if isCut {
 				a.stop()
 			}
 			if each.what == "is cancelled" || each.what == "is cut off and cancelled" {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -130,7 +131,7 @@ func (u *upgraded) wantOneProxy(t *testing.T) {
 	t.Helper()
 	apron.Until(t, 30*time.Second, "the end of earlier proxies", func() (bool, error) {
 		left, err := filepath.Glob(filepath.Join(u.Data, "run", "proxy-*"))
-		return len(left) == 0, fmt.Errorf("%v, %q", err, left)
+		return len(left) == 0, errors.Join(err, fmt.Errorf("there are %q", left))
 	})
 	var proxies []string
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")

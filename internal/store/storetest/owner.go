@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -41,7 +42,7 @@ var ownerTests = map[string]func(*testing.T, store.Store){
 			}
 			return err
 		}, func(err error) {
-			if err != errNotMine {
+			if !errors.Is(err, errNotMine) {
 				t.Error(err)
 			}
 		})
