@@ -143,7 +143,8 @@ type work struct {
 
 // overlaps finds steps of one service that ran at the same time. It is pure.
 func overlaps(all []work) []string {
-	slices.SortFunc(all, func(a, b work) int { return cmp.Compare(a.from, b.from) })
+	// The API tells milliseconds: what begins and ends within one comes before what follows it.
+	slices.SortStableFunc(all, func(a, b work) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.until, b.until)) })
 	var faults []string
 	for i := 1; i < len(all); i++ {
 		if before := all[i-1]; all[i].from < before.until {
