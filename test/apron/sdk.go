@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/apprunner"
 )
@@ -41,11 +44,16 @@ func (a *Apron) Keys() (aws.Credentials, error) {
 	return keys, nil
 }
 
-// SDK returns the AWS SDK's client of this apron. It retries nothing: a test wants to see each answer.
+// SDK returns the AWS SDK's client of this apron. A test wants to see each answer, so that it tries again only where the client
+// has closed its own connection in the middle of one: aws-sdk-go-v2 does that now and then to answers beyond 4 KB.
 func (a *Apron) SDK() *apprunner.Client {
 	endpoint := a.Endpoint()
 	return apprunner.New(apprunner.Options{
-		BaseEndpoint: &endpoint, Region: a.Region, Retryer: aws.NopRetryer{},
+		BaseEndpoint: &endpoint, Region: a.Region, Retryer: retry.NewStandard(func(options *retry.StandardOptions) {
+			options.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+				return aws.BoolTernary(errors.Is(err, net.ErrClosed))
+			})}
+		}),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return a.Keys() }),
 		HTTPClient:  &http.Client{Timeout: 30 * time.Second},
 	})
