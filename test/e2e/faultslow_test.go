@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/apprunner"
 
-	"github.com/apron-run/apron/internal/store/postgres/postgrestest"
 	"github.com/apron-run/apron/test/apron"
 	"github.com/apron-run/apron/test/load"
 	"github.com/apron-run/apron/test/sample"
@@ -77,23 +75,7 @@ func TestApronIsStoppedForLongerThanALeaseDuringADeployment(t *testing.T) {
 func TestADatabaseThatIsAwayDuringADeployment(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	server, err := postgrestest.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	database, err := server.Create(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := filepath.Join(t.TempDir(), "apron.yaml")
-	if err := os.WriteFile(settings, []byte("database: "+server.URL(database)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	server, settings := onPostgres(t)
 	a := apron.Start(t, "--config="+settings)
 	push(t, a, "away:live", sample.Variant{Version: "one"})
 	service := a.MustCreate(t, fromImage("away", "away:live", nil))

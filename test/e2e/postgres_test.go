@@ -21,23 +21,7 @@ import (
 // server was away in between. The database's password is told nowhere.
 func TestStoryOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	server, err := postgrestest.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	database, err := server.Create(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := filepath.Join(t.TempDir(), "apron.yaml")
-	if err := os.WriteFile(settings, []byte("database: "+server.URL(database)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	server, settings := onPostgres(t)
 	a := apron.Start(t, "--config="+settings)
 	push(t, a, "kept:live", sample.Variant{Version: "one"})
 	service := a.MustCreate(t, fromImage("kept", "kept:live", nil))
@@ -96,23 +80,7 @@ func wantNotTold(t *testing.T, a *apron.Apron, text string) {
 // it is told to take over; then the first ends.
 func TestADatabaseIsOneApronsUntilAnotherTakesIt(t *testing.T) {
 	t.Parallel()
-	server, err := postgrestest.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	database, err := server.Create(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := filepath.Join(t.TempDir(), "apron.yaml")
-	if err := os.WriteFile(settings, []byte("database: "+server.URL(database)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	_, settings := onPostgres(t)
 	first := apron.Start(t, "--config="+settings)
 	push(t, first, "kept:live", sample.Variant{Version: "one"})
 	service := first.MustCreate(t, fromImage("kept", "kept:live", nil))
@@ -136,4 +104,28 @@ func TestADatabaseIsOneApronsUntilAnotherTakesIt(t *testing.T) {
 		return strings.Contains(first.LogTail(100), "apron failed"), nil
 	})
 	first.WantBody(t, service.URL, "/", "one") // its instances go on, until it is taken down
+}
+
+// onPostgres starts a server with an empty database until the test ends, and returns the settings of an apron on it. The
+// password is in that file, where nobody else reads it.
+func onPostgres(t *testing.T) (server *postgrestest.Server, settings string) {
+	t.Helper()
+	server, err := postgrestest.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	database, err := server.Create(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings = filepath.Join(t.TempDir(), "apron.yaml")
+	if err := os.WriteFile(settings, []byte("database: "+server.URL(database)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return server, settings
 }
