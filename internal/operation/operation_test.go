@@ -439,14 +439,7 @@ func TestAnOperationGoesOnAfterARestart(t *testing.T) {
 			w := newWorld(t)
 			a := w.start()
 			service := w.created(a, codeService())
-			before := w.calls[at]
-			w.set(func() { w.hold[at] = make(chan struct{}) })
-			id := w.begin(a, service, platform.OperationStartDeployment, nil)
-			w.eventually("the operation reaches "+at, func() bool {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				return w.calls[at] > before
-			})
+			id := w.reach(a, service, at)
 			a.stop()
 			if operation, err := w.store.OperationByID(t.Context(), id); err != nil || operation.Status.IsTerminal() {
 				t.Fatalf("after the stop: %v, %v", operation.Status, err)
