@@ -91,10 +91,13 @@ var (
 	CancelOperation     = endpoint[CancelOperationRequest, CancelOperationResponse, StateLookupError]("CancelOperation")
 	CreateNetwork       = endpoint[CreateNetworkRequest, CreateNetworkResponse, ListError]("CreateNetwork")
 	DeleteNetwork       = endpoint[DeleteNetworkRequest, DeleteNetworkResponse, LookupError]("DeleteNetwork")
+	DeleteSecret        = endpoint[DeleteSecretRequest, DeleteSecretResponse, LookupError]("DeleteSecret")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
 	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
 	ListNetworks        = endpoint[ListNetworksRequest, ListNetworksResponse, ListError]("ListNetworks")
 	ListRevisions       = endpoint[ListRevisionsRequest, ListRevisionsResponse, LookupError]("ListRevisions")
+	ListSecrets         = endpoint[ListSecretsRequest, ListSecretsResponse, ListError]("ListSecrets")
+	PutSecret           = endpoint[PutSecretRequest, PutSecretResponse, CreateConnectionError]("PutSecret")
 	ReadLogs            = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
 	RollbackService     = endpoint[RollbackServiceRequest, RollbackServiceResponse, StateLookupError]("RollbackService")
 	UpdateNetwork       = endpoint[UpdateNetworkRequest, UpdateNetworkResponse, LookupError]("UpdateNetwork")
@@ -146,10 +149,13 @@ var extensions = []Action{
 	extension("CancelOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
 	extension("CreateNetwork", CodeInvalidRequest, CodeInternalServiceError),
 	extension("DeleteNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("DeleteSecret", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListNetworks", CodeInvalidRequest, CodeInternalServiceError),
 	extension("ListRevisions", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("ListSecrets", CodeInvalidRequest, CodeInternalServiceError),
+	extension("PutSecret", CodeInvalidRequest, CodeInternalServiceError, CodeServiceQuotaExceeded),
 	extension("ReadLogs", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("RollbackService", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
 	extension("UpdateNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),

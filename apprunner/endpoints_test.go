@@ -29,6 +29,6 @@ var endpoints = []endpointUnderTest{
 	PauseService, ResumeService, StartDeployment, TagResource, UntagResource, UpdateDefaultAutoScalingConfiguration,
 	UpdateService, UpdateVPCIngressConnection,
 
-	AuthorizeConnection, CancelOperation, CreateNetwork, DeleteNetwork, DescribeOperation, ListInstances, ListNetworks,
-	ListRevisions, ReadLogs, RollbackService, UpdateNetwork,
+	AuthorizeConnection, CancelOperation, CreateNetwork, DeleteNetwork, DeleteSecret, DescribeOperation, ListInstances,
+	ListNetworks, ListRevisions, ListSecrets, PutSecret, ReadLogs, RollbackService, UpdateNetwork,
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -124,9 +125,18 @@ func readSecret(from io.Reader) (string, error) {
 	return text, nil
 }
 
-// readToken reads a token from standard input, and asks for it where a person sits there. Nothing of it is shown.
 func (s *shell) readToken(ctx context.Context, name string) (string, error) {
-	read := func() (string, error) { return readSecret(s.in) }
+	token, err := s.readHidden(ctx, "Token for "+name, readSecret)
+	if err != nil && ctx.Err() == nil {
+		err = &usageError{fmt.Errorf("read the token from standard input: %w", err),
+			"Pipe it in (apron connection authorize " + name + " <token.txt), or run the command on a terminal, which asks for it."}
+	}
+	return token, err
+}
+
+// readHidden reads from standard input, and asks there where a person sits. Nothing of what is typed is shown.
+func (s *shell) readHidden(ctx context.Context, prompt string, readFrom func(io.Reader) (string, error)) (string, error) {
+	read := func() (string, error) { return readFrom(s.in) }
 	if file, isFile := s.in.(*os.File); isFile && term.IsTerminal(int(file.Fd())) {
 		terminal := int(file.Fd())
 		before, err := term.GetState(terminal)
@@ -138,33 +148,29 @@ func (s *shell) readToken(ctx context.Context, name string) (string, error) {
 			_ = term.Restore(terminal, before)
 			fmt.Fprintln(s.err)
 		}()
-		fmt.Fprintf(s.err, "Token for %s (it is not shown): ", name)
+		fmt.Fprintf(s.err, "%s (it is not shown): ", prompt)
 		read = func() (string, error) {
 			typed, err := term.ReadPassword(terminal)
 			if err != nil {
 				return "", err
 			}
-			return readSecret(strings.NewReader(string(typed)))
+			return readFrom(bytes.NewReader(typed))
 		}
 	}
 	type answer struct {
-		token string
-		err   error
+		text string
+		err  error
 	}
 	done := make(chan answer, 1) // nobody waits any more once ctx has ended
 	go func() {
-		token, err := read()
-		done <- answer{token, err}
+		text, err := read()
+		done <- answer{text, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	case got := <-done:
-		if got.err != nil {
-			return "", &usageError{fmt.Errorf("read the token from standard input: %w", got.err),
-				"Pipe it in (apron connection authorize " + name + " <token.txt), or run the command on a terminal, which asks for it."}
-		}
-		return got.token, nil
+		return got.text, got.err
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 type deployFlags struct {
 	name                  string
 	port                  int
-	environment           []string
+	environment, secrets  []string
 	cpu, memory           string
 	image                 string
 	dockerfile            string
@@ -50,6 +50,7 @@ func newDeploy(s *shell) *cobra.Command {
 	set.StringVarP(&flags.name, "name", "n", "", "name of the service (default the folder's)")
 	set.IntVarP(&flags.port, "port", "p", 0, "port that the app listens on (default 8080, or what the folder says)")
 	set.StringArrayVarP(&flags.environment, "env", "e", nil, "a variable for the app, KEY=VALUE; may be repeated")
+	set.StringArrayVar(&flags.secrets, "secret", nil, "a variable that gets the value of a secret, KEY=NAME; may be repeated. See `apron secret --help`")
 	set.StringVar(&flags.cpu, "cpu", "", "vCPUs of an instance: 0.25, 0.5, 1, 2 or 4")
 	set.StringVar(&flags.memory, "memory", "", "GB of memory of an instance: 0.5, 1, 2, 3, 4, 6, 8, 10 or 12")
 	set.StringVar(&flags.image, "image", "", "deploy this image instead of a folder")

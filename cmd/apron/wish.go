@@ -26,8 +26,9 @@ type wish struct {
 	dockerfile            string
 	runtime, build, start string
 	port                  int
-	environment           map[string]string
-	cpu, memory           string
+	// secrets are references to secrets, by the variables that get their values.
+	environment, secrets map[string]string
+	cpu, memory          string
 }
 
 // Tags that say to apron what App Runner's model has no member for.
@@ -51,7 +52,10 @@ func readWish(dir string, flags deployFlags) (wish, error) {
 	if w.memory, err = readSize("memory", flags.memory, " GB", memorySizes); err != nil {
 		return w, err
 	}
-	if w.environment, err = readVariables(flags.environment); err != nil {
+	if w.environment, err = readVariables("env", flags.environment); err != nil {
+		return w, err
+	}
+	if w.secrets, err = readVariables("secret", flags.secrets); err != nil {
 		return w, err
 	}
 	if flags.image != "" {
@@ -91,9 +95,9 @@ func (w *wish) readFolder(flags deployFlags) error {
 	default:
 		return advise(suggestRuntime(w.dir), "%s has neither an apprunner.yaml nor a Dockerfile, so apron cannot tell how it is built", w.dir)
 	}
-	if w.hasFile && (len(w.environment) > 0 || w.port != 0) {
+	if w.hasFile && (len(w.environment)+len(w.secrets) > 0 || w.port != 0) {
 		return &usageError{fmt.Errorf("apprunner.yaml decides the port and the variables of this folder"),
-			"Write them there, under run.network.port and run.env; or leave the file out with --runtime."}
+			"Write them there, under run.network.port, run.env and run.secrets; or leave the file out with --runtime."}
 	}
 	return nil
 }
@@ -119,13 +123,13 @@ func suggestRuntime(dir string) string {
 
 var variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
-func readVariables(given []string) (map[string]string, error) {
+func readVariables(flag string, given []string) (map[string]string, error) {
 	variables := map[string]string{}
 	for _, each := range given {
 		name, value, found := strings.Cut(each, "=")
 		if !found || !variablePattern.MatchString(name) {
 			// The value may be a secret; only the name is repeated.
-			return nil, &usageError{fmt.Errorf("--env %s…: want KEY=VALUE", name), ""}
+			return nil, &usageError{fmt.Errorf("--%s %s…: want KEY=VALUE", flag, name), ""}
 		}
 		variables[name] = value
 	}
@@ -199,7 +203,7 @@ func (w wish) source(endpoint, name string, before *types.SourceConfiguration) *
 
 // needsValues says whether the API, and not the folder, must carry how the code is built and started.
 func (w wish) needsValues(before *types.CodeConfigurationValues) bool {
-	return w.runtime != "" || w.dockerfile != "" && (w.port != 0 || len(w.environment) > 0 || w.start != "" || before != nil)
+	return w.runtime != "" || w.dockerfile != "" && (w.port != 0 || len(w.environment)+len(w.secrets) > 0 || w.start != "" || before != nil)
 }
 
 func (w wish) values(before *types.CodeConfigurationValues) *types.CodeConfigurationValues {
@@ -221,6 +225,7 @@ func (w wish) values(before *types.CodeConfigurationValues) *types.CodeConfigura
 		values.Port = aws.String(strconv.Itoa(w.port))
 	}
 	values.RuntimeEnvironmentVariables = merged(values.RuntimeEnvironmentVariables, w.environment)
+	values.RuntimeEnvironmentSecrets = merged(values.RuntimeEnvironmentSecrets, w.secrets)
 	return &values
 }
 
@@ -246,6 +251,7 @@ func (w wish) imageSource(before *types.SourceConfiguration) *types.SourceConfig
 		configuration.StartCommand = &w.start
 	}
 	configuration.RuntimeEnvironmentVariables = merged(configuration.RuntimeEnvironmentVariables, w.environment)
+	configuration.RuntimeEnvironmentSecrets = merged(configuration.RuntimeEnvironmentSecrets, w.secrets)
 	repository.ImageConfiguration = &configuration
 	return source
 }

@@ -62,6 +62,16 @@ type Connections interface {
 		repositoryURL string) (*platform.SealedCredentials, error)
 }
 
+// Secrets keeps named values. Implemented by secret.Vault.
+type Secrets interface {
+	// Put stores a value in place of the one that was there. secret.ErrTooMany.
+	Put(ctx context.Context, name, value string) (platform.Resource, error)
+	// List returns all secrets without their values.
+	List(ctx context.Context) ([]platform.Resource, error)
+	// Delete forgets a secret. store.ErrNotFound.
+	Delete(ctx context.Context, name string) (platform.Resource, error)
+}
+
 // Networks are those of the host that VPC connectors name. What cannot be is refused with a *platform.ExplainedError.
 // Implemented by network.Network.
 type Networks interface {
@@ -83,6 +93,8 @@ type Config struct {
 	Instances  Instances
 	// Connections gives connections their credentials.
 	Connections Connections
+	// Secrets keeps what apps and builds refer to.
+	Secrets Secrets
 	// Networks may be nil: then a VPC connector's subnets are not checked, and no network can be made.
 	Networks Networks
 	// Provision is called when a custom domain or a VPC ingress connection is to be brought into another state; nil does

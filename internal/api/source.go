@@ -13,6 +13,7 @@ import (
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/secret"
 )
 
 const (
@@ -206,14 +207,27 @@ func applyEnvironment(into *map[string]string, at string, change apprunner.Runti
 	return nil
 }
 
-// applySecrets refuses references, because nothing resolves them yet.
+// applySecrets replaces the references when the change has some. Whether there are such secrets is told by the deployment,
+// as App Runner does: they may come later.
 func applySecrets(into *map[string]string, at string, change apprunner.RuntimeEnvironmentSecrets) error {
-	if len(change) > 0 {
-		return invalidRequest("%s.RuntimeEnvironmentSecrets is not supported yet: use RuntimeEnvironmentVariables.", at)
+	if change == nil {
+		return nil
 	}
-	if change != nil {
-		*into = nil
+	at += ".RuntimeEnvironmentSecrets"
+	if len(change) > maxSecretVariables {
+		return invalidRequest("%s must have at most %d members.", at, maxSecretVariables)
 	}
+	references := make(map[string]string, len(change))
+	for _, key := range slices.Sorted(maps.Keys(change)) {
+		if strings.ContainsAny(string(key), "=\x00") || strings.HasPrefix(string(key), reservedPrefix) {
+			return invalidRequest("%s must have no name with = or NUL, and none that begins with %s.", at, reservedPrefix)
+		}
+		if _, err := secret.ParseReference(string(change[key])); err != nil {
+			return invalidRequest("%s: the value of %s %s.", at, shorten(string(key)), err)
+		}
+		references[string(key)] = string(change[key])
+	}
+	*into = references
 	return nil
 }
 

@@ -72,7 +72,8 @@ func newWorld(t testing.TB, edits ...func(*api.Config)) *world {
 		Connections: connection.New(connection.Config{
 			Secrets: box, As: func(access *source.Access) connection.Repositories { return repositories.As(access) },
 		}),
-		Keys: source.KeyPair{ID: keyID, Secret: secretKey}, Region: region, Account: account, Domain: "apron.test", PublicPort: 8080,
+		Secrets: &secret.Vault{Box: box, Store: db, ARN: func(path string) string { return "arn:aws:apprunner:us-east-1:123456789012:" + path }, Now: time.Now},
+		Keys:    source.KeyPair{ID: keyID, Secret: secretKey}, Region: region, Account: account, Domain: "apron.test", PublicPort: 8080,
 		TokenKey: []byte("a key"), Runtimes: func() []string { return []string{"PYTHON_311"} },
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}

@@ -108,10 +108,11 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	if err := repositories.CleanUp(); err != nil {
 		log.Error("remove what was left of fetches", "error", err)
 	}
-	connections, err := newConnections(config, db, repositories)
+	box, err := newBox(config)
 	if err != nil {
 		return err
 	}
+	connections, vault := newConnections(db, box, repositories), newVault(config, db, box)
 
 	logs := telemetry.NewLogs(filepath.Join(config.DataDir, "logs"))
 	plane, err := newDataPlane(config, log)
@@ -132,7 +133,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	routes := deploy.NewRoutes(plane.client, config.host)
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, config.DataDir},
-		Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
+		Secrets: vault, Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(),
 		Revisions: revisions, Disk: disk,
 	}
@@ -152,7 +153,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	operations := operation.NewStarter(db, logs, worker.Wake)
 	pushes = newPushes(db, operations, repositories, images, log)
 	server, err := newServer(ctx, config, claim.listener, serverParts{
-		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections,
+		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
 		provision: func() { domains.Wake(); ingress.Wake() },
 		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder.Runtimes(), log: log,
 	})

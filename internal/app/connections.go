@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/secret"
@@ -17,16 +18,25 @@ import (
 // secretsFile is the key of what is sealed in the database. It lies beside the database, in a file of its own.
 const secretsFile = "secrets.key"
 
-// newConnections reads repositories by git, with the credentials of connections, which are sealed in the database.
-func newConnections(config Config, db store.Resources, repositories *git.Repositories) (*connection.Connections, error) {
+// newBox reads the key of what is sealed, or makes it.
+func newBox(config Config) (*secret.Box, error) {
 	key, err := ensureKey(filepath.Join(config.DataDir, secretsFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the key of secrets: %w", err)
 	}
-	box, err := secret.New(key)
-	if err != nil {
-		return nil, err
+	return secret.New(key)
+}
+
+// newVault keeps secrets in the database.
+func newVault(config Config, db store.Resources, box *secret.Box) *secret.Vault {
+	arn := func(path string) string {
+		return "arn:aws:apprunner:" + config.Region + ":" + config.Account + ":" + path
 	}
+	return &secret.Vault{Box: box, Store: db, ARN: arn, Now: time.Now}
+}
+
+// newConnections reads repositories by git, with the credentials of connections, which are sealed in the database.
+func newConnections(db store.Resources, box *secret.Box, repositories *git.Repositories) *connection.Connections {
 	return connection.New(connection.Config{
 		Secrets: box,
 		As:      func(access *source.Access) connection.Repositories { return repositories.As(access) },
@@ -38,5 +48,5 @@ func newConnections(config Config, db store.Resources, repositories *git.Reposit
 			}
 			return found[0], true, nil
 		},
-	}), nil
+	})
 }

@@ -65,6 +65,7 @@ type serverParts struct {
 	instances   compute.Backend
 	provision   func()
 	connections *connection.Connections
+	secrets     api.Secrets
 	keys        source.KeyPair
 	images      *registryserver.Server
 	runtimes    []string
@@ -104,6 +105,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	})
 	handler := api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,
+		Secrets:   parts.secrets,
 		Provision: parts.provision,
 		Networks:  parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,

@@ -28,6 +28,7 @@ type Executor struct {
 	Code    CodeResolver
 	Image   ImageResolver
 	Builder Builder
+	Secrets Secrets
 	Prober  Prober
 	Router  Router
 	Routes  *Routes
@@ -63,6 +64,9 @@ func ImageName(service platform.ServiceID, revision platform.RevisionID) string 
 
 // Resolve finds what the source means now: the newest commit of the branch, or the digest of the tag.
 func (e *Executor) Resolve(ctx context.Context, source platform.Source, progress *platform.Progress) (detail string, err error) {
+	if err := e.checkSecrets(ctx, source); err != nil {
+		return "", err
+	}
 	if source.Code != nil {
 		if progress.Commit == "" {
 			if progress.Commit, err = e.Code.ResolveCommit(ctx, source); err != nil {
@@ -176,6 +180,9 @@ func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, serv
 	revision := earlier
 	revision.ID = platform.RevisionIDFor(operation.ID)
 	revision.CreatedAt = operation.StartedAt
+	if process.SealedSecrets, err = e.Secrets.Seal(ctx, revision.ID, process.Secrets); err != nil {
+		return err
+	}
 	revision.Process = process
 	revision.Configuration = service.Configuration
 	_, err = e.Store.CreateRevision(ctx, revision, operation)
@@ -309,7 +316,12 @@ func (e *Executor) HasRevision(ctx context.Context, operation platform.Operation
 func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, digest string, process platform.Process) error {
 	failpoint.Pass(operation.Type, failpoint.Revision, failpoint.Before)
 	id := platform.RevisionIDFor(operation.ID)
-	_, err := e.Store.CreateRevision(ctx, platform.Revision{
+	sealed, err := e.Secrets.Seal(ctx, id, process.Secrets)
+	if err != nil {
+		return err
+	}
+	process.SealedSecrets = sealed
+	_, err = e.Store.CreateRevision(ctx, platform.Revision{
 		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: digest,
 		Commit: operation.Progress.Commit, Process: process, Configuration: service.Configuration,
 	}, operation)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 
 	"github.com/apron-run/apron/internal/compute"
@@ -13,23 +12,31 @@ import (
 
 // start starts one instance of a revision. It is idempotent by id.
 func (e *Executor) start(ctx context.Context, id platform.InstanceID, service platform.Service, revision platform.Revision) (platform.Instance, error) {
-	if names := slices.Sorted(maps.Keys(revision.Process.Secrets)); len(names) > 0 {
-		return platform.Instance{}, platform.Explain(nil, "The secret %s cannot be read: no secret store is configured.", names[0]).
-			Try("Remove it from the configuration, or set the variable as plain text.")
+	secrets, err := e.Secrets.Open(revision.ID, revision.Process.SealedSecrets)
+	if err != nil {
+		return platform.Instance{}, err
 	}
-	instance, err := e.Backend.Start(ctx, instanceSpec(id, service, revision, e.Logs.InstancePath(service.ID, id)))
+	instance, err := e.Backend.Start(ctx, instanceSpec(id, service, revision, secrets, e.Logs.InstancePath(service.ID, id)))
 	if err != nil {
 		return platform.Instance{}, fmt.Errorf("start instance %s: %w", id, err)
 	}
 	return instance, nil
 }
 
-// instanceSpec is pure: everything the backend needs to start one instance of a revision.
-func instanceSpec(id platform.InstanceID, service platform.Service, revision platform.Revision, logPath string) compute.InstanceSpec {
+// checkSecrets reads the secrets that the source names, so that a missing one is told before the build, not after it.
+func (e *Executor) checkSecrets(ctx context.Context, source platform.Source) error {
+	_, err := e.Secrets.Seal(ctx, "", source.Secrets())
+	return err
+}
+
+// instanceSpec is pure: everything the backend needs to start one instance of a revision. A secret wins over a plain variable of
+// its name.
+func instanceSpec(id platform.InstanceID, service platform.Service, revision platform.Revision, secrets map[string]string, logPath string) compute.InstanceSpec {
 	process, size := revision.Process, revision.Configuration.Instance
 	port := strconv.Itoa(process.Port)
 	environment := map[string]string{}
 	maps.Copy(environment, process.Environment)
+	maps.Copy(environment, secrets)
 	environment["PORT"] = port
 	if process.PortVariable != "" {
 		environment[process.PortVariable] = port

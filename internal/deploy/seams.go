@@ -63,6 +63,16 @@ type Router interface {
 	Routes(ctx context.Context) ([]platform.Route, error)
 }
 
+// Secrets knows what references to secrets stand for. Implemented by secret.Vault.
+type Secrets interface {
+	// Value returns what a reference stands for now.
+	Value(ctx context.Context, reference string) (string, error)
+	// Seal reads what the variables refer to and seals it for a revision.
+	Seal(ctx context.Context, revision platform.RevisionID, references map[string]string) ([]byte, error)
+	// Open returns the variables with their values.
+	Open(revision platform.RevisionID, sealed []byte) (map[string]string, error)
+}
+
 // Prober asks an instance whether it is ready. Implemented by proxy.
 type Prober interface {
 	// Probe asks once; the error says what happened in words.

@@ -60,7 +60,7 @@ func runAsWorker(text string) error {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	world := shared{config.Dir, config.Owner}
 	executor := &deploy.Executor{
-		Store: db, Backend: world, Images: world, Code: world, Image: world, Builder: world, Prober: world, Router: world,
+		Store: db, Backend: world, Images: world, Code: world, Image: world, Builder: world, Secrets: noSecrets{}, Prober: world, Router: world,
 		Routes: deploy.NewRoutes(world, func(s platform.Service) string { return string(s.Subdomain) }), Logs: world, Log: log,
 		SourcesDir: filepath.Join(config.Dir, config.Owner), HealthTimeout: time.Minute, Revisions: 10,
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) { return 0, nil }},

@@ -29,6 +29,9 @@ type world struct {
 
 	mu        sync.Mutex // guards what follows
 	instances map[platform.InstanceID]platform.Instance
+	// environments are what instances were started with, secrets what references stand for.
+	environments map[platform.InstanceID]map[string]string
+	secrets      map[string]string
 	// started counts the instances that there ever were.
 	started int
 	images  map[string]compute.Image
@@ -77,7 +80,8 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return &world{
-		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, images: map[string]compute.Image{},
+		t: t, store: db, instances: map[platform.InstanceID]platform.Instance{}, secrets: map[string]string{},
+		environments: map[platform.InstanceID]map[string]string{}, images: map[string]compute.Image{},
 		routes: map[platform.ServiceID]platform.Route{}, lines: map[string][]string{}, fail: map[string]error{},
 		hold: map[string]chan struct{}{}, calls: map[string]int{}, at: map[string]int{}, most: map[string]int{},
 		failOnce: map[string]error{}, panics: map[string]bool{}, silent: map[string]bool{}, commit: "1111111111111111111111111111111111111111",
@@ -103,7 +107,7 @@ func (w *world) startAs(owner string, db store.Store, backend compute.Backend, l
 	log := slog.New(slog.DiscardHandler)
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
-		Store: db, Backend: backend, Images: w, Code: w, Image: w, Builder: w, Prober: w, Router: w, Routes: routes, Logs: w,
+		Store: db, Backend: backend, Images: w, Code: w, Image: w, Builder: w, Secrets: w, Prober: w, Router: w, Routes: routes, Logs: w,
 		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout, Revisions: 10,
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
 			w.mu.Lock()
@@ -182,7 +186,7 @@ func (w *world) Start(ctx context.Context, spec compute.InstanceSpec) (platform.
 	if w.exits != nil {
 		instance.State, instance.Exit = platform.InstanceStateExited, w.exits
 	}
-	w.instances[spec.ID] = instance
+	w.instances[spec.ID], w.environments[spec.ID] = instance, spec.Environment
 	w.silent[instance.Address] = w.startsSilent
 	return instance, nil
 }

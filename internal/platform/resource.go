@@ -18,6 +18,7 @@ type ResourceKind string
 
 const (
 	ResourceAutoScaling   ResourceKind = "autoscalingconfiguration"
+	ResourceSecret        ResourceKind = "secret"
 	ResourceObservability ResourceKind = "observabilityconfiguration"
 	ResourceConnection    ResourceKind = "connection"
 	ResourceVPCConnector  ResourceKind = "vpcconnector"
@@ -61,6 +62,13 @@ type ResourceDetail struct {
 	Connection    *ConnectionDetail    `json:",omitempty"`
 	VPCConnector  *VPCConnectorDetail  `json:",omitempty"`
 	VPCIngress    *VPCIngressDetail    `json:",omitempty"`
+	Secret        *SecretDetail        `json:",omitempty"`
+}
+
+// SecretDetail is a named value. Only the holder of the key can read it.
+type SecretDetail struct {
+	Sealed    []byte
+	ChangedAt time.Time
 }
 
 // AutoScalingLimits are what a service scales between.

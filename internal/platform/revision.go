@@ -34,6 +34,8 @@ type Process struct {
 	PortVariable string `json:",omitempty"`
 	// Environment holds the plain variables. PORT is not among them unless the user set it by hand.
 	Environment map[string]string
-	// Secrets maps a variable's name to the reference of its value, resolved when an Instance starts.
+	// Secrets maps a variable's name to the reference of its value.
 	Secrets map[string]string
+	// SealedSecrets are the values as they were when the Revision was made, for its Instances alone to read.
+	SealedSecrets []byte `json:",omitempty"`
 }

@@ -49,6 +49,17 @@ type ImageSource struct {
 	Secrets        map[string]string
 }
 
+// Secrets are the references that the source itself names; those of apprunner.yaml are known only once it was read.
+func (s Source) Secrets() map[string]string {
+	switch {
+	case s.Image != nil:
+		return s.Image.Secrets
+	case s.Code != nil && s.Code.Values != nil && !s.Code.UsesConfigurationFile:
+		return s.Code.Values.Secrets
+	}
+	return nil
+}
+
 // Clone returns a copy that shares nothing with s.
 func (s Source) Clone() Source {
 	if s.Code != nil {

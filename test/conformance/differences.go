@@ -89,8 +89,8 @@ var differences = []difference{
 		"nothing here watches other repositories and registries yet.",
 	},
 	{
-		[]string{"CreateService", "UpdateService"}, "Secrets.", "`RuntimeEnvironmentSecrets` are refused with `InvalidRequestException`.",
-		"nothing here resolves them yet, and a service would start without them.",
+		[]string{"CreateService", "UpdateService"}, "Secrets.", "The references of `RuntimeEnvironmentSecrets` stand for secrets that apron keeps, by their names; region and account are not looked at.",
+		"there is neither Secrets Manager nor Parameter Store to ask, and configurations written for App Runner work as they are.",
 	},
 	{
 		[]string{"CreateAutoScalingConfiguration", "CreateService", "UpdateService"}, "Scaling.", "A service has `MinSize` instances. `MaxSize` and `MaxConcurrency` are checked, kept and shown.",
