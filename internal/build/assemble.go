@@ -33,7 +33,14 @@ const maxVertexName = 200
 // runCommands is the one shell script of ours. It runs each argument as the user's command in the same shell, so that
 // cd, export, source and set last, and stops at the first line that fails (bash's -e): a command may have several, and
 // real repositories rely on both. The arguments are data, never part of the script.
-const runCommands = `for apron_command in "$@"; do printf '+ %s\n' "$apron_command"; eval "$apron_command"; done`
+//
+// sudo, which no image has, is a function that runs the rest: commands are root's already.
+const runCommands = `type -P sudo >/dev/null || sudo() {
+while [[ "${1-}" == -* ]]; do case $1 in -u|-g|-h|-p|-C|-D|-R|-T|-U|-r|-t) shift 2;; --) shift; break;; *) shift;; esac; done
+env "$@"
+}
+export -f sudo 2>/dev/null || true
+for apron_command in "$@"; do printf '+ %s\n' "$apron_command"; eval "$apron_command"; done`
 
 // tracing are the variables that BuildKit gives to every step, so that its programs report to BuildKit what they do.
 // A user's programs would, too.

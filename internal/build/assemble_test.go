@@ -19,6 +19,9 @@ func TestCommandsRunInOneShellUntilOneFails(t *testing.T) {
 		{"the first that fails is the last", []string{"(exit 3)", "echo not"}, "+ (exit 3)\n", 3},
 		{"a line that fails is the last of its command", []string{"false\ntrue"}, "+ false\ntrue\n", 1},
 		{"a failure that is expected is none", []string{"false || true", "set +e", "false\ntrue"}, "+ false || true\n+ set +e\n+ false\ntrue\n", 0},
+		{"sudo does nothing", []string{"sudo -E -u root X=1 sh -c 'echo $X'", "bash -c 'sudo echo inside'"},
+			"+ sudo -E -u root X=1 sh -c 'echo $X'\n1\n+ bash -c 'sudo echo inside'\ninside\n", 0},
+		{"sudo fails as its command does", []string{"sudo false", "echo not"}, "+ sudo false\n", 1},
 		{"BuildKit's variables are gone", []string{"echo ${TRACEPARENT-none} ${OTEL_TRACES_EXPORTER-none}"},
 			"+ echo ${TRACEPARENT-none} ${OTEL_TRACES_EXPORTER-none}\nnone console\n", 0},
 	} {

@@ -154,14 +154,15 @@ func (b *Builder) build(ctx context.Context, request Request, repository *reposi
 }
 
 func (b *Builder) plan(request Request, repository *repository) (Plan, error) {
+	tag := request.Tags[platform.TagRuntime]
 	if !request.Code.UsesConfigurationFile {
-		return planFromValues(b.runtimes, repository.directory, request.Code.Values)
+		return planFromValues(b.runtimes, repository.directory, request.Code.Values, tag)
 	}
 	file, err := repository.configuration()
 	if err != nil {
 		return Plan{}, err
 	}
-	return planFromFile(b.runtimes, repository.directory, file)
+	return planFromFile(b.runtimes, repository.directory, file, tag)
 }
 
 // buildPlan builds for a managed runtime.

@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,27 +42,26 @@ type Plan struct {
 	// Environment is set in the phases, not in the app.
 	Environment []appfile.Variable
 	Process     platform.Process
-	Warnings    []string
+	// Warnings say what is understood otherwise than it is written, or will likely go wrong.
+	Warnings []appfile.Remark
 }
 
-// planFromFile plans a build that apprunner.yaml describes.
-func planFromFile(runtimes *catalogue.Catalogue, directory string, file appfile.File) (Plan, error) {
-	runtime, ok := runtimes.ByName(file.Runtime)
-	if !ok {
-		return Plan{}, unknownRuntime(file.RuntimeAt.String(), file.Runtime, runtimes.Names())
-	}
+// planFromFile plans a build that apprunner.yaml describes. tag is the runtime that the service's tag names, or empty.
+func planFromFile(runtimes *catalogue.Catalogue, directory string, file appfile.File, tag string) (Plan, error) {
 	warnings := slices.Clone(file.Warnings)
-	note, err := checkVersion(runtime, file.RuntimeVersion)
+	var runtime catalogue.Runtime
+	var remarks []appfile.Remark
+	var err error
+	if tag != "" {
+		runtime, remarks, err = runtimeOfTag(runtimes, tag, file)
+	} else {
+		runtime, remarks, err = resolveRuntime(runtimes, file)
+	}
 	if err != nil {
-		return Plan{}, platform.Explain(nil, "%s: %v", file.RuntimeVersionAt, err).
-			Try("write the version that is here, or leave run.runtime-version out")
+		return Plan{}, err
 	}
-	if note != "" {
-		warnings = append(warnings, fmt.Sprintf("%s: %s", file.RuntimeVersionAt, note))
-	}
-	if runtime.IsOriginal && len(file.PreRun) > 0 {
-		warnings = append(warnings, fmt.Sprintf("App Runner has no run.pre-run for %s; here its commands run all the same", runtime.Name))
-	}
+	warnings = append(warnings, remarks...)
+	warnings = append(warnings, stageRemarks(runtime, file)...)
 	return Plan{
 		Runtime: runtime.Name,
 		WorkDir: path.Join(appDir, directory),
@@ -77,14 +77,48 @@ func planFromFile(runtimes *catalogue.Catalogue, directory string, file appfile.
 	}, nil
 }
 
-// planFromValues plans a build that CodeConfigurationValues describe.
-func planFromValues(runtimes *catalogue.Catalogue, directory string, values *platform.CodeValues) (Plan, error) {
+// stageRemarks say where the stages of a build differ from those that App Runner's builds have.
+func stageRemarks(runtime catalogue.Runtime, file appfile.File) []appfile.Remark {
+	var remarks []appfile.Remark
+	if runtime.IsOriginal && len(file.PreRun) > 0 {
+		remarks = append(remarks, appfile.Remark{Text: fmt.Sprintf(
+			"App Runner has no run.pre-run for %s; here its commands run in the image of the app, as for newer runtimes", runtime.Name)})
+	}
+	if !runtime.IsOriginal && len(file.PreRun) == 0 && slices.ContainsFunc(slices.Concat(file.PreBuild, file.Build), installsBeside) {
+		remarks = append(remarks, appfile.Remark{At: file.BuildAt, Text: "what the build installs below " + localDir + " is kept for the app; on " +
+			"App Runner it would have to be installed by run.pre-run"})
+	}
+	return remarks
+}
+
+var (
+	installs   = regexp.MustCompile(`\b(?:pip3?|gem)\s+install\s|\bnpm\s+(?:install|i)\s+(?:\S+\s+)*(?:-g|--global)\b`)
+	intoFolder = regexp.MustCompile(`\s-t\s|--target|--prefix|venv|/bin/pip`)
+)
+
+// installsBeside says whether a command installs beside the app and not into its folder.
+func installsBeside(command string) bool {
+	return installs.MatchString(command) && !intoFolder.MatchString(command)
+}
+
+// planFromValues plans a build that CodeConfigurationValues describe. tag is the runtime that the service's tag names, or empty.
+func planFromValues(runtimes *catalogue.Catalogue, directory string, values *platform.CodeValues, tag string) (Plan, error) {
 	if values == nil {
 		return Plan{}, platform.Explain(nil, "the service's ConfigurationSource is API, but it has no CodeConfigurationValues").
 			Try("give them, or use REPOSITORY with an %s", appfile.Name)
 	}
 	runtime, ok := runtimes.ByAPI(values.Runtime)
-	if !ok {
+	var warnings []appfile.Remark
+	switch {
+	case tag != "":
+		var err error
+		if runtime, _, err = runtimeOfTag(runtimes, tag, appfile.File{}); err != nil {
+			return Plan{}, err
+		}
+		if runtime.API != values.Runtime {
+			warnings = append(warnings, tagRemark(appfile.Position{}, tag, "Runtime "+values.Runtime+" of CodeConfigurationValues"))
+		}
+	case !ok:
 		return Plan{}, unknownRuntime("CodeConfigurationValues", values.Runtime, runtimes.APINames())
 	}
 	if strings.TrimSpace(values.StartCommand) == "" {
@@ -98,6 +132,7 @@ func planFromValues(runtimes *catalogue.Catalogue, directory string, values *pla
 		Runtime:  runtime.Name,
 		WorkDir:  path.Join(appDir, directory),
 		Commands: map[Phase][]string{},
+		Warnings: warnings,
 		Process: platform.Process{
 			Command: strings.TrimSpace(values.StartCommand), Port: port,
 			Environment: values.Environment, Secrets: values.Secrets,
@@ -120,29 +155,6 @@ func portOf(text string) (int, error) {
 			Try("set it to the port that the app listens on")
 	}
 	return port, nil
-}
-
-// checkVersion compares a version lock with what the runtime has. Another major or minor version is an error; another
-// patch is a remark, because a distribution has one.
-func checkVersion(runtime catalogue.Runtime, lock string) (string, error) {
-	lock = strings.TrimSpace(lock)
-	if lock == "" || lock == "latest" {
-		return "", nil
-	}
-	have, want := strings.Split(runtime.Version, "."), strings.Split(lock, ".")
-	significant := 2
-	if strings.HasPrefix(runtime.Name, "nodejs") {
-		significant = 1 // minor versions of Node.js only add
-	}
-	for i := range min(significant, len(want), len(have)) {
-		if have[i] != want[i] {
-			return "", fmt.Errorf("run.runtime-version is %q, but %s is version %s", lock, runtime.Name, runtime.Version)
-		}
-	}
-	if strings.HasPrefix(runtime.Version+".", lock+".") {
-		return "", nil
-	}
-	return fmt.Sprintf("run.runtime-version %s is not here exactly; %s of version %s is used", lock, runtime.Name, runtime.Version), nil
 }
 
 // phases drops phases without commands.

@@ -1,10 +1,12 @@
 package build
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/apron-run/apron/internal/build/appfile"
 	"github.com/apron-run/apron/internal/build/catalogue"
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -29,6 +31,26 @@ func Runtimes() []string {
 	return runtimes.APINames()
 }
 
+// runtimeOfTag finds the runtime that the service's tag names. It wins over what the file says, and says so.
+func runtimeOfTag(runtimes *catalogue.Catalogue, tag string, file appfile.File) (catalogue.Runtime, []appfile.Remark, error) {
+	runtime, ok := runtimes.ByName(tag)
+	if !ok {
+		return catalogue.Runtime{}, nil, unknownRuntime("the tag "+platform.TagRuntime, tag, runtimes.Names())
+	}
+	var remarks []appfile.Remark
+	if file.Runtime != "" && file.Runtime != tag {
+		remarks = append(remarks, tagRemark(file.RuntimeAt, tag, fmt.Sprintf("runtime %q", file.Runtime)))
+	}
+	if file.RuntimeVersion != "" && !versionOf(runtime).begins(numbers(file.RuntimeVersion, languageOf(tag))) {
+		remarks = append(remarks, tagRemark(file.RuntimeVersionAt, tag, fmt.Sprintf("run.runtime-version %q", file.RuntimeVersion)))
+	}
+	return runtime, remarks, nil
+}
+
+func tagRemark(at appfile.Position, tag, ignored string) appfile.Remark {
+	return appfile.Remark{At: at, Text: fmt.Sprintf("%s is ignored, because the service's tag %s=%s counts", ignored, platform.TagRuntime, tag)}
+}
+
 // unknownRuntime says why there is no such runtime and which there are. where is what names it.
 func unknownRuntime(where, name string, available []string) *platform.ExplainedError {
 	list := strings.Join(available, ", ")
@@ -42,7 +64,7 @@ func unknownRuntime(where, name string, available []string) *platform.ExplainedE
 	if near := nearestRuntime(name, available); near != "" {
 		return missing.Try("did you mean %s? Available are %s", near, list)
 	}
-	return missing.Try("use one of %s", list)
+	return missing.Try("use one of %s, or build with a Dockerfile: tag the service apron:build=dockerfile", list)
 }
 
 // nearestRuntime finds the runtime that a misspelt or invented name means: the same letters (python3.11), else the same
@@ -53,7 +75,7 @@ func nearestRuntime(name string, available []string) string {
 			return candidate
 		}
 	}
-	for _, candidate := range available {
+	for _, candidate := range slices.Backward(available) {
 		if language := languageOf(candidate); language != "" && languageOf(name) == language {
 			return candidate
 		}
@@ -68,17 +90,4 @@ func plainName(name string) string {
 		}
 		return -1
 	}, name)
-}
-
-func languageOf(name string) string {
-	language := strings.TrimRightFunc(plainName(name), unicode.IsDigit)
-	switch language {
-	case "node":
-		return "nodejs"
-	case "golang":
-		return "go"
-	case "py":
-		return "python"
-	}
-	return language
 }

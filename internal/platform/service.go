@@ -50,6 +50,9 @@ const (
 	TagBuild = "apron:build"
 	// TagDockerfile is the Dockerfile's path from the source directory; default "Dockerfile".
 	TagDockerfile = "apron:dockerfile"
+	// TagRuntime names a runtime of the catalogue, also one that the API's enum does not have. It wins over CodeValues.Runtime and
+	// over the runtime of apprunner.yaml.
+	TagRuntime = "apron:runtime"
 )
 
 // Configuration is everything that shapes a Revision: change one member and a new Revision is deployed.

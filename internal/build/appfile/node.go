@@ -1,63 +1,15 @@
 package appfile
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/apron-run/apron/internal/platform"
 )
-
-// parse turns text into nodes. Aliases stay references, so that no text grows by them.
-func parse(data []byte) (*yaml.Node, error) {
-	loader, err := yaml.NewLoader(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", Name, err)
-	}
-	var document yaml.Node
-	if err := loader.Load(&document); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, platform.Explain(nil, "%s is empty", Name).Try("give it version, runtime, build and run")
-		}
-		return nil, syntaxError(err)
-	}
-	var second yaml.Node
-	switch err := loader.Load(&second); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return nil, syntaxError(err)
-	default:
-		return nil, platform.Explain(nil, "%s: a second document begins here", position(&second)).Try("leave one in the file")
-	}
-	root := &document
-	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
-		root = root.Content[0]
-	}
-	if isNull(root) {
-		return nil, platform.Explain(nil, "%s is empty", Name).Try("give it version, runtime, build and run")
-	}
-	return root, nil
-}
-
-func syntaxError(err error) error {
-	var problem *yaml.LoadError
-	if !errors.As(err, &problem) {
-		return platform.Explain(err, "%s is not valid YAML: %v", Name, err).Try("correct it, and deploy again")
-	}
-	mark := problem.Mark
-	if mark.Line == 0 {
-		mark = problem.ContextMark
-	}
-	at := Position{Line: max(mark.Line, 1), Column: max(mark.Column, 1)}
-	return platform.Explain(err, "%s: the YAML is broken here: %s", at, problem.Message).Try("correct it, and deploy again")
-}
 
 // section is a mapping whose keys are taken one by one; what is left at the end is unknown.
 type section struct {
+	path string
 	// node is the mapping, key the key it stands under, or the mapping where there is none.
 	node, key *yaml.Node
 	entries   []entry
@@ -70,21 +22,18 @@ type entry struct {
 	taken bool
 }
 
-func (s *section) at(name string) *yaml.Node {
+func (s *section) find(name string) *entry {
 	for i := range s.entries {
 		if s.entries[i].name == name {
-			return s.entries[i].value
+			return &s.entries[i]
 		}
 	}
 	return nil
 }
 
-func (s *section) take(name string) *yaml.Node {
-	for i := range s.entries {
-		if s.entries[i].name == name {
-			s.entries[i].taken = true
-			return s.entries[i].value
-		}
+func (s *section) at(name string) *yaml.Node {
+	if found := s.find(name); found != nil {
+		return found.value
 	}
 	return nil
 }
@@ -100,16 +49,16 @@ func (r *reader) mapping(node *yaml.Node, path, keys string) *section {
 		r.problem(node, "%s must be a mapping with %s, not %s", name, keys, kindOf(node))
 		return nil
 	}
-	s := &section{node: node, key: node}
+	s := &section{path: path, node: node, key: node}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], resolve(node.Content[i+1])
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			r.problem(key, "a key of %s must be plain text", name)
 		case key.Value == "<<":
-			r.problem(key, "merge keys (<<) are not supported in %s", Name)
-		case s.at(key.Value) != nil:
-			r.problem(key, "%s is there twice", joinPath(path, key.Value))
+			r.problem(key, "merge keys (<<) are not supported in %s: write the keys themselves", Name)
+		case s.find(key.Value) != nil:
+			r.problem(key, "%s is there twice: remove one", joinPath(path, key.Value))
 		default:
 			s.entries = append(s.entries, entry{name: key.Value, key: key, value: value})
 		}
@@ -117,47 +66,46 @@ func (r *reader) mapping(node *yaml.Node, path, keys string) *section {
 	return s
 }
 
+// take returns a key's value, or nil. A key that is written a little otherwise is taken with a warning.
+func (r *reader) take(s *section, name string) *yaml.Node {
+	if found := s.find(name); found != nil {
+		found.taken = true
+		return found.value
+	}
+	for i := range s.entries {
+		if left := &s.entries[i]; !left.taken && nearest(left.name, keysOf(s.path)) == name {
+			left.taken = true
+			r.warn(left.key, "%s is read as %s", joinPath(s.path, left.name), name)
+			return left.value
+		}
+	}
+	return nil
+}
+
 // scalar returns the text of a scalar as it is written; null is empty.
-func (r *reader) scalar(node *yaml.Node, path string) (string, bool) {
+func (r *reader) scalar(node *yaml.Node, what string) (string, bool) {
 	node = resolve(node)
 	if node.Kind != yaml.ScalarNode {
-		r.problem(node, "%s must be text, not %s", path, kindOf(node))
+		r.problem(node, "%s must be text, not %s", what, kindOf(node))
 		return "", false
 	}
 	if isNull(node) {
 		return "", true
 	}
 	if strings.ContainsRune(node.Value, 0) {
-		r.problem(node, "%s holds a NUL character", path)
+		r.problem(node, "%s holds a NUL character", what)
 		return "", false
 	}
 	return node.Value, true
 }
 
-// list reads the commands of a phase. A missing phase is none.
-func (r *reader) list(node *yaml.Node, path string) []string {
-	if isNull(node) {
-		return nil
+// theOne returns what a list of one entry holds, with a warning, and any other node as it is.
+func (r *reader) theOne(node *yaml.Node, path string) *yaml.Node {
+	if node != nil && node.Kind == yaml.SequenceNode && len(node.Content) == 1 {
+		r.warn(node, "%s is a list, and its only entry is read as the value", path)
+		return resolve(node.Content[0])
 	}
-	if node.Kind != yaml.SequenceNode {
-		r.problem(node, "%s must be a list of commands, one \"- command\" a line, not %s", path, kindOf(node))
-		return nil
-	}
-	var commands []string
-	for i, item := range node.Content {
-		item = resolve(item)
-		if item.Kind == yaml.MappingNode {
-			r.problem(item, "command %d of %s is read as a mapping because of \": \" in it; put the command into quotes", i+1, path)
-			continue
-		}
-		text, ok := r.scalar(item, fmt.Sprintf("command %d of %s", i+1, path))
-		if ok && strings.TrimSpace(text) == "" {
-			r.problem(item, "command %d of %s is empty", i+1, path)
-			continue
-		}
-		commands = append(commands, text)
-	}
-	return commands
+	return node
 }
 
 func resolve(node *yaml.Node) *yaml.Node {
@@ -167,25 +115,8 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// find returns a key's value in a node that may be no mapping at all.
-func find(node *yaml.Node, key string) *yaml.Node {
-	if node == nil || node.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
-	}
-	return nil
-}
-
 func isNull(node *yaml.Node) bool {
 	return node == nil || node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
-}
-
-func position(node *yaml.Node) Position {
-	return Position{Line: max(node.Line, 1), Column: max(node.Column, 1)}
 }
 
 func kindOf(node *yaml.Node) string {
@@ -200,18 +131,15 @@ func kindOf(node *yaml.Node) string {
 	return "text"
 }
 
+// joinPath names a key of the file. One that is no plain word is quoted.
 func joinPath(path, key string) string {
-	if path == "" {
-		return short(key)
+	if !plainWord.MatchString(key) || len(key) > 60 {
+		key = short(key)
 	}
-	return path + "." + short(key)
+	if path == "" {
+		return key
+	}
+	return path + "." + key
 }
 
-// short quotes a bounded piece of the user's text. It is never used for the value of a variable.
-func short(text string) string {
-	const most = 60
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
-	}
-	return fmt.Sprintf("%q", text)
-}
+func entryName(i int, path string) string { return fmt.Sprintf("entry %d of %s", i+1, path) }

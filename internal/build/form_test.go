@@ -1,0 +1,152 @@
+package build
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/apron-run/apron/internal/build/appfile"
+	"github.com/apron-run/apron/internal/build/catalogue"
+	"github.com/apron-run/apron/internal/build/host"
+	"github.com/apron-run/apron/internal/platform"
+)
+
+var update = flag.Bool("update", false, "write the lower half of the files below testdata/forms anew")
+
+// planLine parts the file of a form: an apprunner.yaml above, what becomes of it below.
+const planLine = "-- plan --\n"
+
+// testRuntimes is a catalogue with gaps: it lacks nodejs20, python310 and python312.
+func testRuntimes(t testing.TB) *catalogue.Catalogue {
+	t.Helper()
+	runtimes, err := catalogue.Load(filepath.Join("testdata", "runtimes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runtimes
+}
+
+func TestEachFormOfTheFileBecomesItsPlan(t *testing.T) {
+	forms, err := filepath.Glob(filepath.Join("testdata", "forms", "*.txt"))
+	if err != nil || len(forms) < 15 {
+		t.Fatalf("there are %d forms (%v)", len(forms), err)
+	}
+	runtimes := testRuntimes(t)
+	for _, form := range forms {
+		t.Run(strings.TrimSuffix(filepath.Base(form), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, want, _ := strings.Cut(string(data), planLine)
+			got := outcomeOf(t, runtimes, input)
+			if *update {
+				if err := os.WriteFile(form, []byte(input+planLine+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got; -update writes what is right now):\n%s", diff)
+			}
+		})
+	}
+}
+
+// outcomeOf plans a build by a file and writes down everything that the build would be, or the error. The file's comments
+// "#: directory DIR", "#: tag RUNTIME" say what the service has besides.
+func outcomeOf(t testing.TB, runtimes *catalogue.Catalogue, input string) string {
+	t.Helper()
+	directory, tag := ".", ""
+	for line := range strings.Lines(input) {
+		if text, found := strings.CutPrefix(line, "#: directory "); found {
+			directory = strings.TrimSpace(text)
+		}
+		if text, found := strings.CutPrefix(line, "#: tag "); found {
+			tag = strings.TrimSpace(text)
+		}
+	}
+	plan, err := planFromText(runtimes, directory, input, tag)
+	if explained := platform.AsExplained(err); explained != nil {
+		return "error: " + explained.Cause + "\n" + lines("and: ", explained.Evidence) + "remedy: " + explained.Remedy + "\n"
+	}
+	if err != nil {
+		t.Fatalf("the error does not explain: %v", err)
+	}
+	return describe(runtimes, plan)
+}
+
+func planFromText(runtimes *catalogue.Catalogue, directory, input, tag string) (Plan, error) {
+	file, err := appfile.Read([]byte(input))
+	if err != nil {
+		return Plan{}, err
+	}
+	return planFromFile(runtimes, directory, file, tag)
+}
+
+// describe writes a plan down, with what the image's configuration and the steps of BuildKit are made of.
+func describe(runtimes *catalogue.Catalogue, plan Plan) string {
+	runtime, _ := runtimes.ByName(plan.Runtime)
+	var text strings.Builder
+	fmt.Fprintf(&text, "runtime: %s %s\n", runtime.Name, runtime.Version)
+	early := findEarly(plan, folder{files: fstest.MapFS{}, directory: "."})
+	steps := assembly{plan: plan, early: early, runtime: runtime, host: host.Settings{}}
+	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
+		commands := plan.Commands[phase]
+		if len(commands) == 0 {
+			continue
+		}
+		image, mounts := "build image", append([]string{appDir, localDir}, runtime.Caches...)
+		if phase == PhasePreRun {
+			image, mounts = "run image", runtime.Caches
+		}
+		fmt.Fprintf(&text, "stage %s, on the %s, in %s, mounts %v:\n", phase.key(), image, plan.WorkDir, mounts)
+		for _, command := range commands {
+			fmt.Fprintf(&text, "  + %s\n", strings.ReplaceAll(strings.TrimSuffix(command, "\n"), "\n", "\n    "))
+		}
+		if phase == PhasePostBuild {
+			text.WriteString("  what it changes is thrown away\n")
+		}
+	}
+	if len(plan.Commands) > 0 {
+		text.WriteString("environment of the stages:\n")
+		for _, variable := range steps.environment() {
+			fmt.Fprintf(&text, "  %s=%s\n", variable[0], variable[1])
+		}
+	}
+	config := imageConfig(plan, runtime).Config
+	fmt.Fprintf(&text, "image: Cmd %q, WorkingDir %s, Env %q, ExposedPorts %v\n", config.Cmd, config.WorkingDir, config.Env,
+		slices.Sorted(maps.Keys(config.ExposedPorts)))
+	process := plan.Process
+	fmt.Fprintf(&text, "process: %q, port %d", process.Command, process.Port)
+	if process.PortVariable != "" {
+		fmt.Fprintf(&text, ", also told as %s", process.PortVariable)
+	}
+	text.WriteString("\n")
+	for _, name := range slices.Sorted(maps.Keys(process.Environment)) {
+		fmt.Fprintf(&text, "  %s=%s\n", name, process.Environment[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(process.Secrets)) {
+		fmt.Fprintf(&text, "  %s from %s\n", name, process.Secrets[name])
+	}
+	for _, warning := range plan.Warnings {
+		fmt.Fprintf(&text, "warning: %s\n", warning)
+	}
+	return text.String()
+}
+
+func lines(prefix string, of []string) string {
+	var text strings.Builder
+	for _, line := range of {
+		text.WriteString(prefix + line + "\n")
+	}
+	return text.String()
+}
