@@ -88,6 +88,7 @@ func TestACreationThatIsNotValidIsRefused(t *testing.T) {
 		"a tag twice":                     {created(imageSource, `,"Tags":[{"Key":"a","Value":"1"},{"Key":"a","Value":"2"}]`), invalid, []string{"Tags[1].Key", "twice"}},
 		"a tag of AWS":                    {created(imageSource, `,"Tags":[{"Key":"aws:a","Value":"1"}]`), invalid, []string{"Tags[0].Key"}},
 		"an unknown tag of apron":         {created(imageSource, `,"Tags":[{"Key":"apron:biuld","Value":"dockerfile"}]`), invalid, []string{"Tags[0].Key", "apron:biuld", "apron:build"}},
+		"a runtime of no name":            {created(imageSource, `,"Tags":[{"Key":"apron:runtime","Value":"Node 24"}]`), invalid, []string{"apron:runtime", "nodejs24"}},
 		"an unknown way to build":         {created(imageSource, `,"Tags":[{"Key":"apron:build","Value":"make"}]`), invalid, []string{"apron:build", "dockerfile"}},
 	} {
 		t.Run(name, func(t *testing.T) {

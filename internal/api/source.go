@@ -55,7 +55,7 @@ func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags m
 		return err // what follows would be about members that are wrong already
 	}
 	if into.Code != nil && !isDockerfile {
-		err = h.checkBuildable(into.Code)
+		err = h.checkBuildable(into.Code, tags[platform.TagRuntime])
 	}
 	return errors.Join(err, h.applyConnection(ctx, into, change))
 }
@@ -154,8 +154,8 @@ func applyValues(into *platform.CodeValues, change *apprunner.CodeConfigurationV
 }
 
 // checkBuildable refuses code that could not be built, as far as the request alone tells. What the repository's own
-// file says is found out by the deployment.
-func (h *Handler) checkBuildable(code *platform.CodeSource) error {
+// file says is found out by the deployment, and so is whether there is the runtime of the tag.
+func (h *Handler) checkBuildable(code *platform.CodeSource, runtimeTag string) error {
 	const at = codePath + ".CodeConfiguration.CodeConfigurationValues"
 	available := h.Runtimes()
 	switch {
@@ -163,7 +163,7 @@ func (h *Handler) checkBuildable(code *platform.CodeSource) error {
 		return nil
 	case code.Values == nil:
 		return invalidRequest("%s is required when ConfigurationSource is API.", at)
-	case !slices.Contains(available, code.Values.Runtime):
+	case runtimeTag == "" && !slices.Contains(available, code.Values.Runtime):
 		return invalidRequest("%s.Runtime: there is no recipe for %s here; there are recipes for %s.",
 			at, code.Values.Runtime, strings.Join(available, ", "))
 	case code.Values.StartCommand == "":

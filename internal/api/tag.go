@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -156,18 +157,25 @@ func checkExtensionTag(at, key, value string) error {
 		if value == "" || !isInside(value) {
 			return invalidRequest("%s.Value of the tag %s must be the path of a Dockerfile inside the source directory.", at, key)
 		}
+	case platform.TagRuntime:
+		if !runtimePattern.MatchString(value) {
+			return invalidRequest("%s.Value of the tag %s must be the name of a runtime, such as nodejs24.", at, key)
+		}
 	case platform.TagHost:
 		if err := source.CheckHost(value); err != nil {
 			return invalidRequest("%s.Value of the tag %s: %s.", at, key, err)
 		}
 	default:
 		return invalidRequest("%s.Key is %q, and of the tags that begin with %s there are %s.",
-			at, key, extensionPrefix, strings.Join([]string{platform.TagBuild, platform.TagDockerfile, platform.TagHost}, ", "))
+			at, key, extensionPrefix, strings.Join([]string{platform.TagBuild, platform.TagDockerfile, platform.TagHost, platform.TagRuntime}, ", "))
 	}
 	return nil
 }
 
 const buildDockerfile = "dockerfile"
+
+// runtimePattern matches the names that apprunner.yaml has for runtimes. Which there are, the build knows.
+var runtimePattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 
 // isInside says whether a path, read from a folder, stays in that folder.
 func isInside(name string) bool {
