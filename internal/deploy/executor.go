@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -339,20 +338,4 @@ func imageProcess(image platform.ImageSource) (platform.Process, error) {
 		return platform.Process{}, fmt.Errorf("port %q: %w", image.Port, err)
 	}
 	return platform.Process{Command: image.StartCommand, Port: port, Environment: image.Environment, Secrets: image.Secrets}, nil
-}
-
-// shellCharacters are those that make a start command need a shell.
-const shellCharacters = "$&|;<>(){}[]*?~`'\"\\!#\n"
-
-// CommandArgs turns a start command into arguments. A plain command is split at white space, so that it also runs in
-// an image without a shell; one that uses quotes, variables, chains or assignments is given to /bin/sh.
-func CommandArgs(command string) []string {
-	fields := strings.Fields(command)
-	if len(fields) == 0 {
-		return nil
-	}
-	if strings.ContainsAny(command, shellCharacters) || strings.Contains(fields[0], "=") {
-		return []string{"/bin/sh", "-c", command}
-	}
-	return fields
 }

@@ -174,24 +174,3 @@ func TestALostProcessIsNotToldAsAnEndOfTheApps(t *testing.T) {
 		t.Errorf("it says %q", cause)
 	}
 }
-
-func TestCommandArgs(t *testing.T) {
-	for _, test := range []struct {
-		command string
-		want    []string
-	}{
-		{"", nil},
-		{"  ", nil},
-		{"python3 app.py", []string{"python3", "app.py"}},
-		{"  node  server.js ", []string{"node", "server.js"}},
-		{"uvicorn app:main --port $PORT", []string{"/bin/sh", "-c", "uvicorn app:main --port $PORT"}},
-		{"cd x && ./y", []string{"/bin/sh", "-c", "cd x && ./y"}},
-		{"MODE=prod ./y", []string{"/bin/sh", "-c", "MODE=prod ./y"}},
-		{`sh -c "echo 'a b'"`, []string{"/bin/sh", "-c", `sh -c "echo 'a b'"`}},
-		{"app --level=3", []string{"app", "--level=3"}},
-	} {
-		if diff := cmp.Diff(test.want, CommandArgs(test.command)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", test.command, diff)
-		}
-	}
-}
