@@ -68,6 +68,9 @@ func newRoot(s *shell) *cobra.Command {
 		}
 		root.AddCommand(command)
 	}
+	validate := newValidate(s) // the only one of its group that needs no apron
+	validate.GroupID = groupServices
+	root.AddCommand(validate)
 	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newDoctor(s), newNetwork(s), newVersion(s)} {
 		command.GroupID = groupMachine
 		root.AddCommand(command)

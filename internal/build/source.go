@@ -62,7 +62,8 @@ func (r *repository) path() (string, error) {
 	return full, nil
 }
 
-// configuration reads apprunner.yaml.
+// configuration reads apprunner.yaml. It is the one place that says what a repository without it is built by, for builds and
+// for previews.
 func (r *repository) configuration() (appfile.File, error) {
 	name := path.Join(r.directory, appfile.Name)
 	data, err := r.read(name, appfile.MaxBytes+1)
@@ -71,6 +72,10 @@ func (r *repository) configuration() (appfile.File, error) {
 		if r.directory != "." {
 			where = "/" + r.directory
 		}
+		if other := r.nearName(); other != "" {
+			return appfile.File{}, platform.Explain(err, "there is no %s in %s, but there is %s", appfile.Name, where, other).
+				Try("rename it: git mv %s %s", other, appfile.Name)
+		}
 		return appfile.File{}, platform.Explain(err, "there is no %s in %s", appfile.Name, where).
 			Try("add one, or set ConfigurationSource to API and give CodeConfigurationValues, or tag the service apron:build=dockerfile to build with a Dockerfile")
 	}
@@ -78,6 +83,21 @@ func (r *repository) configuration() (appfile.File, error) {
 		return appfile.File{}, explainPath(err, "the configuration file", name)
 	}
 	return appfile.Read(data)
+}
+
+// nearName returns the name of a file that is likely meant to be the configuration file, or nothing.
+func (r *repository) nearName() string {
+	entries, err := fs.ReadDir(r.root.FS(), r.directory)
+	if err != nil {
+		return ""
+	}
+	for _, entry := range entries {
+		base, extension, _ := strings.Cut(strings.ToLower(entry.Name()), ".")
+		if strings.Trim(strings.NewReplacer("-", "", "_", "").Replace(base), ".") == "apprunner" && (extension == "yaml" || extension == "yml") {
+			return entry.Name()
+		}
+	}
+	return ""
 }
 
 // read reads at most limit bytes of a regular file.

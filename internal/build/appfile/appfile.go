@@ -88,6 +88,8 @@ type reader struct {
 	pending  map[string]entry
 	// named are the places of the app's variables.
 	named map[string]*yaml.Node
+	// isPrivate says that what is read now are variables.
+	isPrivate bool
 	// commandNode is run.command, or nil.
 	commandNode *yaml.Node
 }

@@ -101,7 +101,7 @@ func syntaxError(err error, data []byte) error {
 			break
 		}
 	}
-	return Refuse(at, correctIt, "the YAML is broken here: %s", message)
+	return refuse(correctIt, Remark{At: at, Text: "the YAML is broken here: " + message, IsPrivate: true})
 }
 
 // indentingTab finds a tab before the first text of a line.

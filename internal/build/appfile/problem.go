@@ -21,6 +21,8 @@ func (p Position) String() string {
 type Remark struct {
 	At   Position
 	Text string
+	// IsPrivate says that the values of variables may be near the place, so that the line must not be shown.
+	IsPrivate bool
 }
 
 func (r Remark) String() string {
@@ -57,18 +59,18 @@ func textOf(remarks []Remark) []string {
 const maxRemarks = 20
 
 func (r *reader) problem(node *yaml.Node, format string, args ...any) {
-	r.problems = add(r.problems, node, format, args...)
+	r.problems = r.add(r.problems, node, format, args...)
 }
 
 func (r *reader) warn(node *yaml.Node, format string, args ...any) {
-	r.warnings = add(r.warnings, node, format, args...)
+	r.warnings = r.add(r.warnings, node, format, args...)
 }
 
-func add(remarks []Remark, node *yaml.Node, format string, args ...any) []Remark {
+func (r *reader) add(remarks []Remark, node *yaml.Node, format string, args ...any) []Remark {
 	if len(remarks) >= maxRemarks {
 		return remarks
 	}
-	return append(remarks, Remark{At: position(node), Text: fmt.Sprintf(format, args...)})
+	return append(remarks, Remark{At: position(node), Text: fmt.Sprintf(format, args...), IsPrivate: r.isPrivate})
 }
 
 func position(node *yaml.Node) Position {

@@ -133,6 +133,8 @@ func (r *reader) portVariable(node *yaml.Node, file *File) {
 
 // settle says what counts where a variable is given in several ways.
 func (r *reader) settle(file *File) {
+	r.isPrivate = true
+	defer func() { r.isPrivate = false }()
 	secret := map[string]bool{}
 	for _, each := range file.Secrets {
 		secret[each.Name] = true

@@ -11,6 +11,8 @@ import (
 // variables reads a list of {name, value}, also in the other shapes in which people write it. Values may be secret and are
 // never part of a message. Entries that refer to a secret are added to secrets; where that is nil, they are refused.
 func (r *reader) variables(node *yaml.Node, path string, secrets *[]Variable) []Variable {
+	r.isPrivate = true
+	defer func() { r.isPrivate = false }()
 	var plain []Variable
 	seen := map[string]bool{}
 	for _, each := range r.pairs(node, path, "value") {
@@ -56,6 +58,8 @@ var reference = regexp.MustCompile(`\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}`)
 // secrets reads a list of {name, value-from}.
 func (r *reader) secrets(node *yaml.Node) []Variable {
 	const path = "run.secrets"
+	r.isPrivate = true
+	defer func() { r.isPrivate = false }()
 	var secrets []Variable
 	for _, each := range r.pairs(node, path, "value-from") {
 		name, ok := r.name(each, path)

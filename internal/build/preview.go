@@ -1,0 +1,114 @@
+package build
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/apron-run/apron/internal/build/appfile"
+	"github.com/apron-run/apron/internal/build/catalogue"
+)
+
+// PreviewRequest says which folder to look at.
+type PreviewRequest struct {
+	// Dir is the repository's root, SourceDirectory the folder in it that is built; "" is the root.
+	Dir, SourceDirectory string
+	// Catalogue is a file that replaces the embedded catalogue of runtimes, or empty.
+	Catalogue string
+	// Runtime is what the service's tag names, or empty.
+	Runtime string
+}
+
+// Preview is what a build of a repository by its apprunner.yaml would do. Of variables it has the names alone.
+type Preview struct {
+	Runtime, Version string
+	// Folder is where phases and the app start.
+	Folder string
+	Stages []Stage
+	// BuildVariables are set in the stages; Variables and Secrets in the app.
+	BuildVariables, Variables, Secrets []string
+	Command                            string
+	Port                               int
+	// PortVariables carry the port.
+	PortVariables []string
+	Warnings      []appfile.Remark
+}
+
+// Stage is one phase of a build.
+type Stage struct {
+	// Name is the phase's name in apprunner.yaml.
+	Name     string
+	Commands []string
+	// RunsOn says which image the commands run on.
+	RunsOn string
+	// Early is how many of the commands run before the source is there, so that they run again only when one of EarlyFiles has
+	// changed.
+	Early      int      `json:",omitempty"`
+	EarlyFiles []string `json:",omitempty"`
+}
+
+// PreviewBuild reads a repository and plans its build, without a daemon and without changing anything.
+func PreviewBuild(request PreviewRequest) (Preview, error) {
+	runtimes, err := catalogue.Default()
+	if request.Catalogue != "" {
+		runtimes, err = catalogue.Load(request.Catalogue)
+	}
+	if err != nil {
+		return Preview{}, err
+	}
+	repository, err := openRepository(request.Dir, request.SourceDirectory)
+	if err != nil {
+		return Preview{}, err
+	}
+	preview, err := repository.preview(runtimes, request.Runtime)
+	return preview, errors.Join(err, repository.close())
+}
+
+func (r *repository) preview(runtimes *catalogue.Catalogue, tag string) (Preview, error) {
+	file, err := r.configuration()
+	if err != nil {
+		return Preview{}, err
+	}
+	plan, err := planFromFile(runtimes, r.directory, file, tag)
+	if err != nil {
+		return Preview{}, err
+	}
+	runtime, _ := runtimes.ByName(plan.Runtime)
+	preview := Preview{
+		Runtime: runtime.Name, Version: runtime.Version, Folder: plan.WorkDir,
+		BuildVariables: namesOf(file.BuildEnvironment), Variables: namesOf(file.Environment), Secrets: namesOf(file.Secrets),
+		Command: plan.Process.Command, Port: plan.Process.Port, PortVariables: []string{"PORT"}, Warnings: plan.Warnings,
+	}
+	if name := plan.Process.PortVariable; name != "" && name != "PORT" {
+		preview.PortVariables = append(preview.PortVariables, name)
+	}
+	early := findEarly(plan, folder{files: r.root.FS(), directory: r.directory})
+	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
+		if len(plan.Commands[phase]) == 0 {
+			continue
+		}
+		stage := Stage{Name: phase.key(), Commands: plan.Commands[phase], RunsOn: runsOn[phase]}
+		if phase == early.Phase && early.Commands > 0 {
+			stage.Early, stage.EarlyFiles = early.Commands, early.Files
+		}
+		preview.Stages = append(preview.Stages, stage)
+	}
+	return preview, nil
+}
+
+// runsOn says in words where a phase runs, and what becomes of what it changes.
+var runsOn = map[Phase]string{
+	PhasePreBuild:  "the build image",
+	PhaseBuild:     "the build image; what it leaves in " + appDir + " and " + localDir + " goes into the app's image",
+	PhasePreRun:    "the app's image",
+	PhasePostBuild: "the build image; what it changes is thrown away",
+}
+
+func namesOf(variables []appfile.Variable) []string {
+	var names []string
+	for _, variable := range variables {
+		if !slices.Contains(names, variable.Name) {
+			names = append(names, variable.Name)
+		}
+	}
+	return names
+}
