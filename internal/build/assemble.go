@@ -198,7 +198,7 @@ func (a assembly) script() string {
 // environment is what a phase sees, in an order that does not change from build to build. The user's own comes last.
 func (a assembly) environment() [][2]string {
 	variables := [][2]string{{"PATH", searchPath}, {"HOME", "/root"}, {"CI", "true"}}
-	for _, set := range []map[string]string{a.runtime.Environment, a.runtime.BuildEnvironment} {
+	for _, set := range []map[string]string{a.runtime.Environment, a.runtime.BuildEnvironment, keptBy(a.plan)} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
 			variables = append(variables, [2]string{name, set[name]})
 		}

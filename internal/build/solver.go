@@ -77,8 +77,10 @@ func planSolver(wanted definitions, config ocispec.Image) solver {
 func imageConfig(plan Plan, runtime catalogue.Runtime) ocispec.Image {
 	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}
 	config.Config.Env = []string{"PATH=" + searchPath}
-	for _, name := range slices.Sorted(maps.Keys(runtime.Environment)) {
-		config.Config.Env = append(config.Config.Env, name+"="+runtime.Environment[name])
+	for _, set := range []map[string]string{runtime.Environment, keptBy(plan)} {
+		for _, name := range slices.Sorted(maps.Keys(set)) {
+			config.Config.Env = append(config.Config.Env, name+"="+set[name])
+		}
 	}
 	config.Config.WorkingDir = plan.WorkDir
 	config.Config.Cmd = []string{"/bin/sh", "-c", plan.Process.Command}
