@@ -65,8 +65,8 @@ type assembly struct {
 type stack struct{ root, local, app llb.State }
 
 // definitions are what BuildKit is asked to solve: the image's file system and, where there is one, the last vertex of
-// the post-build phase.
-type definitions struct{ image, postBuild *llb.Definition }
+// the post-build phase. What both begin with is built, which is only there beside postBuild.
+type definitions struct{ image, built, postBuild *llb.Definition }
 
 func (a assembly) marshal(ctx context.Context) (definitions, error) {
 	base := a.base(a.images.Build, "build image")
@@ -94,7 +94,11 @@ func (a assembly) marshal(ctx context.Context) (definitions, error) {
 	if err != nil {
 		return definitions{}, fmt.Errorf("describe the build: %w", err)
 	}
-	return definitions{image: image, postBuild: postBuild}, nil
+	both, err := built.root.Marshal(ctx, llb.LinuxAmd64)
+	if err != nil {
+		return definitions{}, fmt.Errorf("describe the build: %w", err)
+	}
+	return definitions{image: image, built: both, postBuild: postBuild}, nil
 }
 
 // base is one of the runtime's images, read from the cache folder through the session.

@@ -46,9 +46,15 @@ func contentStores(recipes *recipe.Cache) map[string]content.Store {
 	return map[string]content.Store{baseStore: recipes.Content()}
 }
 
-// planSolver solves the image and, beside it, the post-build phase: both must succeed.
+// planSolver solves the image and, beside it, the post-build phase: both must succeed. What they begin with is solved before
+// them, because each of them would run a phase again that has failed for the other.
 func planSolver(wanted definitions, config ocispec.Image) solver {
 	return func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+		if wanted.built != nil {
+			if _, err := c.Solve(ctx, gateway.SolveRequest{Definition: wanted.built.ToPB(), Evaluate: true}); err != nil {
+				return nil, err
+			}
+		}
 		var image *gateway.Result
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() (err error) {
