@@ -1,12 +1,14 @@
 // Package build turns a checked-out repository into an image and says how to start it.
 //
 //	apprunner.yaml or CodeConfigurationValues          Dockerfile (tag apron:build=dockerfile)
-//	            |  PlanFor: pure                                   |
+//	            |  planFromFile, planFromValues: pure              |
 //	            v                                                  |
 //	     Plan: phases as data                                      |
 //	            |  recipe.Cache: the runtime's two images          |
 //	            v                                                  v
 //	     LLB, one vertex a phase  ------------------------->  BuildKit  ->  image in containerd's store, unpacked
+//
+// PreviewBuild goes the first half of the left road, without a daemon.
 //
 // Builder owns the buildkitd daemon: Ensure adopts or starts it, Run watches over it, Stop ends it. buildkitd works on
 // the backend's own containerd, so a built image is there to run without an export.
