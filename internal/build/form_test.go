@@ -150,3 +150,56 @@ func lines(prefix string, of []string) string {
 	}
 	return text.String()
 }
+
+func FuzzPlan(f *testing.F) {
+	forms, err := filepath.Glob(filepath.Join("testdata", "forms", "*.txt"))
+	if err != nil || len(forms) == 0 {
+		f.Fatalf("there are no forms (%v)", err)
+	}
+	for _, form := range forms {
+		data, err := os.ReadFile(form)
+		if err != nil {
+			f.Fatal(err)
+		}
+		input, _, _ := strings.Cut(string(data), planLine)
+		f.Add(input, "")
+	}
+	f.Add("runtime: java\n", "nodejs24")
+	runtimes := testRuntimes(f)
+	f.Fuzz(func(t *testing.T, input, tag string) {
+		plan, err := planFromText(runtimes, ".", input, tag)
+		if err != nil {
+			if platform.AsExplained(err) == nil {
+				t.Errorf("the error does not explain: %v", err)
+			}
+			return
+		}
+		if _, isThere := runtimes.ByName(plan.Runtime); !isThere || tag != "" && plan.Runtime != tag {
+			t.Errorf("the plan is for %q, and the tag is %q", plan.Runtime, tag)
+		}
+		if plan.Process.Command == "" || plan.Process.Port < 1 || plan.Process.Port > 65535 {
+			t.Errorf("half a plan: %+v", plan)
+		}
+	})
+}
+
+// What a runtime is called and its lock come from everywhere; no text of them may lead to a runtime of another language.
+func FuzzResolveRuntime(f *testing.F) {
+	for _, seed := range [][2]string{{"python3", "3.10"}, {"nodejs20", "20.11.0"}, {"Nodejs12", ""}, {"golang:1.21-alpine", "latest"}, {"", "python3"}, {"corretto8", "8u372"}, {"java", ">=17"}} {
+		f.Add(seed[0], seed[1])
+	}
+	runtimes := testRuntimes(f)
+	f.Fuzz(func(t *testing.T, name, lock string) {
+		file := appfile.File{Runtime: name, RuntimeVersion: lock}
+		runtime, _, err := resolveRuntime(runtimes, file)
+		if err != nil {
+			if platform.AsExplained(err) == nil {
+				t.Errorf("the error does not explain: %v", err)
+			}
+			return
+		}
+		if _, isExact := runtimes.ByName(name); isExact && languageOf(name) != languageOf(runtime.Name) {
+			t.Errorf("%s with version %q is read as %s", name, lock, runtime.Name)
+		}
+	})
+}

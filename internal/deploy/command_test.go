@@ -71,3 +71,18 @@ func TestTheAppTakesThePlaceOfItsShell(t *testing.T) {
 		t.Errorf("the app does not get the variable that stands before it: %v, %s", err, output)
 	}
 }
+
+func FuzzCommandArgs(f *testing.F) {
+	for _, seed := range []string{"a && b", "A='b c' d $E", "sh -c \"a $B\"", "a `b | c` && d", "a\\", "${a && b}"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, command string) {
+		args := CommandArgs(command)
+		if len(args) != 3 || args[1] != "-c" || !strings.Contains(args[0], "sh") {
+			return
+		}
+		if script := args[2]; script != command && !strings.Contains(command, strings.Replace(script, "exec ", "", 1)) && !strings.Contains(script, "exec exec") {
+			t.Errorf("%q becomes %q", command, script)
+		}
+	})
+}

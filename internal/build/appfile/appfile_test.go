@@ -2,9 +2,12 @@ package appfile_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -90,6 +93,23 @@ run:
 func TestWhatIsLeftOutHasAppRunnersDefault(t *testing.T) {
 	if got := read(t, minimal); got.Port != 8080 || got.PortVariable != "" || len(got.Environment) != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestWindowsTextIsReadAlike(t *testing.T) {
+	want := read(t, minimal)
+	for name, text := range map[string]string{
+		"a byte order mark":                "\ufeff" + minimal,
+		"CRLF":                             strings.ReplaceAll(minimal, "\n", "\r\n"),
+		"both":                             "\ufeff" + strings.ReplaceAll(minimal, "\n", "\r\n"),
+		"no end of the last line":          strings.TrimSpace(minimal),
+		"a tab behind a value":             strings.Replace(minimal, "python311\n", "python311\t\n", 1),
+		"an empty document behind":         minimal + "---\n",
+		"an end of the document, and text": minimal + "...\n# done\n",
+	} {
+		if diff := cmp.Diff(want, read(t, text)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
@@ -212,6 +232,17 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte("a: &a [*a]\n? [x]: y\n<<: {}\n"))
 	f.Add([]byte("version: !!binary x\nrun: !!set {a, b}\n"))
+	forms, err := filepath.Glob(filepath.Join("..", "testdata", "forms", "*.txt"))
+	if err != nil || len(forms) == 0 {
+		f.Fatalf("there are no forms (%v)", err)
+	}
+	for _, form := range forms {
+		data, err := os.ReadFile(form)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		endless := time.AfterFunc(10*time.Second, func() { panic(fmt.Sprintf("reading does not end: %q", data)) })
 		defer endless.Stop()
@@ -221,6 +252,11 @@ func FuzzRead(f *testing.F) {
 		}
 		if err == nil && (file.Command == "" || len(file.Build) == 0 && len(file.Warnings) == 0 || file.Port < 1 || file.Port > 65535) {
 			t.Errorf("half a file is accepted: %+v", file)
+		}
+		for _, remark := range file.Warnings {
+			if remark.At.Line < 1 || remark.At.Column < 1 || remark.Text == "" || !utf8.ValidString(remark.Text) {
+				t.Errorf("a warning without its place or text: %+v", remark)
+			}
 		}
 	})
 }
