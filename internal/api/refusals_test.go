@@ -107,6 +107,13 @@ func TestACreationThatIsNotValidIsRefused(t *testing.T) {
 	}
 }
 
+func TestATagNamesARuntimeThatTheAPIDoesNotHave(t *testing.T) {
+	w := newWorld(t)
+	body := code(byValues(`"Runtime":"RUBY_31","StartCommand":"x"`))
+	w.refused("CreateService", created(body, ""), "InvalidRequestException", 400)
+	w.call("CreateService", created(body, `,"Tags":[{"Key":"apron:runtime","Value":"ruby33"}]`))
+}
+
 func TestAllBrokenMembersAreNamedAtOnce(t *testing.T) {
 	w := newWorld(t)
 	arn := w.running("running")
