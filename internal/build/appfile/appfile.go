@@ -90,6 +90,8 @@ type reader struct {
 	named map[string]*yaml.Node
 	// isPrivate says that what is read now are variables.
 	isPrivate bool
+	// length is how many bytes of text were read, which aliases can make more than the file has.
+	length int
 	// commandNode is run.command, or nil.
 	commandNode *yaml.Node
 }

@@ -216,16 +216,34 @@ func TestHugeAndNestedFilesAreRefusedSoon(t *testing.T) {
 		bomb += string(i) + ": &" + string(i) + " [" + strings.TrimSuffix(strings.Repeat("*"+string(i-1)+",", 9), ",") + "]\n"
 	}
 	for name, text := range map[string]string{
-		"too many bytes":  minimal + "#" + strings.Repeat("x", appfile.MaxBytes),
-		"deep lists":      "version: " + strings.Repeat("[", 100_000),
-		"deep mappings":   "version: " + strings.Repeat("{a: ", 50_000),
-		"a bomb":          bomb,
-		"a loop of alias": "version: &a [*a]\nruntime: *a\n",
+		"too many bytes":      minimal + "#" + strings.Repeat("x", appfile.MaxBytes),
+		"deep lists":          "version: " + strings.Repeat("[", 100_000),
+		"deep mappings":       "version: " + strings.Repeat("{a: ", 50_000),
+		"a bomb":              bomb,
+		"a loop of alias":     "version: &a [*a]\nruntime: *a\n",
+		"variables in a loop": minimal + "  env: &a {variables: *a}\n",
+		"a long text often":   "a: &a " + strings.Repeat("x", 100_000) + "\n" + strings.Replace(minimal, "- true", strings.Repeat("- *a\n      ", 900), 1),
+		"many entries":        "a: &a {" + strings.Repeat("name,", 20_000) + "}\n" + minimal + "  env: [" + strings.Repeat("*a,", 20_000) + "]\n",
+		"large entries":       "a: &a {" + many("name%d: x, ", 10_000) + "}\n" + minimal + "  env: [" + strings.Repeat("*a,", 900) + "]\n",
+		"many keys":           minimal + many("k%d: x\n", 20_000),
 	} {
+		began := time.Now()
 		if _, err := appfile.Read([]byte(text)); platform.AsExplained(err) == nil {
 			t.Errorf("%s: the error is %v, want one that explains", name, err)
 		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: reading took %v", name, took)
+		}
 	}
+}
+
+// many repeats a format with a number that grows.
+func many(format string, times int) string {
+	var text strings.Builder
+	for i := range times {
+		fmt.Fprintf(&text, format, i)
+	}
+	return text.String()
 }
 
 func FuzzRead(f *testing.F) {

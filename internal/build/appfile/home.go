@@ -96,7 +96,7 @@ func (r *reader) rehome(s *section) {
 		switch isPlaced := r.place(home, *left); {
 		case isPlaced:
 			r.warn(left.key, "%s is read as %s, where it belongs", joinPath(s.path, left.name), home)
-		case s.path == "build.commands":
+		case s.path == "build.commands" || left.value.Kind != yaml.ScalarNode:
 			r.problem(left.key, "%s would be lost, because %s is there: remove one", joinPath(s.path, left.name), home)
 		default:
 			r.warn(left.key, "%s is ignored, because %s is there", joinPath(s.path, left.name), home)
@@ -193,7 +193,7 @@ func (r *reader) open(path string) *section {
 	for _, key := range known[path] {
 		if placed, isPending := r.pending[joinPlain(path, key)]; isPending {
 			if r.has(s, key) {
-				r.warn(placed.key, "it is ignored all the same, because %s is there", joinPlain(path, key))
+				r.problem(placed.key, "%s would be lost, because %s is there: remove one", short(placed.key.Value), joinPlain(path, key))
 				continue
 			}
 			s.entries = append(s.entries, placed)

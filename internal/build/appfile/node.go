@@ -50,6 +50,11 @@ func (r *reader) mapping(node *yaml.Node, path, keys string) *section {
 		return nil
 	}
 	s := &section{path: path, node: node, key: node}
+	if len(node.Content)/2 > maxEntries {
+		r.problem(node, "%s has more than %d keys", name, maxEntries)
+		return s
+	}
+	names := map[string]bool{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], resolve(node.Content[i+1])
 		switch {
@@ -57,9 +62,10 @@ func (r *reader) mapping(node *yaml.Node, path, keys string) *section {
 			r.problem(key, "a key of %s must be plain text", name)
 		case key.Value == "<<":
 			r.problem(key, "merge keys (<<) are not supported in %s: write the keys themselves", Name)
-		case s.find(key.Value) != nil:
+		case names[key.Value]:
 			r.problem(key, "%s is there twice: remove one", joinPath(path, key.Value))
 		default:
+			names[key.Value] = true
 			s.entries = append(s.entries, entry{name: key.Value, key: key, value: value})
 		}
 	}
@@ -82,6 +88,21 @@ func (r *reader) take(s *section, name string) *yaml.Node {
 	return nil
 }
 
+// maxEntries bounds each mapping, and maxItems each list: with aliases a small file can have as many as it likes.
+const (
+	maxEntries = 200
+	maxItems   = 1000
+)
+
+// items returns the entries of a list, or none and a complaint when it is too long.
+func (r *reader) items(list *yaml.Node, path string) []*yaml.Node {
+	if len(list.Content) > maxItems {
+		r.problem(list, "%s has more than %d entries", path, maxItems)
+		return nil
+	}
+	return list.Content
+}
+
 // scalar returns the text of a scalar as it is written; null is empty.
 func (r *reader) scalar(node *yaml.Node, what string) (string, bool) {
 	node = resolve(node)
@@ -91,6 +112,10 @@ func (r *reader) scalar(node *yaml.Node, what string) (string, bool) {
 	}
 	if isNull(node) {
 		return "", true
+	}
+	if r.length += len(node.Value); r.length > MaxBytes {
+		r.problem(node, "%s is there so often, by aliases, that the file has more than %d bytes of text", what, MaxBytes)
+		return "", false
 	}
 	if strings.ContainsRune(node.Value, 0) {
 		r.problem(node, "%s holds a NUL character", what)

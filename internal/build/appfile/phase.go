@@ -53,7 +53,7 @@ func (r *reader) phase(node *yaml.Node, path string) []string {
 		return nil
 	}
 	var commands []command
-	for i, item := range node.Content {
+	for i, item := range r.items(node, path) {
 		if text, ok := r.item(resolve(item), fmt.Sprintf("command %d of %s", i+1, path)); ok {
 			commands = append(commands, command{resolve(item), text})
 		}

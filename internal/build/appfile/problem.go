@@ -56,7 +56,7 @@ func textOf(remarks []Remark) []string {
 }
 
 // maxRemarks bounds what one file can say.
-const maxRemarks = 20
+const maxRemarks = 50
 
 func (r *reader) problem(node *yaml.Node, format string, args ...any) {
 	r.problems = r.add(r.problems, node, format, args...)
@@ -67,8 +67,11 @@ func (r *reader) warn(node *yaml.Node, format string, args ...any) {
 }
 
 func (r *reader) add(remarks []Remark, node *yaml.Node, format string, args ...any) []Remark {
-	if len(remarks) >= maxRemarks {
+	switch {
+	case len(remarks) > maxRemarks:
 		return remarks
+	case len(remarks) == maxRemarks:
+		return append(remarks, Remark{At: position(node), Text: "there is more to be said, from here on"})
 	}
 	return append(remarks, Remark{At: position(node), Text: fmt.Sprintf(format, args...), IsPrivate: r.isPrivate})
 }

@@ -56,8 +56,12 @@ var continuation = regexp.MustCompile(`[ \t]*\\\r?\n[ \t]*`)
 
 // commandWords reads a start command that is a list: the program and its arguments. A list of several commands is none.
 func (r *reader) commandWords(node *yaml.Node) string {
-	words := make([]string, len(node.Content))
-	for i, item := range node.Content {
+	items := r.items(node, "run.command")
+	if len(items) == 0 {
+		return ""
+	}
+	words := make([]string, len(items))
+	for i, item := range items {
 		text, ok := r.scalar(item, entryName(i, "run.command"))
 		if !ok {
 			return ""

@@ -61,11 +61,16 @@ func (r *reader) secrets(node *yaml.Node) []Variable {
 	r.isPrivate = true
 	defer func() { r.isPrivate = false }()
 	var secrets []Variable
+	seen := map[string]bool{}
 	for _, each := range r.pairs(node, path, "value-from") {
 		name, ok := r.name(each, path)
 		if !ok {
 			continue
 		}
+		if seen[name] {
+			r.warn(each.at, "%s names %s a second time; the last one counts", path, short(name))
+		}
+		seen[name] = true
 		from := each.from
 		if from == nil && !isNull(each.value) {
 			text, _ := r.scalar(each.value, fmt.Sprintf("the value of %s in %s", short(name), path))
@@ -121,10 +126,11 @@ func (r *reader) pairs(node *yaml.Node, path, valueKey string) []pair {
 		return nil
 	}
 	shape := "a list of entries with name and " + valueKey
-	switch {
-	case node.Kind == yaml.MappingNode && isWrapper(node):
+	if isWrapper(node) {
 		r.warn(node.Content[0], "%s is read as %s", joinPath(path, node.Content[0].Value), path)
-		return r.pairs(resolve(node.Content[1]), path, valueKey)
+		node = resolve(node.Content[1])
+	}
+	switch {
 	case node.Kind == yaml.MappingNode && isEntry(node):
 		r.warn(node, "%s is a mapping and is read as the only entry of %s", path, shape)
 		return r.entry(node, entryName(0, path), valueKey)
@@ -136,15 +142,22 @@ func (r *reader) pairs(node *yaml.Node, path, valueKey string) []pair {
 		return nil
 	}
 	var all []pair
-	for i, item := range node.Content {
+	told := map[string]bool{} // of each shape, once
+	tell := func(item *yaml.Node, where, text string) {
+		if !told[text] {
+			r.warn(item, "%s, and each of its kind, is %s", where, text)
+		}
+		told[text] = true
+	}
+	for i, item := range r.items(node, path) {
 		item, where := resolve(item), entryName(i, path)
 		switch {
 		case item.Kind == yaml.ScalarNode && strings.Contains(item.Value, "="):
-			r.warn(item, "%s is read as NAME=VALUE", where)
+			tell(item, where, "read as NAME=VALUE")
 			name, value, _ := strings.Cut(item.Value, "=")
 			all = append(all, pair{at: item, name: part(item, name), value: part(item, value), isBare: true})
 		case item.Kind == yaml.MappingNode && !isEntry(item):
-			r.warn(item, "%s has neither name nor %s and is read as names with their values", where, valueKey)
+			tell(item, where, "read as names with their values")
 			all = append(all, r.bare(item, where, valueKey)...)
 		default:
 			all = append(all, r.entry(item, where, valueKey)...)
@@ -159,12 +172,15 @@ func part(of *yaml.Node, text string) *yaml.Node {
 
 // isWrapper says whether a mapping has one key, which only names what the section is.
 func isWrapper(node *yaml.Node) bool {
-	return len(node.Content) == 2 && node.Content[0].Kind == yaml.ScalarNode && resolve(node.Content[1]).Kind != yaml.ScalarNode &&
+	return node.Kind == yaml.MappingNode && len(node.Content) == 2 && node.Content[0].Kind == yaml.ScalarNode && resolve(node.Content[1]).Kind != yaml.ScalarNode &&
 		(plain(node.Content[0].Value) == "variables" || plain(node.Content[0].Value) == "vars")
 }
 
 // isEntry says whether a mapping is {name, value} in any of its spellings, and not NAME: VALUE.
 func isEntry(node *yaml.Node) bool {
+	if len(node.Content)/2 > maxEntries {
+		return false
+	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i].Value
 		if meant := nearest(key, keysOf("entry")); meant == "" || key == strings.ToUpper(key) {
@@ -221,7 +237,11 @@ func (r *reader) name(each pair, path string) (string, bool) {
 
 func (r *reader) checkName(node *yaml.Node, where, name string) bool {
 	if name == "" || strings.ContainsAny(name, "=\x00\r\n \t") {
-		r.problem(node, "%s must be the name of a variable, not %s", where, short(name))
+		before, _, isAssigned := strings.Cut(name, "=") // what follows may be the value
+		if isAssigned {
+			before += "=…"
+		}
+		r.problem(node, "%s must be the name of a variable, not %s", where, short(before))
 		return false
 	}
 	return true
