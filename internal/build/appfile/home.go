@@ -94,6 +94,8 @@ func (r *reader) rehome(s *section) {
 		}
 		left.taken = true
 		switch isPlaced := r.place(home, *left); {
+		case isPlaced && joinPath(s.path, left.name) == home:
+			r.warn(left.key, "the key %s is read as a path", home)
 		case isPlaced:
 			r.warn(left.key, "%s is read as %s, where it belongs", joinPath(s.path, left.name), home)
 		case s.path == "build.commands" || left.value.Kind != yaml.ScalarNode:
