@@ -108,7 +108,7 @@ func (r *reader) reference(secrets []Variable, node *yaml.Node, name, path strin
 		return secrets
 	}
 	if found := placeholder.FindString(text); found != "" {
-		r.warn(node, "the value-from of %s in %s still has the placeholder %s in it; the secret is looked up when the app starts", short(name), path, short(found))
+		r.warn(node, "the value-from of %s in %s still has the placeholder %s in it; the secret is looked up when a deployment begins", short(name), path, short(found))
 	}
 	return append(secrets, Variable{Name: name, Value: text})
 }
