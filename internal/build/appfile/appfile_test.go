@@ -231,7 +231,7 @@ func TestHugeAndNestedFilesAreRefusedSoon(t *testing.T) {
 		if _, err := appfile.Read([]byte(text)); platform.AsExplained(err) == nil {
 			t.Errorf("%s: the error is %v, want one that explains", name, err)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: reading took %v", name, took)
 		}
 	}
