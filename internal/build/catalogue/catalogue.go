@@ -13,6 +13,7 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,7 +38,7 @@ type Catalogue struct {
 type Runtime struct {
 	// Name is what apprunner.yaml writes: python311.
 	Name string `yaml:"-"`
-	// API is the enum's value: PYTHON_311.
+	// API is the enum's value: PYTHON_311. It is empty for a runtime that App Runner never had.
 	API string `yaml:"api"`
 	// Version is the language's version as installed; run.runtime-version is compared with it.
 	Version string `yaml:"version"`
@@ -58,7 +59,8 @@ type Layer struct {
 	Debian *Debian      `yaml:"debian" json:",omitempty"`
 	NPM    []NPMPackage `yaml:"npm" json:",omitempty"`
 	Go     *GoToolchain `yaml:"go" json:",omitempty"`
-	// Links maps the path of a symbolic link to its target, Files a path to the text of a small file.
+	// Links maps the path of a symbolic link to its target, Files a path to the text of a small file. A text that begins with
+	// #! is a script that may be run.
 	Links map[string]string `yaml:"links" json:",omitempty"`
 	Files map[string]string `yaml:"files" json:",omitempty"`
 }
@@ -67,7 +69,7 @@ type Layer struct {
 type Debian struct {
 	Suite    string   `yaml:"suite"`
 	Packages []string `yaml:"packages"`
-	// Excludes are patterns of paths that dpkg leaves out, as in its path-exclude option.
+	// Excludes are the paths that are left out. One that ends in * means all that begin so.
 	Excludes []string `yaml:"excludes" json:",omitempty"`
 }
 
@@ -138,11 +140,13 @@ func (c *Catalogue) Names() []string {
 	return names
 }
 
-// APINames returns the enum's values of all runtimes, sorted.
+// APINames returns the enum's values of all runtimes that have one, sorted.
 func (c *Catalogue) APINames() []string {
 	names := make([]string, 0, len(c.Runtimes))
 	for _, runtime := range c.Runtimes {
-		names = append(names, runtime.API)
+		if runtime.API != "" {
+			names = append(names, runtime.API)
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -157,7 +161,7 @@ func (c *Catalogue) ByName(name string) (Runtime, bool) {
 // ByAPI finds a runtime by the API's enum value.
 func (c *Catalogue) ByAPI(api string) (Runtime, bool) {
 	for _, runtime := range c.Runtimes {
-		if runtime.API == api {
+		if api != "" && runtime.API == api {
 			return runtime, true
 		}
 	}
@@ -179,10 +183,15 @@ func (c *Catalogue) validate() error {
 			return fmt.Errorf("layer %s: %w", name, err)
 		}
 	}
+	byAPI := map[string]string{}
 	for name, runtime := range c.Runtimes {
-		if runtime.API == "" || len(runtime.BuildLayers) == 0 || len(runtime.RunLayers) == 0 {
-			return fmt.Errorf("runtime %s: api, build-layers and run-layers are all needed", name)
+		if len(runtime.BuildLayers) == 0 || len(runtime.RunLayers) == 0 {
+			return fmt.Errorf("runtime %s: build-layers and run-layers are both needed", name)
 		}
+		if other := byAPI[runtime.API]; runtime.API != "" && other != "" {
+			return fmt.Errorf("runtimes %s and %s: both are %s in the API", min(name, other), max(name, other), runtime.API)
+		}
+		byAPI[runtime.API] = name
 		for _, layer := range slices.Concat(runtime.BuildLayers, runtime.RunLayers) {
 			if _, ok := c.Layers[layer]; !ok {
 				return fmt.Errorf("runtime %s: there is no layer %q", name, layer)
@@ -197,6 +206,9 @@ func (c *Catalogue) validate() error {
 	return nil
 }
 
+// excludePattern matches what dpkg and apron understand alike.
+var excludePattern = regexp.MustCompile(`^/[A-Za-z0-9/._+-]+\*?$`)
+
 func (l Layer) validate() error {
 	kinds := 0
 	if l.Debian != nil {
@@ -205,6 +217,11 @@ func (l Layer) validate() error {
 		for _, word := range append([]string{l.Debian.Suite}, l.Debian.Packages...) {
 			if word == "" || strings.HasPrefix(word, "-") || strings.ContainsAny(word, ", \t\n") {
 				return fmt.Errorf("%q is neither a suite nor a package", word)
+			}
+		}
+		for _, pattern := range l.Debian.Excludes {
+			if !excludePattern.MatchString(pattern) {
+				return fmt.Errorf("%q is not an absolute path that may end in *", pattern)
 			}
 		}
 	}

@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	// DefaultNPMRegistry and DefaultGoProxy are what npm and Go use on a machine where nobody chose.
-	DefaultNPMRegistry = "https://registry.npmjs.org/"
-	DefaultGoProxy     = "https://proxy.golang.org,direct"
+	// DefaultNPMRegistry, DefaultGoProxy and DefaultDebianMirror are what npm, Go and mmdebstrap use on a machine where nobody
+	// chose.
+	DefaultNPMRegistry  = "https://registry.npmjs.org/"
+	DefaultGoProxy      = "https://proxy.golang.org,direct"
+	DefaultDebianMirror = "http://deb.debian.org/debian"
 	// discoverTimeout bounds what asking the installed tools may take.
 	discoverTimeout = 10 * time.Second
 	// trustBundle is where Debian and its kin keep the certificate authorities that the machine trusts.
@@ -37,6 +39,8 @@ type Settings struct {
 	DebianSecurity string
 	// AptProxy is apt's HTTP proxy, or empty.
 	AptProxy string
+	// TakesOldLists says that apt takes lists of packages that are past their date, as those of a mirror that was frozen are.
+	TakesOldLists bool
 	// Proxy is the HTTP proxy of the environment.
 	Proxy Proxy
 	// TrustBundle is the file with the certificate authorities that the machine trusts, or empty.
@@ -132,9 +136,14 @@ func (s *Settings) discoverDebian(ctx context.Context) {
 			s.DebianSecurity = site
 		}
 	}
-	proxy := output(ctx, "apt-config", "shell", "PROXY", "Acquire::http::Proxy")
-	_, value, _ := strings.Cut(strings.TrimSpace(proxy), "=")
-	s.AptProxy = strings.Trim(value, "'\"")
+	s.AptProxy = aptOption(ctx, "Acquire::http::Proxy")
+	s.TakesOldLists = aptOption(ctx, "Acquire::Check-Valid-Until") == "false"
+}
+
+// aptOption returns a setting of apt, or nothing.
+func aptOption(ctx context.Context, name string) string {
+	_, value, _ := strings.Cut(strings.TrimSpace(output(ctx, "apt-config", "shell", "VALUE", name)), "=")
+	return strings.Trim(value, "'\"")
 }
 
 // output returns what a tool prints, or nothing when it is missing or fails.

@@ -2,19 +2,23 @@ package recipe
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/apron-run/apron/internal/build/catalogue"
+	"github.com/apron-run/apron/internal/build/host"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -23,6 +27,8 @@ const (
 	debianStopGrace = 15 * time.Second
 	// evidenceLines is how much of a failed tool's output is kept for the explanation.
 	evidenceLines = 20
+	// probeTimeout bounds the question whether a mirror has a suite.
+	probeTimeout = 15 * time.Second
 )
 
 // documentation is what no image needs.
@@ -30,6 +36,10 @@ var documentation = []string{
 	"/usr/share/doc/*", "/usr/share/info/*", "/usr/share/lintian/*", "/usr/share/locale/*", "/usr/share/man/*",
 	"/usr/share/bash-completion/*",
 }
+
+// mergedUsr is mmdebstrap's own hook that makes /bin a link to /usr/bin from the start. Bookworm would install a package
+// instead that does it afterwards, which brings all of Perl.
+const mergedUsr = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 // writeDebian installs the packages into a new root with mmdebstrap and copies its tar.
 func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe catalogue.Debian, log io.Writer) error {
@@ -55,7 +65,7 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start mmdebstrap: %w", err)
 	}
-	copyErr := copyDebian(archive, stdout)
+	copyErr := copyDebian(archive, stdout, excludes(recipe))
 	if copyErr != nil {
 		_, _ = io.Copy(io.Discard, stdout) // a writer that nobody reads would not end
 	}
@@ -64,6 +74,11 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case waitErr != nil && c.isGone(ctx, recipe.Suite):
+		return platform.Explain(waitErr, "the Debian mirror %s no longer has the suite %s, of which the runtime's base image is made",
+			c.mirror(), recipe.Suite).
+			Try("use another runtime, or let apt on this machine use a mirror that still has it, as Debian's archive").
+			WithEvidence(output.lines()...)
 	case waitErr != nil:
 		return platform.Explain(waitErr, "the Debian packages of the runtime's base image could not be installed (%v)", waitErr).
 			Try("check that this machine reaches the Debian archive, and deploy again").WithEvidence(output.lines()...)
@@ -71,17 +86,34 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	return errors.Join(copyErr, removeErr)
 }
 
+// isGone says whether the mirror answers and does not have the suite.
+func (c *Cache) isGone(ctx context.Context, suite string) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var refused *refusedError
+	err := c.download(ctx, strings.TrimSuffix(c.mirror(), "/")+"/dists/"+suite+"/InRelease", io.Discard)
+	return errors.As(err, &refused) && refused.code == http.StatusNotFound
+}
+
+func (c *Cache) mirror() string { return cmp.Or(c.host().DebianMirror, host.DefaultDebianMirror) }
+
 func (c *Cache) debianArgs(recipe catalogue.Debian) []string {
 	args := []string{
 		"--mode=root", "--variant=minbase", "--format=tar", "--components=main",
-		"--include=" + strings.Join(recipe.Packages, ","),
 		"--dpkgopt=force-unsafe-io", // the root is thrown away when anything fails
+		"--extract-hook=" + excludeHook(recipe),
 	}
-	for _, pattern := range append(documentation, recipe.Excludes...) {
-		args = append(args, "--dpkgopt=path-exclude="+pattern)
+	packages := recipe.Packages
+	if recipe.Suite == "bookworm" {
+		args = append(args, "--hook-dir="+mergedUsr)
+		packages = append([]string{"usr-is-merged"}, packages...)
 	}
+	args = append(args, "--include="+strings.Join(packages, ","))
 	if c.host().AptProxy != "" {
 		args = append(args, "--aptopt=Acquire::http::Proxy \""+c.host().AptProxy+"\"")
+	}
+	if c.host().TakesOldLists {
+		args = append(args, "--aptopt=Acquire::Check-Valid-Until false")
 	}
 	args = append(args, recipe.Suite, "-")
 	if c.host().DebianMirror == "" {
@@ -99,8 +131,31 @@ func (c *Cache) debianArgs(recipe catalogue.Debian) []string {
 	return args
 }
 
-// copyDebian copies the tar without what belongs to this machine: device nodes, its name and its resolver.
-func copyDebian(archive *tar.Writer, stream io.Reader) error {
+// excludeHook tells dpkg what to leave out, now and when a build installs more. mmdebstrap's own way to say it would send
+// each package through a filter of its own first, which takes longer than all the rest of the extraction.
+func excludeHook(recipe catalogue.Debian) string {
+	var lines strings.Builder
+	for _, pattern := range excludes(recipe) {
+		lines.WriteString("path-exclude=" + pattern + "\n")
+	}
+	return "printf '" + lines.String() + "' >\"$1\"/etc/dpkg/dpkg.cfg.d/apron" // patterns hold nothing that a shell could read
+}
+
+func excludes(recipe catalogue.Debian) []string { return slices.Concat(documentation, recipe.Excludes) }
+
+// isExcluded says whether a pattern of catalogue.Debian.Excludes covers the path.
+func isExcluded(name string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		if folder, ok := strings.CutSuffix(pattern, "*"); ok {
+			return strings.HasPrefix("/"+name, folder)
+		}
+		return "/"+name == pattern
+	})
+}
+
+// copyDebian copies the tar without what belongs to this machine (device nodes, its name and its resolver) and the files that
+// are excluded. Their folders stay, because packages that a build installs expect some of them.
+func copyDebian(archive *tar.Writer, stream io.Reader, excluded []string) error {
 	reader := tar.NewReader(stream)
 	for {
 		header, err := reader.Next()
@@ -112,7 +167,8 @@ func copyDebian(archive *tar.Writer, stream io.Reader) error {
 			return fmt.Errorf("read mmdebstrap's tar: %w", err)
 		}
 		name := path.Clean(header.Name)
-		if name == "." || strings.HasPrefix(name, "dev/") || name == "etc/hostname" || name == "etc/resolv.conf" {
+		if name == "." || strings.HasPrefix(name, "dev/") || name == "etc/hostname" || name == "etc/resolv.conf" ||
+			header.Typeflag != tar.TypeDir && isExcluded(name, excluded) {
 			continue
 		}
 		header.Name = name

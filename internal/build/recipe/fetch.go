@@ -63,7 +63,11 @@ func (c *Cache) retry(ctx context.Context, try func() error) error {
 }
 
 // refusedError is an answer that another try would not change.
-type refusedError struct{ host, status string }
+type refusedError struct {
+	host, status string
+	// code is the answer's HTTP status.
+	code int
+}
 
 func (e *refusedError) Error() string { return e.host + " answered " + e.status }
 
@@ -85,11 +89,11 @@ func (c *Cache) download(ctx context.Context, address string, w io.Writer) error
 		if response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
 			return fmt.Errorf("%s answered %s", request.URL.Hostname(), response.Status)
 		}
-		return &refusedError{host: request.URL.Hostname(), status: response.Status}
+		return &refusedError{request.URL.Hostname(), response.Status, response.StatusCode}
 	}
 	copied, err := io.Copy(w, io.LimitReader(response.Body, maxFetchBytes+1))
 	if err == nil && copied > maxFetchBytes {
-		return &refusedError{host: request.URL.Hostname(), status: fmt.Sprintf("with more than %d MB", maxFetchBytes>>20)}
+		return &refusedError{request.URL.Hostname(), fmt.Sprintf("with more than %d MB", maxFetchBytes>>20), response.StatusCode}
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -21,7 +22,7 @@ import (
 )
 
 // recipeFormat is part of every recipe's hash: raise it when this package makes something else of the same recipe.
-const recipeFormat = "1"
+const recipeFormat = "2"
 
 // epoch is the time of files that have none of their own.
 var epoch = time.Unix(0, 0)
@@ -127,8 +128,12 @@ func (c *Cache) writeLayer(ctx context.Context, archive *tar.Writer, layer catal
 	return nil
 }
 
+// writeText writes a small file; a script, which begins with #!, may be run.
 func writeText(archive *tar.Writer, name, text string) error {
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: path.Clean(name), Size: int64(len(text)), Mode: 0o644, ModTime: epoch}
+	if strings.HasPrefix(text, "#!") {
+		header.Mode = 0o755
+	}
 	if err := archive.WriteHeader(header); err != nil {
 		return err
 	}
