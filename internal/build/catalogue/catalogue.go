@@ -44,6 +44,8 @@ type Runtime struct {
 	Version string `yaml:"version"`
 	// IsOriginal says that App Runner builds this runtime the original way, where pre-run does not exist.
 	IsOriginal bool `yaml:"original"`
+	// Tools are the commands that builds may count on, the language's own and those that install packages.
+	Tools []string `yaml:"tools"`
 	// BuildLayers and RunLayers name the layers of the two images, lowest first.
 	BuildLayers []string `yaml:"build-layers"`
 	RunLayers   []string `yaml:"run-layers"`

@@ -136,7 +136,7 @@ func (c *Cache) debianArgs(recipe catalogue.Debian) []string {
 func excludeHook(recipe catalogue.Debian) string {
 	var lines strings.Builder
 	for _, pattern := range excludes(recipe) {
-		lines.WriteString("path-exclude=" + pattern + "\n")
+		lines.WriteString("path-exclude=" + pattern + `\n`)
 	}
 	return "printf '" + lines.String() + "' >\"$1\"/etc/dpkg/dpkg.cfg.d/apron" // patterns hold nothing that a shell could read
 }

@@ -26,8 +26,9 @@ func machineCache(t *testing.T) string {
 	return "/var/cache/apron"
 }
 
-func TestEveryRuntimeHasABuildImageAndARunImage(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+// With APRON_EXAMPLES=all it makes every runtime, which takes long on a machine that has none yet.
+func TestARuntimeHasABuildImageAndARunImage(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	runtimes, err := catalogue.Default()
 	if err != nil {
@@ -37,7 +38,11 @@ func TestEveryRuntimeHasABuildImageAndARunImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range runtimes.Names() {
+	names := []string{"python311", "nodejs22", "go1"}
+	if os.Getenv("APRON_EXAMPLES") == "all" {
+		names = runtimes.Names()
+	}
+	for _, name := range names {
 		runtime, _ := runtimes.ByName(name)
 		images, err := cache.Images(ctx, runtimes, runtime, t.Output())
 		if err != nil {
