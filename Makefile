@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test conformance crash compatibility race faults chaos soak check bench lint
+.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -81,6 +81,9 @@ test: packages build check ## run the whole test suite; needs root, because it r
 	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash)
 	@$(MAKE) --no-print-directory build-race build-failpoint
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance ./test/crash
+
+examples: packages build ## deploy each example twice on each runtime it runs on, and tell how long both took
+	@APRON_EXAMPLES=all go test -count=1 -v -timeout $(TEST_TIMEOUT) ./test/examples
 
 conformance: packages build-race ## run one script by four clients of App Runner, against an apron that tells its data races
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance

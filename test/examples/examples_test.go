@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -121,16 +122,16 @@ func change(t *testing.T, path string, edit func(string) string) {
 func deploy(t *testing.T, a *apron.Apron, dir, text string) time.Duration {
 	t.Helper()
 	began := time.Now()
-	printed := a.MustCommand(t, "deploy", dir, "--ask", "--output", "json")
-	took := time.Since(began)
-	var deployed struct{ Answer struct{ Status, Text string } }
+	printed := a.MustCommand(t, "deploy", dir, "--output", "json")
+	var deployed struct{ URL string }
 	if err := json.Unmarshal([]byte(printed), &deployed); err != nil {
 		t.Fatalf("apron deploy --output json prints %q: %v", printed, err)
 	}
-	if !strings.HasPrefix(deployed.Answer.Status, "200") || !strings.Contains(deployed.Answer.Text, text) {
-		t.Fatalf("the app answers %+v, want %q", deployed.Answer, text)
+	answer := a.Get(t, strings.TrimPrefix(deployed.URL, "http://"), "/")
+	if answer.Status != http.StatusOK || !strings.Contains(answer.Body, text) {
+		t.Fatalf("the app answers %d %q, want %q", answer.Status, answer.Body, text)
 	}
-	return took
+	return time.Since(began)
 }
 
 // table collects lines of examples that end at any time.
