@@ -49,7 +49,7 @@ func TestACatalogueThatMeansTwoThingsIsRefused(t *testing.T) {
 	const layers = "layers:\n  base: {debian: {suite: trixie, packages: [git]}}\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"two runtimes of one name in the API",
-			layers + "runtimes:\n  a: &a {api: GO_1, build-layers: [base], run-layers: [base]}\n  b: *a\n", "runtimes a and b: both are GO_1"},
+			layers + "runtimes:\n  a: &a {api: COBOL_60, build-layers: [base], run-layers: [base]}\n  b: *a\n", "runtimes a and b: both are COBOL_60"},
 		{"no layers to run on", layers + "runtimes:\n  a: {build-layers: [base]}\n", "runtime a: build-layers and run-layers are both needed"},
 		{"a pattern that a shell would read", "layers:\n  base: {debian: {suite: trixie, packages: [git], excludes: [\"/usr/'; id\"]}}\n",
 			"is not an absolute path"},
