@@ -28,7 +28,7 @@ func machineCache(t *testing.T) string {
 
 // With APRON_EXAMPLES=all it makes every runtime, which takes long on a machine that has none yet.
 func TestARuntimeHasABuildImageAndARunImage(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 35*time.Minute)
 	defer cancel()
 	runtimes, err := catalogue.Default()
 	if err != nil {
