@@ -1,30 +1,21 @@
 // Package catalogue says which runtimes there are and what each is made of.
 //
-// A Runtime is the API's language enum with two images: one to build in, with compilers, and a small one to run in. An
-// image is a stack of named Layers; runtimes that share a Layer share its bytes on disk. A Layer is a recipe, not an
-// archive: Debian packages, packages of the npm registry or a Go toolchain, each pinned as far as its registry allows.
+// A Runtime is the API's language enum with two images: one to build in, with compilers, and a small one to run in. They
+// are recipes or references. A recipe is a stack of named Layers; runtimes that share a Layer share its bytes on disk. A
+// Layer is no archive either: Debian packages, packages of the npm registry or a Go toolchain, each pinned as far as its
+// registry allows. A reference names an image of a registry, by tag or by digest.
 //
-// The catalogue is embedded; Load reads another one, so that an operator can replace or add runtimes. This package does
-// no other I/O: package recipe makes the layers.
+// The catalogue is embedded; Load lays an operator's file over it. This package does no other I/O: package recipe makes
+// the layers and pulls the images.
 package catalogue
 
 import (
-	"bytes"
 	_ "embed"
-	"fmt"
-	"os"
-	"regexp"
 	"slices"
-	"strings"
-
-	"go.yaml.in/yaml/v4"
 )
 
 //go:embed runtimes.yaml
 var embedded []byte
-
-// maxBytes bounds an operator's catalogue.
-const maxBytes = 1 << 20
 
 // Catalogue is a set of runtimes.
 type Catalogue struct {
@@ -49,6 +40,10 @@ type Runtime struct {
 	// BuildLayers and RunLayers name the layers of the two images, lowest first.
 	BuildLayers []string `yaml:"build-layers"`
 	RunLayers   []string `yaml:"run-layers"`
+	// BuildImage and RunImage are references of the two images, for a runtime without layers: HOST/NAME:TAG or
+	// HOST/NAME@DIGEST.
+	BuildImage string `yaml:"build-image"`
+	RunImage   string `yaml:"run-image"`
 	// Environment is set in both images, BuildEnvironment only while building.
 	Environment      map[string]string `yaml:"environment"`
 	BuildEnvironment map[string]string `yaml:"build-environment"`
@@ -94,43 +89,11 @@ type GoToolchain struct {
 	Into string `yaml:"into"`
 }
 
+// IsImage says whether the runtime's images are references, which are pulled, and no recipes, which are made here.
+func (r Runtime) IsImage() bool { return r.BuildImage != "" || r.RunImage != "" }
+
 // Default returns the embedded catalogue.
-func Default() (*Catalogue, error) { return parse("runtimes.yaml", embedded) }
-
-// Load reads a catalogue from a file.
-func Load(path string) (*Catalogue, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read runtime catalogue: %w", err)
-	}
-	if info.Size() > maxBytes {
-		return nil, fmt.Errorf("read runtime catalogue: %s has %d bytes, more than %d", path, info.Size(), maxBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read runtime catalogue: %w", err)
-	}
-	return parse(path, data)
-}
-
-func parse(name string, data []byte) (*Catalogue, error) {
-	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithKnownFields())
-	if err != nil {
-		return nil, fmt.Errorf("read runtime catalogue %s: %w", name, err)
-	}
-	var catalogue Catalogue
-	if err := loader.Load(&catalogue); err != nil {
-		return nil, fmt.Errorf("read runtime catalogue %s: %w", name, err)
-	}
-	for key, runtime := range catalogue.Runtimes {
-		runtime.Name = key
-		catalogue.Runtimes[key] = runtime
-	}
-	if err := catalogue.validate(); err != nil {
-		return nil, fmt.Errorf("read runtime catalogue %s: %w", name, err)
-	}
-	return &catalogue, nil
-}
+func Default() (*Catalogue, error) { return read("runtimes.yaml", embedded, Catalogue{}) }
 
 // Names returns the names of all runtimes as apprunner.yaml writes them, sorted.
 func (c *Catalogue) Names() []string {
@@ -177,72 +140,4 @@ func (c *Catalogue) LayersOf(names []string) []Layer {
 		layers[i] = c.Layers[name]
 	}
 	return layers
-}
-
-func (c *Catalogue) validate() error {
-	for name, layer := range c.Layers {
-		if err := layer.validate(); err != nil {
-			return fmt.Errorf("layer %s: %w", name, err)
-		}
-	}
-	byAPI := map[string]string{}
-	for name, runtime := range c.Runtimes {
-		if len(runtime.BuildLayers) == 0 || len(runtime.RunLayers) == 0 {
-			return fmt.Errorf("runtime %s: build-layers and run-layers are both needed", name)
-		}
-		if other := byAPI[runtime.API]; runtime.API != "" && other != "" {
-			return fmt.Errorf("runtimes %s and %s: both are %s in the API", min(name, other), max(name, other), runtime.API)
-		}
-		byAPI[runtime.API] = name
-		for _, layer := range slices.Concat(runtime.BuildLayers, runtime.RunLayers) {
-			if _, ok := c.Layers[layer]; !ok {
-				return fmt.Errorf("runtime %s: there is no layer %q", name, layer)
-			}
-		}
-		for _, path := range runtime.Caches {
-			if !strings.HasPrefix(path, "/") {
-				return fmt.Errorf("runtime %s: the cache %q is not an absolute path", name, path)
-			}
-		}
-	}
-	return nil
-}
-
-// excludePattern matches what dpkg and apron understand alike.
-var excludePattern = regexp.MustCompile(`^/[A-Za-z0-9/._+-]+\*?$`)
-
-func (l Layer) validate() error {
-	kinds := 0
-	if l.Debian != nil {
-		kinds++
-		// Both reach mmdebstrap as arguments, where a leading dash would be an option.
-		for _, word := range append([]string{l.Debian.Suite}, l.Debian.Packages...) {
-			if word == "" || strings.HasPrefix(word, "-") || strings.ContainsAny(word, ", \t\n") {
-				return fmt.Errorf("%q is neither a suite nor a package", word)
-			}
-		}
-		for _, pattern := range l.Debian.Excludes {
-			if !excludePattern.MatchString(pattern) {
-				return fmt.Errorf("%q is not an absolute path that may end in *", pattern)
-			}
-		}
-	}
-	if len(l.NPM) > 0 {
-		kinds++
-		for _, pkg := range l.NPM {
-			if !strings.HasPrefix(pkg.Integrity, "sha512-") {
-				return fmt.Errorf("npm package %s has no sha512 integrity", pkg.Name)
-			}
-		}
-	}
-	if l.Go != nil {
-		kinds++
-		if !strings.HasPrefix(l.Go.Sum, "h1:") {
-			return fmt.Errorf("the Go toolchain %s has no h1 sum", l.Go.Version)
-		}
-	}
-	if kinds != 1 {
-		return fmt.Errorf("exactly one of debian, npm and go must be given, not %d", kinds)
-	}
-	return nil
 }

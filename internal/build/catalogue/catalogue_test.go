@@ -49,8 +49,8 @@ func TestACatalogueThatMeansTwoThingsIsRefused(t *testing.T) {
 	const layers = "layers:\n  base: {debian: {suite: trixie, packages: [git]}}\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"two runtimes of one name in the API",
-			layers + "runtimes:\n  a: &a {api: COBOL_60, build-layers: [base], run-layers: [base]}\n  b: *a\n", "runtimes a and b: both are COBOL_60"},
-		{"no layers to run on", layers + "runtimes:\n  a: {build-layers: [base]}\n", "runtime a: build-layers and run-layers are both needed"},
+			layers + "runtimes:\n  a: &a {api: COBOL_60, build-layers: [base], run-layers: [base]}\n  b: *a\n", "runtimes.b.api: COBOL_60 is the API's name of the runtime a already"},
+		{"no layers to run on", layers + "runtimes:\n  a: {build-layers: [base]}\n", "runtimes.a: a runtime needs build-layers and run-layers"},
 		{"a pattern that a shell would read", "layers:\n  base: {debian: {suite: trixie, packages: [git], excludes: [\"/usr/'; id\"]}}\n",
 			"is not an absolute path"},
 		{"a pattern that dpkg would read otherwise", "layers:\n  base: {debian: {suite: trixie, packages: [git], excludes: [/usr/*/doc]}}\n",
