@@ -18,8 +18,6 @@ import (
 )
 
 const (
-	// searchPath is PATH in every image of a managed runtime.
-	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	// localDir is where pip, npm -g and go install put what they install. What the build puts there reaches the run image.
 	localDir = "/usr/local"
 	// sourceMount and baseStore are the names under which the session serves the repository and the base images.
@@ -70,16 +68,17 @@ type definitions struct{ image, built, postBuild *llb.Definition }
 
 func (a assembly) marshal(ctx context.Context) (definitions, error) {
 	base := a.base(a.images.Build, "build image")
-	built := stack{
-		root: base,
-		local: llb.Scratch().File(llb.Copy(base, localDir, localDir, &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true}),
-			llb.WithCustomName("prepare "+localDir)),
-	}
-	built = a.addSource(built)
+	prepared := llb.Scratch().File(llb.Copy(base, localDir, localDir, &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true}),
+		llb.WithCustomName("prepare "+localDir))
+	built := a.addSource(stack{root: base, local: prepared})
 	built = a.run(built, PhasePreBuild)
 	built = a.run(built, PhaseBuild)
 
-	final := llb.Merge([]llb.State{a.base(a.images.Run, "run image"), built.local, built.app}, llb.WithCustomName("put the image together"))
+	local := built.local
+	if a.runtime.IsImage() { // its language may lie there itself, and what runs has its own
+		local = llb.Diff(prepared, built.local, llb.WithCustomName("find what the build has put into "+localDir))
+	}
+	final := llb.Merge([]llb.State{a.base(a.images.Run, "run image"), local, built.app}, llb.WithCustomName("put the image together"))
 	if commands := a.plan.Commands[PhasePreRun]; len(commands) > 0 {
 		final = final.Run(a.runOptions(PhasePreRun, commands)...).Root()
 	}
@@ -174,14 +173,14 @@ func (a assembly) exec(s stack, phase Phase, commands []string) stack {
 
 func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 	options := []llb.RunOption{
-		llb.Args(slices.Concat([]string{"/bin/bash", "-e", "-c", a.script(), "apron"}, commands)),
+		llb.Args(slices.Concat(a.shell(), []string{a.script(phase), "apron"}, commands)),
 		llb.Dir(a.plan.WorkDir),
 		llb.WithCustomName(phaseVertexName(phase, commands)),
 	}
 	if a.memory > 0 { // no part of what a step is known by: another limit uses the same cache
 		options = append(options, llb.WithLinuxResources(llb.LinuxResources{Memory: a.memory, MemorySwap: a.memory}))
 	}
-	for _, variable := range a.environment() {
+	for _, variable := range a.environment(phase) {
 		options = append(options, llb.AddEnv(variable[0], variable[1]))
 	}
 	for _, cache := range a.runtime.Caches {
@@ -191,17 +190,35 @@ func (a assembly) runOptions(phase Phase, commands []string) []llb.RunOption {
 	return append(options, hostOptions(a.host)...)
 }
 
+// shell runs a script. Images that were pulled may have no bash.
+func (a assembly) shell() []string {
+	if a.runtime.IsImage() {
+		return []string{"/bin/sh", "-c", `[ -x /bin/bash ] && exec /bin/bash -e -c "$@"; exec /bin/sh -e -c "$@"`, "sh"}
+	}
+	return []string{"/bin/bash", "-e", "-c"}
+}
+
 // script is runCommands without BuildKit's variables, except those that the user has set.
-func (a assembly) script() string {
+func (a assembly) script(phase Phase) string {
 	foreign := slices.DeleteFunc(slices.Clone(tracing), func(name string) bool {
-		return slices.ContainsFunc(a.environment(), func(variable [2]string) bool { return variable[0] == name })
+		return slices.ContainsFunc(a.environment(phase), func(variable [2]string) bool { return variable[0] == name })
 	})
 	return "unset " + strings.Join(foreign, " ") + "\n" + runCommands
 }
 
-// environment is what a phase sees, in an order that does not change from build to build. The user's own comes last.
-func (a assembly) environment() [][2]string {
-	variables := [][2]string{{"PATH", searchPath}, {"HOME", "/root"}, {"CI", "true"}}
+// environment is what a phase sees, in an order that does not change from build to build: what the image that it runs in
+// sets, the runtime's, and the user's own last.
+func (a assembly) environment(phase Phase) [][2]string {
+	image := a.images.BuildEnvironment
+	if phase == PhasePreRun {
+		image = a.images.RunEnvironment
+	}
+	var variables [][2]string
+	for _, variable := range image {
+		name, value, _ := strings.Cut(variable, "=")
+		variables = append(variables, [2]string{name, value})
+	}
+	variables = append(variables, [2]string{"HOME", "/root"}, [2]string{"CI", "true"})
 	for _, set := range []map[string]string{a.runtime.Environment, a.runtime.BuildEnvironment, keptBy(a.plan)} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
 			variables = append(variables, [2]string{name, set[name]})

@@ -27,8 +27,8 @@ func TestCommandsRunInOneShellUntilOneFails(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			phase := assembly{plan: Plan{Environment: []appfile.Variable{{Name: "OTEL_TRACES_EXPORTER", Value: "console"}}}}
-			command := exec.CommandContext(t.Context(), "/bin/bash", append([]string{"-e", "-c", phase.script(), "apron"}, c.commands...)...)
-			command.Env = []string{"PATH=" + searchPath, "TRACEPARENT=00-0-0-01", "OTEL_TRACES_EXPORTER=console"}
+			command := exec.CommandContext(t.Context(), "/bin/bash", append([]string{"-e", "-c", phase.script(PhaseBuild), "apron"}, c.commands...)...)
+			command.Env = []string{"PATH=/usr/bin:/bin", "TRACEPARENT=00-0-0-01", "OTEL_TRACES_EXPORTER=console"}
 			output, err := command.Output()
 			var exit *exec.ExitError
 			if err != nil && !errors.As(err, &exit) {

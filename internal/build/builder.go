@@ -27,8 +27,12 @@ type Config struct {
 	Data string
 	// Cache is the machine's folder of runtime images; default /var/cache/apron.
 	Cache string
-	// Catalogue is a file that replaces the embedded catalogue of runtimes, or empty.
+	// Catalogue is a file that is laid over the embedded catalogue of runtimes, or empty.
 	Catalogue string
+	// Images is where the images of runtimes that are references come from. Nil is nowhere.
+	Images recipe.Registry
+	// Room refuses to prepare a runtime when the disk has no room for it. May be nil.
+	Room func() error
 	// ContainerdSocket is the backend's containerd; default DATA/run/containerd.sock.
 	ContainerdSocket string
 	// NetworkConfig is the CNI configuration list for build steps, NetworkBin the folder of the CNI plugins; default
@@ -80,6 +84,7 @@ type Builder struct {
 	stopDiscovery context.CancelFunc
 	recipes       *recipe.Cache
 	daemon        *daemon.Daemon
+	preparations  preparations
 }
 
 // New reads the catalogue. It starts nothing.
@@ -98,6 +103,9 @@ func New(config Config) (*Builder, error) {
 	if err != nil {
 		stopDiscovery()
 		return nil, err
+	}
+	if config.Images != nil {
+		recipes.PullFrom(config.Images)
 	}
 	b := &Builder{config: config, runtimes: runtimes, host: settings, stopDiscovery: stopDiscovery, recipes: recipes}
 	b.daemon = b.newDaemon()
@@ -131,17 +139,20 @@ func (b *Builder) Build(ctx context.Context, request Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := b.build(ctx, request, repository)
+	used := &bases{}
+	defer used.release()
+	result, err := b.build(ctx, request, repository, used)
+	result.Runtimes = used.versions
 	return result, errors.Join(err, repository.close())
 }
 
-func (b *Builder) build(ctx context.Context, request Request, repository *repository) (Result, error) {
+func (b *Builder) build(ctx context.Context, request Request, repository *repository, used *bases) (Result, error) {
 	if kind, ok := request.Tags[platform.TagBuild]; ok {
 		if kind != "dockerfile" {
 			return Result{}, platform.Explain(nil, "the tag %s is %q, which is no way to build", platform.TagBuild, kind).
 				Try("set it to \"dockerfile\", or remove it")
 		}
-		return b.buildDockerfile(ctx, request, repository)
+		return b.buildDockerfile(ctx, request, repository, used)
 	}
 	plan, err := b.plan(request, repository)
 	if err != nil {
@@ -150,7 +161,7 @@ func (b *Builder) build(ctx context.Context, request Request, repository *reposi
 	for _, warning := range plan.Warnings {
 		fmt.Fprintln(request.Log, "warning:", warning)
 	}
-	return b.buildPlan(ctx, request, repository, plan)
+	return b.buildPlan(ctx, request, repository, plan, used)
 }
 
 func (b *Builder) plan(request Request, repository *repository) (Plan, error) {
@@ -166,11 +177,11 @@ func (b *Builder) plan(request Request, repository *repository) (Plan, error) {
 }
 
 // buildPlan builds for a managed runtime.
-func (b *Builder) buildPlan(ctx context.Context, request Request, repository *repository, plan Plan) (Result, error) {
+func (b *Builder) buildPlan(ctx context.Context, request Request, repository *repository, plan Plan, used *bases) (Result, error) {
 	runtime, _ := b.runtimes.ByName(plan.Runtime)
-	images, err := b.recipes.Images(ctx, b.runtimes, runtime, request.Log)
+	images, err := b.base(ctx, runtime, used, request.Log)
 	if err != nil {
-		return Result{}, fmt.Errorf("prepare the runtime %s: %w", plan.Runtime, err)
+		return Result{}, err
 	}
 	wanted, err := assembly{
 		plan: plan, early: findEarly(plan, folder{files: repository.root.FS(), directory: repository.directory}),
@@ -191,7 +202,7 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, repository *re
 	options.OCIStores = contentStores(b.recipes)
 	progress := b.newProgress(ctx, request.Log, planPrefix)
 	defer progress.close()
-	digest, err := b.solve(ctx, options, planSolver(wanted, imageConfig(plan, runtime)), progress)
+	digest, err := b.solve(ctx, options, planSolver(wanted, imageConfig(plan, runtime, images)), progress)
 	if err != nil {
 		return Result{}, progress.explain(ctx, err, "building the image")
 	}

@@ -39,7 +39,7 @@ const (
 var standardSyntax = regexp.MustCompile(`(?i)\A(\xef\xbb\xbf)?#[ \t]*syntax[ \t]*=[ \t]*(docker\.io/)?docker/dockerfile(:[\w.-]+)?(@\S+)?[ \t]*\r?(\n|\z)`)
 
 // buildDockerfile builds with the repository's Dockerfile; the context is the source directory.
-func (b *Builder) buildDockerfile(ctx context.Context, request Request, repository *repository) (Result, error) {
+func (b *Builder) buildDockerfile(ctx context.Context, request Request, repository *repository, used *bases) (Result, error) {
 	name := request.Tags[platform.TagDockerfile]
 	if name == "" {
 		name = defaultDockerfile
@@ -52,11 +52,11 @@ func (b *Builder) buildDockerfile(ctx context.Context, request Request, reposito
 	if err != nil {
 		return Result{}, fmt.Errorf("prepare the Dockerfile: %w", err)
 	}
-	result, err := b.runDockerfile(ctx, request, repository, name, dir, inputs)
+	result, err := b.runDockerfile(ctx, request, repository, used, name, dir, inputs)
 	return result, errors.Join(err, os.RemoveAll(inputs))
 }
 
-func (b *Builder) runDockerfile(ctx context.Context, request Request, repository *repository, name, dir, inputs string) (Result, error) {
+func (b *Builder) runDockerfile(ctx context.Context, request Request, repository *repository, used *bases, name, dir, inputs string) (Result, error) {
 	if err := copyDockerfile(repository, name, inputs); err != nil {
 		return Result{}, err
 	}
@@ -76,7 +76,7 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 	options.SharedKey = "apron/" + string(request.ServiceID)
 	options.OCIStores = contentStores(b.recipes)
 	frontend := b.dockerfileOptions()
-	contexts, err := b.runtimeContexts(ctx, request, inputs)
+	contexts, err := b.runtimeContexts(ctx, request, used, inputs)
 	if err != nil {
 		return Result{}, err
 	}

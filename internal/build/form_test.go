@@ -16,6 +16,7 @@ import (
 	"github.com/apron-run/apron/internal/build/appfile"
 	"github.com/apron-run/apron/internal/build/catalogue"
 	"github.com/apron-run/apron/internal/build/host"
+	"github.com/apron-run/apron/internal/build/recipe"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -98,7 +99,9 @@ func describe(runtimes *catalogue.Catalogue, plan Plan) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "runtime: %s %s\n", runtime.Name, runtime.Version)
 	early := findEarly(plan, folder{files: fstest.MapFS{}, directory: "."})
-	steps := assembly{plan: plan, early: early, runtime: runtime, host: host.Settings{}}
+	path := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} // of recipes
+	images := recipe.Images{BuildEnvironment: path, RunEnvironment: path}
+	steps := assembly{plan: plan, early: early, runtime: runtime, images: images, host: host.Settings{}}
 	for _, phase := range []Phase{PhasePreBuild, PhaseBuild, PhasePreRun, PhasePostBuild} {
 		commands := plan.Commands[phase]
 		if len(commands) == 0 {
@@ -118,11 +121,11 @@ func describe(runtimes *catalogue.Catalogue, plan Plan) string {
 	}
 	if len(plan.Commands) > 0 {
 		text.WriteString("environment of the stages:\n")
-		for _, variable := range steps.environment() {
+		for _, variable := range steps.environment(PhaseBuild) {
 			fmt.Fprintf(&text, "  %s=%s\n", variable[0], variable[1])
 		}
 	}
-	config := imageConfig(plan, runtime).Config
+	config := imageConfig(plan, runtime, images).Config
 	fmt.Fprintf(&text, "image: Cmd %q, WorkingDir %s, Env %q, ExposedPorts %v\n", config.Cmd, config.WorkingDir, config.Env,
 		slices.Sorted(maps.Keys(config.ExposedPorts)))
 	process := plan.Process

@@ -24,4 +24,6 @@ type Request struct {
 type Result struct {
 	ImageDigest string
 	Process     platform.Process
+	// Runtimes are those whose images it was made of, with the version of each.
+	Runtimes map[string]string
 }

@@ -14,7 +14,7 @@ var runtimeImage = regexp.MustCompile(`\bapron\.local/([a-z0-9]+)(-build)?\b`)
 
 // runtimeContexts returns the frontend's options that lead those names of the Dockerfile in folder inputs to the images,
 // and prepares the images.
-func (b *Builder) runtimeContexts(ctx context.Context, request Request, inputs string) (map[string]string, error) {
+func (b *Builder) runtimeContexts(ctx context.Context, request Request, used *bases, inputs string) (map[string]string, error) {
 	text, err := os.ReadFile(filepath.Join(inputs, defaultDockerfile))
 	if err != nil {
 		return nil, fmt.Errorf("read the Dockerfile: %w", err)
@@ -26,9 +26,9 @@ func (b *Builder) runtimeContexts(ctx context.Context, request Request, inputs s
 		if !known {
 			return nil, unknownRuntime("the Dockerfile names "+image, name, b.runtimes.Names())
 		}
-		images, err := b.recipes.Images(ctx, b.runtimes, runtime, request.Log)
+		images, err := b.base(ctx, runtime, used, request.Log)
 		if err != nil {
-			return nil, fmt.Errorf("prepare the runtime %s: %w", name, err)
+			return nil, err
 		}
 		digest := images.Run
 		if isBuild {

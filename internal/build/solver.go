@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/moby/buildkit/client"
@@ -80,13 +81,20 @@ func planSolver(wanted definitions, config ocispec.Image) solver {
 }
 
 // imageConfig is the image's own configuration, so that it also runs outside apron.
-func imageConfig(plan Plan, runtime catalogue.Runtime) ocispec.Image {
+func imageConfig(plan Plan, runtime catalogue.Runtime, images recipe.Images) ocispec.Image {
 	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}
-	config.Config.Env = []string{"PATH=" + searchPath}
-	for _, set := range []map[string]string{runtime.Environment, keptBy(plan)} {
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			config.Config.Env = append(config.Config.Env, name+"="+set[name])
-		}
+	set := maps.Clone(runtime.Environment)
+	if set == nil {
+		set = map[string]string{}
+	}
+	maps.Copy(set, keptBy(plan))
+	config.Config.Env = slices.DeleteFunc(slices.Clone(images.RunEnvironment), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		_, isReplaced := set[name]
+		return isReplaced
+	})
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		config.Config.Env = append(config.Config.Env, name+"="+set[name])
 	}
 	config.Config.WorkingDir = plan.WorkDir
 	config.Config.Cmd = []string{"/bin/sh", "-c", plan.Process.Command}

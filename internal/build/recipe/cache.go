@@ -32,11 +32,13 @@ type Cache struct {
 	host  func() host.Settings
 	http  *http.Client
 	store content.Store
+	// registry may be nil.
+	registry Registry
 }
 
 // Open makes the folder where it is missing.
 func Open(dir string, settings func() host.Settings) (*Cache, error) {
-	for _, name := range []string{"blobs/sha256", "layers", "tmp"} {
+	for _, name := range []string{"blobs/sha256", "layers", "leases", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			return nil, fmt.Errorf("make the cache folder: %w", err)
 		}
@@ -48,35 +50,57 @@ func Open(dir string, settings func() host.Settings) (*Cache, error) {
 	return &Cache{dir: dir, host: settings, http: &http.Client{Timeout: fetchTimeout}, store: store}, nil
 }
 
+// PullFrom sets where images are pulled from. It is called before anything else.
+func (c *Cache) PullFrom(registry Registry) { c.registry = registry }
+
 // Content serves the cache's blobs.
 func (c *Cache) Content() content.Store { return c.store }
 
-// blob is one file of the cache.
+// blob is one file of the cache, or an image's manifest with the files that belong to it.
 type blob struct {
 	Digest digest.Digest
 	// DiffID is the digest of a layer before compression.
-	DiffID    digest.Digest
+	DiffID    digest.Digest `json:",omitempty"`
 	SizeBytes int64
+	// Resolved is what the reference of an image meant, HOST/NAME@DIGEST, and Parts are its configuration and layers.
+	Resolved string `json:",omitempty"`
+	Parts    []blob `json:",omitempty"`
+	// MadeAt is when the blob came, CheckedAt when it was last seen to be what a new one would be.
+	MadeAt    time.Time `json:",omitzero"`
+	CheckedAt time.Time `json:",omitzero"`
 }
 
-// lookup returns the blob that a recipe became, or false when it has to be made.
+// lookup returns the blob that a recipe or a reference became, or false when it has to be made.
 func (c *Cache) lookup(hash string) (blob, bool) {
 	data, err := os.ReadFile(c.indexPath(hash))
 	if err != nil {
 		return blob{}, false
 	}
 	var found blob
-	if json.Unmarshal(data, &found) != nil || found.Digest.Validate() != nil {
+	if json.Unmarshal(data, &found) != nil {
 		return blob{}, false
 	}
-	info, err := os.Stat(c.blobPath(found.Digest))
-	if err != nil || info.Size() != found.SizeBytes {
-		return blob{}, false // removed by hand, or cut short by a full disk
+	for _, each := range append([]blob{found}, found.Parts...) {
+		if !c.has(each) {
+			return blob{}, false
+		}
+	}
+	if info, err := os.Stat(c.blobPath(found.Digest)); err == nil && found.MadeAt.IsZero() { // of a version that did not note it
+		found.MadeAt, found.CheckedAt = info.ModTime(), info.ModTime()
 	}
 	return found, true
 }
 
-// remember notes which blob a recipe became.
+// has says whether a blob is there; one may have been removed by hand, or cut short by a full disk.
+func (c *Cache) has(wanted blob) bool {
+	if wanted.Digest.Validate() != nil {
+		return false
+	}
+	info, err := os.Stat(c.blobPath(wanted.Digest))
+	return err == nil && info.Size() == wanted.SizeBytes
+}
+
+// remember notes what a recipe or a reference became.
 func (c *Cache) remember(hash string, made blob) error {
 	data, err := json.Marshal(made)
 	if err != nil {
@@ -88,7 +112,7 @@ func (c *Cache) remember(hash string, made blob) error {
 // putBytes keeps a small blob: an image's configuration or manifest.
 func (c *Cache) putBytes(data []byte) (blob, error) {
 	made := blob{Digest: digest.FromBytes(data), SizeBytes: int64(len(data))}
-	if info, err := os.Stat(c.blobPath(made.Digest)); err == nil && info.Size() == made.SizeBytes {
+	if c.has(made) {
 		return made, nil
 	}
 	return made, c.writeFile(c.blobPath(made.Digest), data)
@@ -112,30 +136,38 @@ func (c *Cache) writeStream(path string, write func(io.Writer) error) (err error
 			err = errors.Join(err, os.Remove(temporary.Name()))
 		}
 	}()
-	writeErr := write(temporary)
+	writeErr := unix.Flock(int(temporary.Fd()), unix.LOCK_EX) // tells Collect that it is being written
+	if writeErr == nil {
+		writeErr = write(temporary)
+	}
 	if writeErr == nil {
 		writeErr = errors.Join(temporary.Chmod(0o644), temporary.Sync())
 	}
-	if err := errors.Join(writeErr, temporary.Close()); err != nil {
-		return err
+	if writeErr == nil {
+		writeErr = os.Rename(temporary.Name(), path)
 	}
-	return os.Rename(temporary.Name(), path)
+	return errors.Join(writeErr, temporary.Close())
 }
 
-// lock holds the recipe's lock until the returned function is called. It waits for another holder until ctx ends;
-// waiting is called once when it has to.
+// lock holds the lock of a recipe or a reference until the returned function is called. It waits for another holder until
+// ctx ends; waiting is called once when it has to.
 func (c *Cache) lock(ctx context.Context, hash string, waiting func()) (func(), error) {
-	file, err := os.OpenFile(filepath.Join(c.dir, "layers", hash+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	return flock(ctx, c.lockPath(hash), unix.LOCK_EX, waiting)
+}
+
+// flock locks a file until the returned function is called, or the process ends.
+func flock(ctx context.Context, path string, how int, waiting func()) (func(), error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	for isFirst := true; ; isFirst = false {
-		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
 		if err == nil {
 			return func() { _ = file.Close() }, nil // closing releases it
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(fmt.Errorf("lock a recipe: %w", err), file.Close())
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", filepath.Base(path), err), file.Close())
 		}
 		if isFirst {
 			waiting()
@@ -148,7 +180,18 @@ func (c *Cache) lock(ctx context.Context, hash string, waiting func()) (func(), 
 	}
 }
 
+// isLocked says whether somebody holds the lock of a recipe or a reference.
+func (c *Cache) isLocked(hash string) bool {
+	file, err := os.Open(c.lockPath(hash))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
 func (c *Cache) indexPath(hash string) string { return filepath.Join(c.dir, "layers", hash+".json") }
+func (c *Cache) lockPath(hash string) string  { return filepath.Join(c.dir, "layers", hash+".lock") }
 
 func (c *Cache) blobPath(d digest.Digest) string {
 	return filepath.Join(c.dir, "blobs", d.Algorithm().String(), d.Encoded())

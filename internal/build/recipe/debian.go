@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/apron-run/apron/internal/build/catalogue"
 	"github.com/apron-run/apron/internal/build/host"
 	"github.com/apron-run/apron/internal/platform"
@@ -52,9 +54,16 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	if err := os.Mkdir(work, 0o755); err != nil { // readable for the user _apt, who fetches
 		return err
 	}
+	lock, err := lockFolder(work)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	output := &tailWriter{next: log, keep: evidenceLines}
 	command := exec.CommandContext(ctx, program, c.debianArgs(recipe)...)
-	command.Env = append(os.Environ(), "TMPDIR="+work)
+	// Python's order of sets goes into what it compiles.
+	command.Env = append(os.Environ(), "TMPDIR="+work, "PYTHONHASHSEED=0")
+	command.ExtraFiles = []*os.File{lock}
 	command.Stderr = output
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = debianStopGrace
@@ -62,10 +71,11 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start mmdebstrap: %w", err)
 	}
-	copyErr := copyDebian(archive, stdout, excludes(recipe))
+	copyErr := copyDebian(archive, stdout, excludes(recipe), began)
 	if copyErr != nil {
 		_, _ = io.Copy(io.Discard, stdout) // a writer that nobody reads would not end
 	}
@@ -96,6 +106,18 @@ func (c *Cache) isGone(ctx context.Context, suite string) bool {
 }
 
 func (c *Cache) mirror() string { return cmp.Or(c.host().DebianMirror, host.DefaultDebianMirror) }
+
+// lockFolder tells Collect that a folder is in use: by those who have the file open, which outlive apron when it is killed.
+func lockFolder(dir string) (*os.File, error) {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock a work folder: %w", err), folder.Close())
+	}
+	return folder, nil
+}
 
 func (c *Cache) debianArgs(recipe catalogue.Debian) []string {
 	args := []string{
@@ -154,8 +176,8 @@ func isExcluded(name string, patterns []string) bool {
 }
 
 // copyDebian copies the tar without what belongs to this machine (device nodes, its name and its resolver) and the files that
-// are excluded. Their folders stay, because packages that a build installs expect some of them.
-func copyDebian(archive *tar.Writer, stream io.Reader, excluded []string) error {
+// are excluded. Their folders stay, because packages that a build installs expect some of them. The same packages give the same copy.
+func copyDebian(archive *tar.Writer, stream io.Reader, excluded []string, began time.Time) error {
 	reader := tar.NewReader(stream)
 	for {
 		header, err := reader.Next()
@@ -179,10 +201,14 @@ func copyDebian(archive *tar.Writer, stream io.Reader, excluded []string) error 
 			header.Linkname = path.Clean(header.Linkname)
 		}
 		header.Format = tar.FormatPAX
+		content, err := normalise(header, reader, began)
+		if err != nil {
+			return err
+		}
 		if err := archive.WriteHeader(header); err != nil {
 			return err
 		}
-		if _, err := io.Copy(archive, reader); err != nil {
+		if _, err := io.Copy(archive, content); err != nil {
 			return err
 		}
 	}

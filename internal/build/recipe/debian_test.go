@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -37,7 +38,7 @@ func TestALayerHasNoneOfTheExcludedFilesButTheirFolders(t *testing.T) {
 	}
 	var layer bytes.Buffer
 	archive := tar.NewWriter(&layer)
-	if err := copyDebian(archive, &stream, excludes(catalogue.Debian{Excludes: []string{"/usr/lib/marker"}})); err != nil {
+	if err := copyDebian(archive, &stream, excludes(catalogue.Debian{Excludes: []string{"/usr/lib/marker"}}), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := archive.Close(); err != nil {

@@ -3,9 +3,7 @@ package recipe
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,52 +25,49 @@ const recipeFormat = "2"
 // epoch is the time of files that have none of their own.
 var epoch = time.Unix(0, 0)
 
-// layer returns the blob of a layer, making it when the cache does not have it. Only one process makes a recipe at a
-// time; the others wait for it.
-func (c *Cache) layer(ctx context.Context, name string, layer catalogue.Layer, log io.Writer) (blob, error) {
-	hash, err := recipeHash(layer)
-	if err != nil {
-		return blob{}, err
+// make makes a layer. known is the one that there is already, or nothing: when the new one has the same content, that stays.
+func (c *Cache) make(ctx context.Context, wanted part, known blob, log io.Writer) error {
+	began := now()
+	if known.Digest == "" {
+		fmt.Fprintf(log, "making %s, needed the first time on this machine only\n", wanted.name)
+	} else {
+		fmt.Fprintf(log, "making %s again\n", wanted.name)
 	}
-	if found, ok := c.lookup(hash); ok {
-		return found, nil
-	}
-	unlock, err := c.lock(ctx, hash, func() { fmt.Fprintf(log, "waiting for %s, which is being made already\n", name) })
-	if err != nil {
-		return blob{}, err
-	}
-	defer unlock()
-	if found, ok := c.lookup(hash); ok {
-		return found, nil // made while we waited
-	}
-	began := time.Now()
-	fmt.Fprintf(log, "making %s, needed the first time on this machine only\n", name)
-	made, err := c.makeLayer(ctx, layer, log)
-	if err != nil {
-		return blob{}, fmt.Errorf("make %s: %w", name, err)
-	}
-	if err := c.remember(hash, made); err != nil {
-		return blob{}, fmt.Errorf("keep %s: %w", name, err)
-	}
-	fmt.Fprintf(log, "made %s: %d MB in %.0f s\n", name, made.SizeBytes>>20, time.Since(began).Seconds())
-	return made, nil
-}
-
-func recipeHash(layer catalogue.Layer) (string, error) {
-	data, err := json.Marshal(layer)
-	if err != nil {
-		return "", fmt.Errorf("hash a recipe: %w", err)
-	}
-	sum := sha256.Sum256(slices.Concat([]byte("recipe "+recipeFormat+"\n"), data))
-	return hex.EncodeToString(sum[:]), nil
-}
-
-// makeLayer streams the layer's tar through compression into a blob, so that no step holds it in memory.
-func (c *Cache) makeLayer(ctx context.Context, layer catalogue.Layer, log io.Writer) (blob, error) {
 	temporary := filepath.Join(c.dir, "tmp", "layer-"+randomName())
+	made, err := c.makeLayer(ctx, temporary, wanted.layer, log)
+	if err != nil {
+		return err
+	}
+	made.MadeAt, made.CheckedAt = now(), now()
+	stop, err := c.sharing(ctx) // until the index names it, nothing does
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	defer stop()
+	took := now().Sub(began).Seconds()
+	if known.DiffID == made.DiffID {
+		known.CheckedAt = made.CheckedAt
+		fmt.Fprintf(log, "made %s: unchanged, in %.0f s\n", wanted.name, took)
+		return errors.Join(os.Remove(temporary), c.remember(wanted.hash, known))
+	}
+	if err := os.Rename(temporary, c.blobPath(made.Digest)); err != nil {
+		return err
+	}
+	if err := c.remember(wanted.hash, made); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "made %s: %d MB in %.0f s\n", wanted.name, made.SizeBytes>>20, took)
+	return nil
+}
+
+// now is in UTC, as the index has it, and without a monotonic clock, which does not go from process to process.
+func now() time.Time { return time.Now().UTC().Round(0) }
+
+// makeLayer streams the layer's tar through compression into a file, so that no step holds it in memory.
+func (c *Cache) makeLayer(ctx context.Context, file string, layer catalogue.Layer, log io.Writer) (blob, error) {
 	compressed, plain := digest.Canonical.Digester(), digest.Canonical.Digester()
 	var size countingWriter
-	err := c.writeStream(temporary, func(w io.Writer) error {
+	err := c.writeStream(file, func(w io.Writer) error {
 		encoder, err := zstd.NewWriter(io.MultiWriter(w, compressed.Hash(), &size),
 			zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
 		if err != nil {
@@ -90,11 +85,7 @@ func (c *Cache) makeLayer(ctx context.Context, layer catalogue.Layer, log io.Wri
 	if err != nil {
 		return blob{}, err
 	}
-	made := blob{Digest: compressed.Digest(), DiffID: plain.Digest(), SizeBytes: int64(size)}
-	if err := os.Rename(temporary, c.blobPath(made.Digest)); err != nil {
-		return blob{}, err
-	}
-	return made, nil
+	return blob{Digest: compressed.Digest(), DiffID: plain.Digest(), SizeBytes: int64(size)}, nil
 }
 
 func (c *Cache) writeLayer(ctx context.Context, archive *tar.Writer, layer catalogue.Layer, log io.Writer) error {
