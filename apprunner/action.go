@@ -89,14 +89,18 @@ var (
 var (
 	AuthorizeConnection = endpoint[AuthorizeConnectionRequest, AuthorizeConnectionResponse, LookupError]("AuthorizeConnection")
 	CancelOperation     = endpoint[CancelOperationRequest, CancelOperationResponse, StateLookupError]("CancelOperation")
+	CancelPreparation   = endpoint[CancelPreparationRequest, CancelPreparationResponse, LookupError]("CancelPreparation")
 	CreateNetwork       = endpoint[CreateNetworkRequest, CreateNetworkResponse, ListError]("CreateNetwork")
 	DeleteNetwork       = endpoint[DeleteNetworkRequest, DeleteNetworkResponse, LookupError]("DeleteNetwork")
 	DeleteSecret        = endpoint[DeleteSecretRequest, DeleteSecretResponse, LookupError]("DeleteSecret")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
+	DescribePreparation = endpoint[DescribePreparationRequest, DescribePreparationResponse, LookupError]("DescribePreparation")
 	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
 	ListNetworks        = endpoint[ListNetworksRequest, ListNetworksResponse, ListError]("ListNetworks")
 	ListRevisions       = endpoint[ListRevisionsRequest, ListRevisionsResponse, LookupError]("ListRevisions")
+	ListRuntimes        = endpoint[ListRuntimesRequest, ListRuntimesResponse, ListError]("ListRuntimes")
 	ListSecrets         = endpoint[ListSecretsRequest, ListSecretsResponse, ListError]("ListSecrets")
+	PrepareRuntime      = endpoint[PrepareRuntimeRequest, PrepareRuntimeResponse, StateLookupError]("PrepareRuntime")
 	PutSecret           = endpoint[PutSecretRequest, PutSecretResponse, CreateConnectionError]("PutSecret")
 	ReadLogs            = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
 	RollbackService     = endpoint[RollbackServiceRequest, RollbackServiceResponse, StateLookupError]("RollbackService")
@@ -147,14 +151,18 @@ var actions = []Action{
 var extensions = []Action{
 	extension("AuthorizeConnection", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("CancelOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
+	extension("CancelPreparation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("CreateNetwork", CodeInvalidRequest, CodeInternalServiceError),
 	extension("DeleteNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DeleteSecret", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("DescribePreparation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListNetworks", CodeInvalidRequest, CodeInternalServiceError),
 	extension("ListRevisions", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("ListRuntimes", CodeInvalidRequest, CodeInternalServiceError),
 	extension("ListSecrets", CodeInvalidRequest, CodeInternalServiceError),
+	extension("PrepareRuntime", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
 	extension("PutSecret", CodeInvalidRequest, CodeInternalServiceError, CodeServiceQuotaExceeded),
 	extension("ReadLogs", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("RollbackService", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),

@@ -29,6 +29,7 @@ var endpoints = []endpointUnderTest{
 	PauseService, ResumeService, StartDeployment, TagResource, UntagResource, UpdateDefaultAutoScalingConfiguration,
 	UpdateService, UpdateVPCIngressConnection,
 
-	AuthorizeConnection, CancelOperation, CreateNetwork, DeleteNetwork, DeleteSecret, DescribeOperation, ListInstances,
-	ListNetworks, ListRevisions, ListSecrets, PutSecret, ReadLogs, RollbackService, UpdateNetwork,
+	AuthorizeConnection, CancelOperation, CancelPreparation, CreateNetwork, DeleteNetwork, DeleteSecret,
+	DescribeOperation, DescribePreparation, ListInstances, ListNetworks, ListRevisions, ListRuntimes, ListSecrets,
+	PrepareRuntime, PutSecret, ReadLogs, RollbackService, UpdateNetwork,
 }

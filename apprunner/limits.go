@@ -125,6 +125,8 @@ var table = map[reflect.Type]*limits{
 	of[StreamName]():  {min: 1, max: 64, pattern: `events|application|(deployment|instance)/[0-9a-f]{32}`, says: "be events, application, deployment/OPERATION_ID or instance/INSTANCE_ID"},
 	of[SecretName]():  {min: 1, max: 512, pattern: `[A-Za-z0-9/_+=.@-]+`, says: "hold only letters, digits and characters of /_+=.@-"},
 	of[SecretValue](): {min: 1, max: 65536, isSensitive: true},
+	of[RuntimeName](): {min: 1, max: 40, pattern: `[a-z0-9]+`, says: "hold only small letters and digits"},
+	of[LineNumber]():  {},
 	of[NetworkName](): {min: 1, max: 32, pattern: `[a-z0-9]([a-z0-9-]*[a-z0-9])?`, says: "hold only small letters, digits and dashes, and neither begin nor end with a dash"},
 	of[BridgeName]():  {min: 1, max: 15, pattern: `[^\s/:]+`, says: "be the name of a bridge of the host"},
 	of[CIDR]():        {min: 9, max: 18, pattern: `[0-9]+(\.[0-9]+){3}/[0-9]+`, says: "be a range of IPv4 addresses, such as 10.20.0.0/24"},

@@ -54,6 +54,7 @@ var allSettings = []setting{
 	{"build-memory", "what a build may use, such as 4G (default a share of the machine's memory)", func(c *app.Config) *string { return &c.BuildMemory }, false},
 	{"revisions", "how many revisions of a service stay, with their images, to go back to", func(c *app.Config) *string { return &c.Revisions }, false},
 	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }, false},
+	{"runtimes", "file that adds to and replaces runtimes, see docs/operations.md", func(c *app.Config) *string { return &c.Runtimes }, false},
 	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }, false},
 }
 
@@ -132,7 +133,11 @@ func (s *settings) resolve() (app.Config, error) {
 			*each.of(&config) = *value
 		}
 	}
-	for _, path := range []*string{&config.DataDir, &config.CacheDir, &config.BinDir} {
+	paths := []*string{&config.DataDir, &config.CacheDir, &config.BinDir}
+	if config.Runtimes != "" {
+		paths = append(paths, &config.Runtimes)
+	}
+	for _, path := range paths {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
 			return config, err

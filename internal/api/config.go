@@ -21,6 +21,7 @@ type Store interface {
 	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 	ListOperations(ctx context.Context, service platform.ServiceID, page store.OperationPage) ([]platform.Operation, error)
 	ListRevisions(ctx context.Context, service platform.ServiceID) ([]platform.Revision, error)
+	RevisionByID(ctx context.Context, id platform.RevisionID) (platform.Revision, error)
 	store.Resources
 	store.Domains
 }
@@ -114,6 +115,8 @@ type Config struct {
 	TokenKey []byte
 	// Runtimes returns the runtimes (PYTHON_311, …) that can be built here.
 	Runtimes func() []string
+	// ManagedRuntimes may be nil: then there are none to list and to prepare.
+	ManagedRuntimes Runtimes
 	// Quotas bound what may be made.
 	Quotas Quotas
 

@@ -155,7 +155,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	server, err := newServer(ctx, config, claim.listener, serverParts{
 		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
 		provision: func() { domains.Wake(); ingress.Wake() },
-		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder.Runtimes(), log: log,
+		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder, log: log,
 	})
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	err = runAll(ctx,
 		server.run, pushed.Run, newReserve(config.DataDir, log).run,
 		worker.Run, supervisor.Run, domains.Run, ingress.Run,
-		machine.containerd.Run, machine.runBuilder,
+		machine.containerd.Run, machine.runBuilder, machine.builder.RunPreparations,
 		plane.client.Run, plane.daemon.Run, plane.leave, config.keepOwning(db),
 	)
 	if err != nil || stopping.Err() == nil {

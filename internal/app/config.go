@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/apron-run/apron/internal/api"
+	"github.com/apron-run/apron/internal/build/catalogue"
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/store/postgres"
@@ -49,8 +50,10 @@ type Config struct {
 	Builds, BuildMemory string
 	// Revisions is how many revisions of a service stay, with their images.
 	Revisions string
-	// CacheDir holds the base images that were assembled on this machine, shared by every apron on it.
+	// CacheDir holds the base images that were assembled on this machine or pulled, shared by every apron on it.
 	CacheDir string
+	// Runtimes is a file that is laid over the embedded catalogue of runtimes, or empty.
+	Runtimes string
 	// BinDir holds the daemons that apron runs as its children.
 	BinDir string
 }
@@ -95,6 +98,11 @@ func (c Config) Validate() error {
 	}
 	if !filepath.IsAbs(c.CacheDir) {
 		problem("cache directory %q: want an absolute path", c.CacheDir)
+	}
+	if c.Runtimes != "" {
+		if _, err := catalogue.Load(c.Runtimes); err != nil {
+			problem("runtimes: %w", err)
+		}
 	}
 	for _, a := range []struct{ name, address string }{
 		{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"https", c.HTTPSAddr}, {"private-http", c.PrivateHTTPAddr},

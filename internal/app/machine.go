@@ -17,6 +17,7 @@ import (
 	"github.com/apron-run/apron/internal/compute/containerd"
 	"github.com/apron-run/apron/internal/compute/network"
 	"github.com/apron-run/apron/internal/daemon"
+	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/source/registry"
 )
 
@@ -39,6 +40,10 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	if err != nil {
 		return nil, err
 	}
+	diskLimits, err := config.diskLimits()
+	if err != nil {
+		return nil, err
+	}
 	plugins := filepath.Join(config.BinDir, "cni")
 	networks, err := network.New(network.Config{DataDir: config.DataDir, PluginDir: plugins, OpenPorts: openPorts(config)})
 	if err != nil {
@@ -51,7 +56,8 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	}
 	backend := containerd.Config{Paths: paths, Network: networks, Resolver: images.Resolver, Log: log}
 	builder, err := build.New(build.Config{
-		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, ContainerdSocket: paths.Socket(),
+		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, Catalogue: config.Runtimes, ContainerdSocket: paths.Socket(),
+		Images: images, Room: deploy.Disk{Dir: config.CacheDir, Limits: diskLimits}.RoomForBuild,
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
 		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
 		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error { return removeBuilds(ctx, backend) },

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/api"
+	"github.com/apron-run/apron/internal/build"
 	"github.com/apron-run/apron/internal/compute"
 	"github.com/apron-run/apron/internal/compute/network"
 	"github.com/apron-run/apron/internal/operation"
@@ -68,7 +69,7 @@ type serverParts struct {
 	secrets     api.Secrets
 	keys        source.KeyPair
 	images      *registryserver.Server
-	runtimes    []string
+	runtimes    *build.Builder
 	log         *slog.Logger
 	networks    *network.Network
 	onPush      func(context.Context, gitserver.Push)
@@ -109,7 +110,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		Provision: parts.provision,
 		Networks:  parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
-		Quotas: quotas, Runtimes: func() []string { return parts.runtimes }, StoreFault: config.storeFault, Log: parts.log,
+		Quotas: quotas, Runtimes: parts.runtimes.Runtimes, ManagedRuntimes: parts.runtimes, StoreFault: config.storeFault, Log: parts.log,
 	})
 	if err := handler.EnsureDefaults(ctx); err != nil {
 		return nil, fmt.Errorf("make the default auto scaling configuration: %w", err)

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/apron-run/apron/internal/build/catalogue"
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -103,7 +101,7 @@ func (b *Builder) PrepareRuntime(name string, isRefresh bool) (platform.Preparat
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	begun := &preparation{cancel: cancel, askedAt: time.Now()}
-	begun.ID, begun.Runtime, begun.IsRefresh = uuid.NewString(), name, isRefresh
+	begun.ID, begun.Runtime, begun.IsRefresh = string(platform.NewOperationID()), name, isRefresh
 	if p.newest == nil {
 		p.newest = map[string]*preparation{}
 	}

@@ -127,7 +127,7 @@ func (e *Executor) Build(ctx context.Context, operation platform.Operation, serv
 	if err != nil {
 		return err
 	}
-	return e.createRevision(ctx, operation, service, result.ImageDigest, result.Process)
+	return e.createRevision(ctx, operation, service, result)
 }
 
 // Pull fetches the resolved image and records the Revision.
@@ -149,7 +149,7 @@ func (e *Executor) Pull(ctx context.Context, operation platform.Operation, servi
 	if err != nil {
 		return err
 	}
-	return e.createRevision(ctx, operation, service, image.Digest, process)
+	return e.createRevision(ctx, operation, service, BuildResult{ImageDigest: image.Digest, Process: process})
 }
 
 // Reuse records a Revision with the image of an earlier one and the service's new configuration: of the active one for
@@ -312,17 +312,17 @@ func (e *Executor) HasRevision(ctx context.Context, operation platform.Operation
 	return err == nil, err
 }
 
-func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, digest string, process platform.Process) error {
+func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, made BuildResult) error {
 	failpoint.Pass(operation.Type, failpoint.Revision, failpoint.Before)
 	id := platform.RevisionIDFor(operation.ID)
-	sealed, err := e.Secrets.Seal(ctx, id, process.Secrets)
+	sealed, err := e.Secrets.Seal(ctx, id, made.Process.Secrets)
 	if err != nil {
 		return err
 	}
-	process.SealedSecrets = sealed
+	made.Process.SealedSecrets = sealed
 	_, err = e.Store.CreateRevision(ctx, platform.Revision{
-		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: digest,
-		Commit: operation.Progress.Commit, Process: process, Configuration: service.Configuration,
+		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: made.ImageDigest,
+		Commit: operation.Progress.Commit, Process: made.Process, Configuration: service.Configuration, Runtimes: made.Runtimes,
 	}, operation)
 	if err != nil {
 		return fmt.Errorf("record the revision: %w", err)

@@ -45,6 +45,8 @@ type BuildRequest struct {
 type BuildResult struct {
 	ImageDigest string
 	Process     platform.Process
+	// Runtimes are those whose images it was made of, with the version of each.
+	Runtimes map[string]string
 }
 
 // Router is the data plane as a deployment sees it. Implemented by dataplane.

@@ -17,6 +17,9 @@ type Revision struct {
 	// Commit is the Git commit it was built from, or empty for an image source.
 	Commit string `json:",omitempty"`
 
+	// Runtimes are those whose images it was made of, with the version of each (Runtime.Digest).
+	Runtimes map[string]string `json:",omitempty"`
+
 	// Process is how the app is started.
 	Process Process
 	// Configuration is the Service's at the time of the deployment.

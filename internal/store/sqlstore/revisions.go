@@ -36,7 +36,7 @@ func (s *Store) CreateRevision(ctx context.Context, revision platform.Revision, 
 		}
 		stored, err = scanRevision(tx.QueryRowContext(ctx, insertRevision, revision.ID, revision.ServiceID,
 			micros{&revision.CreatedAt}, revision.Image, revision.ImageDigest, revision.Commit,
-			document{&revision.Process}, document{&revision.Configuration}))
+			document{&processDocument{&revision.Process, revision.Runtimes}}, document{&revision.Configuration}))
 		return err
 	})
 	if err != nil {
@@ -77,7 +77,15 @@ func (s *Store) DeleteRevision(ctx context.Context, id platform.RevisionID) erro
 
 func scanRevision(from Row) (platform.Revision, error) {
 	var revision platform.Revision
+	process := processDocument{Process: &revision.Process}
 	err := from.Scan(&revision.ID, &revision.ServiceID, &revision.Number, micros{&revision.CreatedAt}, &revision.Image,
-		&revision.ImageDigest, &revision.Commit, document{&revision.Process}, document{&revision.Configuration})
+		&revision.ImageDigest, &revision.Commit, document{&process}, document{&revision.Configuration})
+	revision.Runtimes = process.Runtimes
 	return revision, interpret(err)
+}
+
+// processDocument is all that a build has found out, in the column of the process.
+type processDocument struct {
+	*platform.Process
+	Runtimes map[string]string `json:",omitempty"`
 }

@@ -118,7 +118,7 @@ func newRevision(service platform.Service) platform.Revision {
 			Command: "python app.py", Port: 8080, PortVariable: "APP_PORT",
 			Environment: map[string]string{"A": "1"}, Secrets: map[string]string{"B": "arn:b"},
 		},
-		Configuration: service.Configuration,
+		Configuration: service.Configuration, Runtimes: map[string]string{"python311": "sha256:2"},
 	}
 }
 
