@@ -34,6 +34,8 @@ type fakeAPI struct {
 	pushes     []gitserver.Push
 	services   []map[string]any
 	networks   []map[string]any
+	// preparation is how the preparation of a runtime goes on, an answer for each question.
+	preparation []map[string]any
 	operations []*fakeOperation
 	requests   []fakeRequest
 	// isEndless says that the app prints faster than its log is read; printed counts the lines that were read.
@@ -192,6 +194,18 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Instances": []map[string]any{{
 			"Id": "0123456789abcdef0123456789abcdef", "RevisionId": "r", "State": "RUNNING", "Address": "10.1.2.3:8080", "StartedAt": 1700000000.5,
 		}}}
+	case "ListRuntimes":
+		return map[string]any{"Runtimes": fakeRuntimes()}
+	case "PrepareRuntime":
+		return map[string]any{"Preparation": map[string]any{"Id": fakePreparation, "Name": input["Name"], "State": "RUNNING", "IsJoined": input["Name"] == "php81"}}
+	case "DescribePreparation":
+		next := f.preparation[0]
+		if len(f.preparation) > 1 {
+			f.preparation = f.preparation[1:]
+		}
+		return map[string]any{"Preparation": next}
+	case "CancelPreparation":
+		return map[string]any{"Preparation": map[string]any{"Id": input["PreparationId"], "State": "RUNNING"}}
 	case "CreateNetwork":
 		network := map[string]any{"Subnet": "10.20.0.0/24", "Addresses": "10.20.0.128/25", "HostAddress": "10.20.0.1", "Bridge": "apr0"}
 		maps.Copy(network, input)
