@@ -25,7 +25,7 @@ const recipeFormat = "2"
 // epoch is the time of files that have none of their own.
 var epoch = time.Unix(0, 0)
 
-// make makes a layer. known is the one that there is already, or nothing: when the new one has the same content, that stays.
+// make makes a layer. known is the one that there is already, or nothing: when the new one has nothing new, that stays.
 func (c *Cache) make(ctx context.Context, wanted part, known blob, log io.Writer) error {
 	began := now()
 	if known.Digest == "" {
@@ -39,13 +39,14 @@ func (c *Cache) make(ctx context.Context, wanted part, known blob, log io.Writer
 		return err
 	}
 	made.MadeAt, made.CheckedAt = now(), now()
+	isSame := known.Digest != "" && (known.DiffID == made.DiffID || haveSamePackages(c.blobPath(known.Digest), temporary))
 	stop, err := c.sharing(ctx) // until the index names it, nothing does
 	if err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
 	defer stop()
 	took := now().Sub(began).Seconds()
-	if known.DiffID == made.DiffID {
+	if isSame {
 		known.CheckedAt = made.CheckedAt
 		fmt.Fprintf(log, "made %s: unchanged, in %.0f s\n", wanted.name, took)
 		return errors.Join(os.Remove(temporary), c.remember(wanted.hash, known))

@@ -2,10 +2,15 @@ package recipe
 
 import (
 	"archive/tar"
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 func TestAnInstallationLeavesNoTraceOfItsTime(t *testing.T) {
@@ -34,5 +39,41 @@ func TestAnInstallationLeavesNoTraceOfItsTime(t *testing.T) {
 		if !header.ModTime.Equal(test.wantAt) || !header.AccessTime.IsZero() {
 			t.Errorf("%s is of %v, want %v", test.name, header.ModTime, test.wantAt)
 		}
+	}
+}
+
+func TestLayersWithTheSamePackagesAreTheSame(t *testing.T) {
+	layer := func(files ...string) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "layer")
+		file, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compressed, err := zstd.NewWriter(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive := tar.NewWriter(compressed)
+		for i := 0; i < len(files); i += 2 {
+			if err := writeText(archive, files[i], files[i+1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(archive.Close(), compressed.Close(), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const cacerts = "etc/ssl/certs/java/cacerts"
+	first := layer(cacerts, "made at one", packageList, "Package: java\nVersion: 1\n")
+	if again := layer(cacerts, "made at two", packageList, "Package: java\nVersion: 1\n"); !haveSamePackages(first, again) {
+		t.Error("another installation of the same packages counts as something new")
+	}
+	if newer := layer(cacerts, "made at two", packageList, "Package: java\nVersion: 2\n"); haveSamePackages(first, newer) {
+		t.Error("a newer version counts as the same")
+	}
+	if other := layer("usr/bin/node", "x"); haveSamePackages(other, other) {
+		t.Error("layers without packages count as the same by their packages")
 	}
 }
