@@ -30,14 +30,14 @@ type fakeAPI struct {
 	// repositories is the folder of the Git server.
 	repositories string
 
-	mu         sync.Mutex
-	pushes     []gitserver.Push
-	services   []map[string]any
-	networks   []map[string]any
+	mu       sync.Mutex
+	pushes   []gitserver.Push
+	services []map[string]any
+	networks []map[string]any
 	// preparation is how the preparation of a runtime goes on, an answer for each question.
 	preparation []map[string]any
-	operations []*fakeOperation
-	requests   []fakeRequest
+	operations  []*fakeOperation
+	requests    []fakeRequest
 	// isEndless says that the app prints faster than its log is read; printed counts the lines that were read.
 	isEndless bool
 	printed   int

@@ -33,6 +33,9 @@ func newServe(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := config.CheckRuntimes(); err != nil {
+				return &usageError{err, "docs/operations.md has the form of a file with runtimes."}
+			}
 			if isCheck {
 				return nil
 			}

@@ -175,6 +175,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 
 // Down ends what outlives Run: instances, daemons and the network. The caller holds the claim on the data directory.
 func Down(ctx context.Context, config Config) error {
+	config.Runtimes = "" // nothing is built
 	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: source.NewEndpoint(config.APIAddr)})
 	machine, err := newMachine(config, images, slog.Default())
 	if err != nil {

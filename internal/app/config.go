@@ -99,11 +99,6 @@ func (c Config) Validate() error {
 	if !filepath.IsAbs(c.CacheDir) {
 		problem("cache directory %q: want an absolute path", c.CacheDir)
 	}
-	if c.Runtimes != "" {
-		if _, err := catalogue.Load(c.Runtimes); err != nil {
-			problem("runtimes: %w", err)
-		}
-	}
 	for _, a := range []struct{ name, address string }{
 		{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"https", c.HTTPSAddr}, {"private-http", c.PrivateHTTPAddr},
 	} {
@@ -153,6 +148,15 @@ func (c Config) Validate() error {
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
+}
+
+// CheckRuntimes reads Runtimes. It is no part of Validate, because apron can be stopped also with a file that is broken.
+func (c Config) CheckRuntimes() error {
+	if c.Runtimes == "" {
+		return nil
+	}
+	_, err := catalogue.Load(c.Runtimes)
+	return err
 }
 
 // quotas reads Quotas. A later part counts before an earlier one.

@@ -146,8 +146,8 @@ run:
 		t.Errorf("the build is made of %v", made.Runtimes)
 	}
 
-	push("run", w.pythonBase(t, map[string]string{"opt/run/bin/serve": serve},
-		"PATH=/opt/run/bin:/usr/bin:/bin", "RUN_IMAGE=mended"))
+	push("run", recipetest.AsDocker(w.pythonBase(t, map[string]string{"opt/run/bin/serve": serve},
+		"PATH=/opt/run/bin:/usr/bin:/bin", "RUN_IMAGE=mended")))
 	again := imaged.mustBuild(t, request(t, dir))
 	if again.Runtimes["tool1"] != first {
 		t.Error("a new image was taken without a refresh")

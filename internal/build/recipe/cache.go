@@ -43,6 +43,10 @@ func Open(dir string, settings func() host.Settings) (*Cache, error) {
 			return nil, fmt.Errorf("make the cache folder: %w", err)
 		}
 	}
+	// What was pulled with a password is not for every user of the machine.
+	if err := os.Chmod(filepath.Join(dir, "blobs"), 0o700); err != nil {
+		return nil, fmt.Errorf("make the cache folder: %w", err)
+	}
 	store, err := local.NewStore(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the cache folder: %w", err)

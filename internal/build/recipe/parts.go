@@ -9,9 +9,13 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apron-run/apron/internal/build/catalogue"
 )
+
+// checkedLately is how long a layer need not be refreshed again: runtimes that are refreshed one after the other share some.
+const checkedLately = 15 * time.Minute
 
 // part is what is made or pulled by itself: a layer of a recipe, or an image of a registry.
 type part struct {
@@ -92,6 +96,10 @@ func (c *Cache) ensure(ctx context.Context, wanted part, isRefresh bool, log io.
 	known, ok := c.lookup(wanted.hash)
 	if ok && (!isRefresh || known.CheckedAt.After(asked)) {
 		return false, nil // made while we waited
+	}
+	if ok && !wanted.isImage && asked.Sub(known.CheckedAt) < checkedLately {
+		fmt.Fprintf(log, "%s was made %.0f s ago\n", wanted.name, asked.Sub(known.CheckedAt).Seconds())
+		return false, nil
 	}
 	if wanted.isImage {
 		err = c.pull(ctx, wanted, known, log)

@@ -172,7 +172,7 @@ func TestARefreshTakesWhatATagMeansNow(t *testing.T) {
 		t.Errorf("made at %v and checked at %v became %v and %v", before.MadeAt, before.CheckedAt, after.MadeAt, after.CheckedAt)
 	}
 
-	mended := m.push(t, "run", tool(t, "runner, mended"))
+	mended := m.push(t, "run", recipetest.AsDocker(tool(t, "runner, mended")))
 	newer, err := m.cache.Refresh(t.Context(), from, runtime, t.Output())
 	if err != nil || newer.Version == first.Version || newer.Run.String() != mended || newer.Build != first.Build {
 		t.Fatalf("a refresh gave %+v, %v", newer, err)

@@ -56,6 +56,11 @@ func Compose(t testing.TB, layers []v1.Layer, environment []string) v1.Image {
 	return mutate.ConfigMediaType(image, types.OCIConfigJSON)
 }
 
+// AsDocker is the image as Docker's own format has it, which many registries still hold.
+func AsDocker(image v1.Image) v1.Image {
+	return mutate.ConfigMediaType(mutate.MediaType(image, types.DockerManifestSchema2), types.DockerConfigJSON)
+}
+
 // Layer is a layer of files by their paths; all may be run.
 func Layer(t testing.TB, files map[string]string) v1.Layer {
 	t.Helper()
