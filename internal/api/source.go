@@ -34,12 +34,12 @@ func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags m
 		}
 		err = applyImage(into.Image, change.ImageRepository)
 	}
-	isDockerfile := tags[platform.TagBuild] == buildDockerfile
+	_, isWithoutRuntime := tags[platform.TagBuild] // the Dockerfile or the files decide
 	if change.CodeRepository != nil {
 		var missing error
 		if into.Code == nil {
 			into.Code = &platform.CodeSource{Directory: "/"}
-			if change.CodeRepository.CodeConfiguration == nil && !isDockerfile {
+			if change.CodeRepository.CodeConfiguration == nil && !isWithoutRuntime {
 				missing = invalidRequest("%s.CodeConfiguration is required.", codePath)
 			}
 		}
@@ -54,7 +54,7 @@ func (h *Handler) applySource(ctx context.Context, into *platform.Source, tags m
 	if err != nil {
 		return err // what follows would be about members that are wrong already
 	}
-	if into.Code != nil && !isDockerfile {
+	if into.Code != nil && !isWithoutRuntime {
 		err = h.checkBuildable(into.Code, tags[platform.TagRuntime])
 	}
 	return errors.Join(err, h.applyConnection(ctx, into, change))

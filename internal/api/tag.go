@@ -148,10 +148,24 @@ func checkExtensionTag(at, key, value string) error {
 	if !strings.HasPrefix(key, extensionPrefix) {
 		return nil
 	}
+	if name, isArgument := strings.CutPrefix(key, platform.TagBuildArg); isArgument {
+		return checkBuildArgument(at, name)
+	}
+	if id, isSecret := strings.CutPrefix(key, platform.TagBuildSecret); isSecret {
+		if !buildSecretPattern.MatchString(id) || value == "" {
+			return invalidRequest("%s of a tag %sID must have an id of letters, digits and ._-, and the name of a secret as its value.",
+				at, platform.TagBuildSecret)
+		}
+		return nil
+	}
 	switch key {
 	case platform.TagBuild:
-		if value != buildDockerfile {
-			return invalidRequest("%s.Value of the tag %s must be %s.", at, key, buildDockerfile)
+		if value != platform.BuildDockerfile && value != platform.BuildAuto {
+			return invalidRequest("%s.Value of the tag %s must be %s or %s.", at, key, platform.BuildDockerfile, platform.BuildAuto)
+		}
+	case platform.TagTarget:
+		if !targetPattern.MatchString(value) {
+			return invalidRequest("%s.Value of the tag %s must be the name of a stage of the Dockerfile.", at, key)
 		}
 	case platform.TagDockerfile:
 		if value == "" || !isInside(value) {
@@ -167,12 +181,30 @@ func checkExtensionTag(at, key, value string) error {
 		}
 	default:
 		return invalidRequest("%s.Key is %q, and of the tags that begin with %s there are %s.",
-			at, key, extensionPrefix, strings.Join([]string{platform.TagBuild, platform.TagDockerfile, platform.TagHost, platform.TagRuntime}, ", "))
+			at, key, extensionPrefix, strings.Join([]string{
+				platform.TagBuild, platform.TagDockerfile, platform.TagTarget, platform.TagBuildArg + "NAME", platform.TagBuildSecret + "ID", platform.TagHost,
+				platform.TagRuntime,
+			}, ", "))
 	}
 	return nil
 }
 
-const buildDockerfile = "dockerfile"
+var (
+	targetPattern        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	buildArgumentPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	buildSecretPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+)
+
+// checkBuildArgument leaves to apron the arguments by which BuildKit itself is told things, such as another frontend.
+func checkBuildArgument(at, name string) error {
+	if !buildArgumentPattern.MatchString(name) {
+		return invalidRequest("%s.Key of a tag %sNAME must name a variable: letters, digits and _.", at, platform.TagBuildArg)
+	}
+	if strings.HasPrefix(strings.ToUpper(name), "BUILDKIT_") {
+		return invalidRequest("%s.Key names the build argument %s, but those that begin with BUILDKIT_ are not for Dockerfiles.", at, name)
+	}
+	return nil
+}
 
 // runtimePattern matches the names that apprunner.yaml has for runtimes. Which there are, the build knows.
 var runtimePattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)

@@ -194,10 +194,11 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, repository *re
 	if err != nil {
 		return Result{}, fmt.Errorf("open the repository: %w", err)
 	}
-	options, err := b.solveOptions(request.ImageName)
+	secrets, err := hostSecrets(b.host())
 	if err != nil {
 		return Result{}, err
 	}
+	options := b.solveOptions(request.ImageName, secrets)
 	options.LocalMounts = map[string]fsutil.FS{sourceMount: source}
 	options.OCIStores = contentStores(b.recipes)
 	progress := b.newProgress(ctx, request.Log, planPrefix)

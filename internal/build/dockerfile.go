@@ -11,13 +11,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tonistiigi/fsutil"
 
@@ -32,11 +32,10 @@ const (
 	// The frontend's names for its two inputs.
 	contextMount    = "context"
 	dockerfileMount = "dockerfile"
+	// buildArgument begins the frontend's options that are build arguments, some of which are for itself.
+	buildArgument  = "build-arg:"
+	cacheNamespace = buildArgument + "BUILDKIT_CACHE_MOUNT_NS"
 )
-
-// standardSyntax matches a syntax line that asks for the Dockerfile frontend that buildkitd has built in. Following it
-// would pull the same frontend from a registry before every build.
-var standardSyntax = regexp.MustCompile(`(?i)\A(\xef\xbb\xbf)?#[ \t]*syntax[ \t]*=[ \t]*(docker\.io/)?docker/dockerfile(:[\w.-]+)?(@\S+)?[ \t]*\r?(\n|\z)`)
 
 // buildDockerfile builds with the repository's Dockerfile; the context is the source directory.
 func (b *Builder) buildDockerfile(ctx context.Context, request Request, repository *repository, used *bases) (Result, error) {
@@ -57,7 +56,23 @@ func (b *Builder) buildDockerfile(ctx context.Context, request Request, reposito
 }
 
 func (b *Builder) runDockerfile(ctx context.Context, request Request, repository *repository, used *bases, name, dir, inputs string) (Result, error) {
-	if err := copyDockerfile(repository, name, inputs); err != nil {
+	data, err := copyDockerfile(repository, name, inputs)
+	if err != nil {
+		return Result{}, err
+	}
+	read, err := readDockerfile(name, data)
+	if err != nil {
+		return Result{}, err
+	}
+	notices, err := read.check(request.Tags)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, notice := range notices {
+		fmt.Fprintln(request.Log, "warning:", notice)
+	}
+	secrets, err := readBuildSecrets(ctx, request)
+	if err != nil {
 		return Result{}, err
 	}
 	contextFS, err := fsutil.NewFS(dir)
@@ -68,22 +83,19 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 	if err != nil {
 		return Result{}, fmt.Errorf("open the Dockerfile: %w", err)
 	}
-	options, err := b.solveOptions(request.ImageName)
-	if err != nil {
-		return Result{}, err
-	}
+	options := b.solveOptions(request.ImageName, secretsprovider.FromMap(secrets))
 	options.LocalMounts = map[string]fsutil.FS{contextMount: contextFS, dockerfileMount: dockerfileFS}
 	options.SharedKey = "apron/" + string(request.ServiceID)
 	options.OCIStores = contentStores(b.recipes)
-	frontend := b.dockerfileOptions()
-	contexts, err := b.runtimeContexts(ctx, request, used, inputs)
+	frontend := b.dockerfileOptions(request)
+	contexts, err := b.runtimeContexts(ctx, request, used, data)
 	if err != nil {
 		return Result{}, err
 	}
 	maps.Copy(frontend, contexts)
 	progress := b.newProgress(ctx, request.Log, dockerfilePrefix)
 	defer progress.close()
-	progress.showsSteps = true
+	progress.showsSteps, progress.hide = true, secrets.hider()
 	var config ocispec.Image
 	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, &config), progress)
 	if err != nil {
@@ -95,42 +107,45 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 
 // copyDockerfile copies the Dockerfile and its ignore file out of the repository, because the tag may name a file
 // anywhere inside it.
-func copyDockerfile(repository *repository, name, inputs string) error {
+func copyDockerfile(repository *repository, name, inputs string) ([]byte, error) {
 	if hasParent(name) || path.IsAbs(name) {
-		return platform.Explain(nil, "the tag %s is %q, which is no path inside the source directory", platform.TagDockerfile, name).
+		return nil, platform.Explain(nil, "the tag %s is %q, which is no path inside the source directory", platform.TagDockerfile, name).
 			Try("write the path from there, such as docker/Dockerfile")
 	}
 	data, err := repository.read(path.Join(repository.directory, name), maxDockerfile+1)
 	if errors.Is(err, fs.ErrNotExist) {
-		return platform.Explain(err, "there is no %s in the source directory", name).
+		return nil, platform.Explain(err, "there is no %s in the source directory", name).
 			Try("add one, or name it with the tag %s", platform.TagDockerfile)
 	}
 	if err != nil {
-		return explainPath(err, "the Dockerfile", name)
+		return nil, explainPath(err, "the Dockerfile", name)
 	}
 	if len(data) > maxDockerfile {
-		return platform.Explain(nil, "the Dockerfile %s has more than %d bytes", name, maxDockerfile).
+		return nil, platform.Explain(nil, "the Dockerfile %s has more than %d bytes", name, maxDockerfile).
 			Try("move what it contains into files that it copies")
 	}
-	if found := standardSyntax.Find(data); found != nil {
-		data = append([]byte("#\n"), data[len(found):]...) // a line stays, so that messages name the right ones
-	}
 	if err := os.WriteFile(filepath.Join(inputs, defaultDockerfile), data, 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	ignore, err := repository.read(path.Join(repository.directory, name+".dockerignore"), maxDockerfile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the context's own .dockerignore counts
+		return data, nil // the context's own .dockerignore counts
 	}
 	if err != nil {
-		return explainPath(err, "the ignore file", name+".dockerignore")
+		return nil, explainPath(err, "the ignore file", name+".dockerignore")
 	}
-	return os.WriteFile(filepath.Join(inputs, defaultDockerfile+".dockerignore"), ignore, 0o600)
+	return data, os.WriteFile(filepath.Join(inputs, defaultDockerfile+".dockerignore"), ignore, 0o600)
 }
 
 // dockerfileOptions are the frontend's own; the proxy's are build arguments that it keeps out of the image.
-func (b *Builder) dockerfileOptions() map[string]string {
-	options := map[string]string{"filename": defaultDockerfile, "platform": "linux/amd64"}
+func (b *Builder) dockerfileOptions(request Request) map[string]string {
+	options := map[string]string{
+		"filename": defaultDockerfile, "platform": "linux/amd64", "target": request.Tags[platform.TagTarget],
+		// BuildKit shares cache mounts by their ids among all builds: these are among the service's own.
+		cacheNamespace: path.Join("apron", string(request.ServiceID), "dockerfile"),
+		// With it the frontend follows no syntax line: one that leads here would be pulled from a registry before every build.
+		"cmdline": "docker/dockerfile",
+	}
 	if limit := b.config.MemoryBytes; limit > 0 {
 		options["memory"], options["memswap"] = strconv.FormatInt(limit, 10), strconv.FormatInt(limit, 10)
 	}
@@ -138,7 +153,12 @@ func (b *Builder) dockerfileOptions() map[string]string {
 		"HTTP_PROXY": b.host().Proxy.HTTP, "HTTPS_PROXY": b.host().Proxy.HTTPS, "NO_PROXY": b.host().Proxy.No, "ALL_PROXY": b.host().Proxy.All,
 	} {
 		if value != "" {
-			options["build-arg:"+name] = value
+			options[buildArgument+name] = value
+		}
+	}
+	for name, value := range tagsBelow(request.Tags, platform.TagBuildArg) {
+		if !strings.HasPrefix(strings.ToUpper(name), "BUILDKIT_") {
+			options[buildArgument+name] = value
 		}
 	}
 	return options

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/util/grpcerrors"
 	"google.golang.org/grpc/codes"
 
@@ -40,7 +41,8 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		return fmt.Errorf("containerd %w: %w", platform.ErrUnavailable, err)
 	}
 	if s == nil {
-		return platform.Explain(err, "%s failed: %v", what, err).Try("mend what it complains about, and deploy again")
+		return platform.Explain(err, "%s failed%s: %s", what, dockerfileLine(err), p.hide(err.Error())).
+			Try("mend what it complains about, and deploy again")
 	}
 	how, remedy := "failed", mendOutput
 	if exit != nil {
@@ -50,9 +52,9 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		how = fmt.Sprintf("failed because the build used more than its %d MB of memory", p.memory>>20)
 		remedy = lessMemory
 	}
-	explained := platform.Explain(err, "%s %s", p.subject(s), how).Try("%s", remedy).WithEvidence(s.last...)
+	explained := platform.Explain(err, "%s %s", p.subject(s, err), how).Try("%s", remedy).WithEvidence(s.last...)
 	if exit == nil { // no command has said why, as when COPY finds no file
-		explained = explained.WithEvidence(err.Error())
+		explained = explained.WithEvidence(p.hide(err.Error()))
 	}
 	return explained
 }
@@ -75,11 +77,20 @@ func (p *progress) usedTooMuchMemory() bool {
 }
 
 // subject names the failed step as the user knows it.
-func (p *progress) subject(s *step) string {
+func (p *progress) subject(s *step, err error) string {
 	if phase, ok := phaseOf(s.name); ok {
 		return fmt.Sprintf("the %s commands", phase.key())
 	}
-	return fmt.Sprintf("the step %q of the Dockerfile", s.name)
+	return fmt.Sprintf("the step %q of the Dockerfile%s", s.name, dockerfileLine(err))
+}
+
+// dockerfileLine says at which line of the Dockerfile a build failed, as far as BuildKit knows.
+func dockerfileLine(err error) string {
+	sources := errdefs.Sources(err)
+	if len(sources) == 0 || len(sources[0].Ranges) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (line %d)", sources[0].Ranges[0].Start.Line)
 }
 
 // phaseOf returns the phase that a vertex belongs to.

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"io"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -18,6 +19,8 @@ type Request struct {
 	ImageName string
 	// Log takes the build's output, a line at a time, each prefixed with its phase. Writes are never concurrent.
 	Log io.Writer
+	// Secret returns what a reference of a build secret stands for. Nil where there is no store of secrets.
+	Secret func(ctx context.Context, reference string) (string, error)
 }
 
 // Result is the image and how to start it.

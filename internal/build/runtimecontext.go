@@ -2,9 +2,6 @@ package build
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 )
 
@@ -12,15 +9,11 @@ import (
 // what runs, RUNTIME-build for what builds.
 var runtimeImage = regexp.MustCompile(`\bapron\.local/([a-z0-9]+)(-build)?\b`)
 
-// runtimeContexts returns the frontend's options that lead those names of the Dockerfile in folder inputs to the images,
-// and prepares the images.
-func (b *Builder) runtimeContexts(ctx context.Context, request Request, used *bases, inputs string) (map[string]string, error) {
-	text, err := os.ReadFile(filepath.Join(inputs, defaultDockerfile))
-	if err != nil {
-		return nil, fmt.Errorf("read the Dockerfile: %w", err)
-	}
+// runtimeContexts returns the frontend's options that lead those names of the Dockerfile to the images, and prepares the
+// images.
+func (b *Builder) runtimeContexts(ctx context.Context, request Request, used *bases, dockerfile []byte) (map[string]string, error) {
 	contexts := map[string]string{}
-	for _, match := range runtimeImage.FindAllStringSubmatch(string(text), -1) {
+	for _, match := range runtimeImage.FindAllStringSubmatch(string(dockerfile), -1) {
 		image, name, isBuild := match[0], match[1], match[2] != ""
 		runtime, known := b.runtimes.ByName(name)
 		if !known {

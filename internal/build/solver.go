@@ -24,12 +24,9 @@ import (
 // solver is what BuildKit calls to learn what to build.
 type solver = gateway.BuildFunc
 
-// solveOptions say where the result goes: into containerd's store under a name, unpacked, ready to start.
-func (b *Builder) solveOptions(imageName string) (client.SolveOpt, error) {
-	secrets, err := hostSecrets(b.host())
-	if err != nil {
-		return client.SolveOpt{}, err
-	}
+// solveOptions say where the result goes: into containerd's store under a name, unpacked, ready to start. secrets are all
+// that its steps can ask for.
+func (b *Builder) solveOptions(imageName string, secrets session.Attachable) client.SolveOpt {
 	return client.SolveOpt{
 		Exports: []client.ExportEntry{{
 			Type: client.ExporterImage,
@@ -40,7 +37,7 @@ func (b *Builder) solveOptions(imageName string) (client.SolveOpt, error) {
 		}},
 		Session:  []session.Attachable{secrets, registryAuth{credentials: b.config.Credentials}},
 		Internal: true, // no record in the build's history: apron keeps its own
-	}, nil
+	}
 }
 
 func contentStores(recipes *recipe.Cache) map[string]content.Store {

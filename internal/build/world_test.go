@@ -233,6 +233,13 @@ func (w *world) mustBuild(t testing.TB, r build.Request) outcome {
 // answer starts an instance of what was built and returns the body it answers to GET /.
 func (w *world) answer(t testing.TB, made outcome) string {
 	t.Helper()
+	body, _ := w.answerAndStop(t, made)
+	return body
+}
+
+// answerAndStop also returns what the instance had printed when it was stopped.
+func (w *world) answerAndStop(t testing.TB, made outcome) (body, output string) {
+	t.Helper()
 	process := made.Process
 	environment := map[string]string{"PORT": strconv.Itoa(process.Port)}
 	if process.PortVariable != "" {
@@ -261,11 +268,13 @@ func (w *world) answer(t testing.TB, made outcome) string {
 		if err := w.backend.Stop(context.WithoutCancel(ctx), spec.ID, 5*time.Second); err != nil {
 			t.Errorf("stop the instance: %v", err)
 		}
+		printed, _ := os.ReadFile(log)
+		output = string(printed)
 	}()
 	for {
 		body, err := get(ctx, "http://"+instance.Address+"/")
 		if err == nil {
-			return body
+			return body, ""
 		}
 		select {
 		case <-ctx.Done():

@@ -39,6 +39,8 @@ type BuildRequest struct {
 	ImageName string
 	// Log takes the build's output, a line at a time, each prefixed with its phase.
 	Log io.Writer
+	// Secret returns what a reference of a build secret stands for. Nil where there is no store of secrets.
+	Secret func(ctx context.Context, reference string) (string, error)
 }
 
 // BuildResult is the image and how to start it, as apprunner.yaml or CodeConfigurationValues say.

@@ -46,13 +46,26 @@ type Service struct {
 
 // Extension tags: how a client says what App Runner's model has no member for.
 const (
-	// TagBuild chooses how a code repository is built: "dockerfile", or absent for apprunner.yaml.
+	// TagBuild chooses how a code repository is built: BuildDockerfile, BuildAuto, or absent for apprunner.yaml.
 	TagBuild = "apron:build"
 	// TagDockerfile is the Dockerfile's path from the source directory; default "Dockerfile".
 	TagDockerfile = "apron:dockerfile"
 	// TagRuntime names a runtime of the catalogue, also one that the API's enum does not have. It wins over CodeValues.Runtime and
 	// over the runtime of apprunner.yaml.
 	TagRuntime = "apron:runtime"
+	// TagTarget is the stage of the Dockerfile that is built; default the last.
+	TagTarget = "apron:target"
+	// TagBuildArg and TagBuildSecret begin tags that name one thing each: a build argument of the Dockerfile with its value,
+	// and a secret of its steps, by the id that they mount, with the reference of its value.
+	TagBuildArg    = "apron:build-arg:"
+	TagBuildSecret = "apron:build-secret:"
+)
+
+// Values of TagBuild.
+const (
+	BuildDockerfile = "dockerfile"
+	// BuildAuto is by apprunner.yaml where there is one, else by what the repository's files say.
+	BuildAuto = "auto"
 )
 
 // Configuration is everything that shapes a Revision: change one member and a new Revision is deployed.

@@ -122,7 +122,10 @@ func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.D
 	return b.remove(finishing, id)
 }
 
-// terminate sends SIGTERM and waits until the app has ended, the grace is over or ctx ends.
+// defaultStopSignal asks an app to end whose image names no other signal.
+const defaultStopSignal = "SIGTERM"
+
+// terminate sends the image's stop signal and waits until the app has ended, the grace is over or ctx ends.
 func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, grace+callTimeout)
 	defer cancel()
@@ -137,7 +140,14 @@ func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace t
 	waiting, stop := context.WithTimeout(ctx, grace)
 	defer stop()
 	ended, err := task.Wait(waiting)
-	if err != nil || task.Kill(ctx, syscall.SIGTERM) != nil {
+	if err != nil {
+		return
+	}
+	signal, err := client.GetStopSignal(ctx, container, syscall.SIGTERM)
+	if err != nil { // the image names one that there is not
+		signal = syscall.SIGTERM
+	}
+	if task.Kill(ctx, signal) != nil {
 		return
 	}
 	select {

@@ -139,6 +139,7 @@ func (b *Backend) createContainer(ctx context.Context, spec compute.InstanceSpec
 			labelService: string(spec.ServiceID), labelRevision: string(spec.RevisionID),
 			labelAddress: net.JoinHostPort(address, strconv.Itoa(spec.Port)), "apron/name": spec.ServiceName,
 		}),
+		client.WithImageStopSignal(image, defaultStopSignal), // a label, so after the labels
 		client.WithRuntime("io.containerd.runc.v2", &runcoptions.Options{
 			BinaryName: filepath.Join(b.config.Paths.BinDir, "runc"), Root: b.config.Paths.runc(),
 		}),
