@@ -3,6 +3,7 @@ package build_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -89,8 +91,15 @@ func TestAFailedStepOfADockerfileIsToldWithItsLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, r := byDockerfile(t, c.text, nil)
 			_, err := w.try(t, r)
+			for errors.Is(err, platform.ErrUnavailable) { // as such failures are said to be in containerd's first seconds
+				time.Sleep(time.Second)
+				_, err = w.try(t, r)
+			}
 			if explained := platform.AsExplained(err); explained == nil || !strings.Contains(explained.Cause, c.want) {
 				t.Errorf("it does not say %q: %v", c.want, err)
+			}
+			if testing.Verbose() {
+				t.Log(err)
 			}
 		})
 	}
