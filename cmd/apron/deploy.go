@@ -22,7 +22,9 @@ type deployFlags struct {
 	environment, secrets  []string
 	cpu, memory           string
 	image                 string
-	dockerfile            string
+	dockerfile, target    string
+	arguments             []string
+	buildSecrets          []string
 	runtime, build, start string
 	onlyIfChanged         bool
 	isVerbose, doNotWait  bool
@@ -35,7 +37,8 @@ func newDeploy(s *shell) *cobra.Command {
 		Use: "deploy [DIR]", Short: "Bring a folder or an image live",
 		Long: "deploy takes the folder as it is on the disk, without what .gitignore names, and needs no commit. It sends it to\n" +
 			"apron's own Git server and deploys it; the first time it creates the service. The folder says how it is built:\n" +
-			"by its apprunner.yaml, by its Dockerfile, or by --runtime, --build and --start. With --image it deploys an image.\n\n" +
+			"by its apprunner.yaml, by its Dockerfile, or, where it has neither, by what its files are. --runtime, --build and\n" +
+			"--start say it in its place. With --image it deploys an image.\n\n" +
 			"It shows the steps as they happen, and fails with the cause when the deployment does; the version before then\n" +
 			"goes on serving.",
 		Example: "  apron deploy\n  apron deploy ./shop --name shop --env STAGE=test --port 3000\n" +
@@ -55,9 +58,12 @@ func newDeploy(s *shell) *cobra.Command {
 	set.StringVar(&flags.memory, "memory", "", "GB of memory of an instance: 0.5, 1, 2, 3, 4, 6, 8, 10 or 12")
 	set.StringVar(&flags.image, "image", "", "deploy this image instead of a folder")
 	set.StringVar(&flags.dockerfile, "dockerfile", "", "build with this Dockerfile, from the folder's root")
+	set.StringVar(&flags.target, "target", "", "the stage of the Dockerfile that is built (default the last)")
+	set.StringArrayVar(&flags.arguments, "build-arg", nil, "a build argument of the Dockerfile, NAME=VALUE; may be repeated")
+	set.StringArrayVar(&flags.buildSecrets, "build-secret", nil, "a secret for RUN --mount=type=secret,id=ID, ID=NAME; may be repeated. See `apron secret --help`")
 	set.StringVar(&flags.runtime, "runtime", "", "build without an apprunner.yaml, on this runtime: python311, nodejs22, go1")
-	set.StringVar(&flags.build, "build", "", "with --runtime: the command that builds the app")
-	set.StringVar(&flags.start, "start", "", "with --runtime or --image: the command that starts the app")
+	set.StringVar(&flags.build, "build", "", "with --runtime, or without any file that says it: the command that builds the app")
+	set.StringVar(&flags.start, "start", "", "with --runtime or --image, or without any file that says it: the command that starts the app")
 	set.BoolVar(&flags.onlyIfChanged, "if-changed", false, "do nothing when this very folder runs already")
 	set.BoolVar(&flags.asksForAnswer, "ask", false, "ask the service at the end, once it is ready, and print its answer")
 	set.BoolVarP(&flags.isVerbose, "verbose", "v", false, "show the output of the build")

@@ -238,6 +238,54 @@ func TestDeployWithADockerfile(t *testing.T) {
 	}
 }
 
+func TestDeployWithADockerfilesOptionsWhichMayChange(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := folder(t, map[string]string{"Dockerfile": "FROM scratch AS web\n"})
+	options := []string{"deploy", dir, "--target", "web", "--build-arg", "A=1", "--build-secret", "token=shop/token", "--build-arg"}
+	apron(t, append(options, "B=2")...).expect(t, 0)
+	apron(t, append(options, "B=2", "--if-changed")...).expect(t, 0, "Nothing changed")
+	apron(t, append(options, "B=3", "--if-changed")...).expect(t, 0, "Deploying shop")
+	want := []any{
+		map[string]any{"Key": "apron:build", "Value": "dockerfile"},
+		map[string]any{"Key": "apron:build-arg:A", "Value": "1"},
+		map[string]any{"Key": "apron:build-arg:B", "Value": "2"},
+		map[string]any{"Key": "apron:build-secret:token", "Value": "shop/token"},
+		map[string]any{"Key": "apron:target", "Value": "web"},
+	}
+	if diff := cmp.Diff(want, fake.did("CreateService")[0]["Tags"]); diff != "" {
+		t.Error(diff)
+	}
+	tagged := fake.did("TagResource")
+	if len(tagged) != 1 {
+		t.Fatalf("%d changes of tags", len(tagged))
+	}
+	if diff := cmp.Diff([]any{map[string]any{"Key": "apron:build-arg:B", "Value": "3"}}, tagged[0]["Tags"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDeployOfAFolderThatSaysNothingOfItsBuild(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := folder(t, map[string]string{"package.json": `{"scripts":{"start":"node a.js"}}`, "a.js": ""})
+	apron(t, "deploy", dir).expect(t, 0, "it is built as a Node.js app (package.json)")
+	apron(t, "deploy", dir, "--env", "A=1", "--start", "node b.js").expect(t, 0, "Updating shop")
+	if diff := cmp.Diff([]any{map[string]any{"Key": "apron:build", "Value": "auto"}}, fake.did("CreateService")[0]["Tags"]); diff != "" {
+		t.Error(diff)
+	}
+	configuration := func(input map[string]any) any {
+		return input["SourceConfiguration"].(map[string]any)["CodeRepository"].(map[string]any)["CodeConfiguration"]
+	}
+	if diff := cmp.Diff(map[string]any{"ConfigurationSource": "REPOSITORY"}, configuration(fake.did("CreateService")[0])); diff != "" {
+		t.Error(diff)
+	}
+	want := map[string]any{"ConfigurationSource": "API", "CodeConfigurationValues": map[string]any{
+		"Runtime": "PYTHON_311", "StartCommand": "node b.js", "RuntimeEnvironmentVariables": map[string]any{"A": "1"},
+	}}
+	if diff := cmp.Diff(want, configuration(fake.did("UpdateService")[0])); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDeployWithARuntimeAndAnotherVariableLater(t *testing.T) {
 	fake := newFakeAPI(t)
 	dir := folder(t, map[string]string{"main.go": "package main"})
@@ -297,12 +345,15 @@ func TestDeployRefusesWhatCannotWork(t *testing.T) {
 		"a folder that is not there":      {2, []string{"/nowhere"}, []string{"/nowhere", "apron deploy DIR"}},
 		"a file":                          {2, []string{filepath.Join(node, "package.json")}, []string{"not a folder"}},
 		"a folder of no kind":             {1, []string{empty}, []string{"neither an apprunner.yaml nor a Dockerfile"}},
-		"a folder of Node.js":             {1, []string{node}, []string{"--runtime nodejs22"}},
+		"a folder of Node.js":             {1, []string{node}, []string{"a Node.js app (package.json)", "nothing says how it is started", "--start"}},
 		"a name that is none":             {2, []string{yaml, "--name", "a b"}, []string{"no service name"}},
 		"an image without a name":         {2, []string{"--image", "x"}, []string{"--name NAME"}},
 		"an image and a Dockerfile":       {2, []string{"--image", "x", "--dockerfile", "y"}, []string{"image dockerfile"}},
 		"a runtime without a start":       {2, []string{node, "--runtime", "nodejs22"}, []string{"--start"}},
-		"a build without a runtime":       {2, []string{node, "--build", "x"}, []string{"--runtime"}},
+		"a build without a runtime":       {2, []string{yaml, "--build", "x"}, []string{"--runtime"}},
+		"a start beside apprunner.yaml":   {2, []string{yaml, "--start", "x"}, []string{"--runtime"}},
+		"a target without a Dockerfile":   {2, []string{yaml, "--target", "x"}, []string{"--dockerfile"}},
+		"a build argument that is none":   {2, []string{yaml, "--build-arg", "x"}, []string{"--build-arg x", "KEY=VALUE"}},
 		"a Dockerfile that is not there":  {2, []string{node, "--dockerfile", "Dockerfile"}, []string{"there is no Dockerfile"}},
 		"variables beside apprunner.yaml": {2, []string{yaml, "--env", "A=b"}, []string{"run.env"}},
 		"a port beside apprunner.yaml":    {2, []string{yaml, "--port", "80"}, []string{"run.network.port"}},

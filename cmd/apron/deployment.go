@@ -44,6 +44,9 @@ func (d *deployment) run(ctx context.Context) (outcome, error) {
 			return outcome{}, err
 		}
 	}
+	if d.wish.isAuto {
+		d.note("There is no apprunner.yaml and no Dockerfile: it is built as %s. The log of the build shows how (--verbose).", d.wish.kind)
+	}
 	commit, err := d.send(ctx, service)
 	if err != nil {
 		return outcome{}, err
@@ -143,7 +146,7 @@ func (d *deployment) create(ctx context.Context) (outcome, error) {
 		ServiceName:           &d.flags.name,
 		SourceConfiguration:   d.wish.source(d.client.Endpoint(), d.flags.name, nil),
 		InstanceConfiguration: d.wish.instance(),
-		Tags:                  d.wish.tags(),
+		Tags:                  tagList(d.wish.tags()),
 	})
 	if err != nil {
 		return outcome{}, err
@@ -165,8 +168,12 @@ func (d *deployment) renew(ctx context.Context, service found, commit string) (o
 	if size := d.wish.instance(); size != nil && d.changesSize(service, size) {
 		update.InstanceConfiguration = size
 	}
+	isRetagged, err := d.retag(ctx, service)
+	if err != nil {
+		return outcome{}, err
+	}
 	if update.SourceConfiguration == nil && update.InstanceConfiguration == nil {
-		if d.flags.onlyIfChanged {
+		if d.flags.onlyIfChanged && !isRetagged {
 			if runs, err := d.runsAlready(ctx, service, commit); err != nil || runs {
 				return d.outcomeOf(service), err
 			}

@@ -142,7 +142,7 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		name := input["ServiceName"].(string)
 		service := map[string]any{
 			"ServiceName": name, "ServiceArn": fmt.Sprintf(fakeARN, name), "ServiceUrl": strings.TrimPrefix(f.url, "http://"),
-			"CreatedAt": 1700000000.5, "UpdatedAt": 1700000000.5, "SourceConfiguration": input["SourceConfiguration"],
+			"CreatedAt": 1700000000.5, "UpdatedAt": 1700000000.5, "SourceConfiguration": input["SourceConfiguration"], "Tags": input["Tags"],
 			"InstanceConfiguration": map[string]any{"Cpu": "1024", "Memory": "2048"},
 		}
 		f.services = append(f.services, service)
@@ -183,7 +183,15 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		}
 		return map[string]any{"ConnectionSummaryList": []any{fakeConnection("forge", "PENDING_HANDSHAKE")}}
 	case "ListTagsForResource":
-		return map[string]any{"Tags": []any{map[string]any{"Key": "apron:host", "Value": "git.lan:8443"}}}
+		tags := []any{map[string]any{"Key": "apron:host", "Value": "git.lan:8443"}}
+		for _, service := range f.services {
+			if own, isTagged := service["Tags"].([]any); isTagged && service["ServiceArn"] == input["ResourceArn"] {
+				tags = own
+			}
+		}
+		return map[string]any{"Tags": tags}
+	case "TagResource":
+		return map[string]any{}
 	case "CreateConnection":
 		return map[string]any{"Connection": fakeConnection(input["ConnectionName"].(string), "PENDING_HANDSHAKE")}
 	case "DeleteConnection":

@@ -13,6 +13,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+
+	"github.com/apron-run/apron/internal/build/detect"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // wish is what the user wants to run, before it meets what runs.
@@ -23,24 +26,24 @@ type wish struct {
 	// hasFile says that apprunner.yaml says how the folder is built.
 	hasFile bool
 	// dockerfile is the path to build with; "" where no Dockerfile counts.
-	dockerfile            string
-	runtime, build, start string
-	port                  int
+	dockerfile string
+	// isAuto says that nothing in the folder says how it is built, so that apron finds out by its files; kind is what they are.
+	isAuto bool
+	kind   string
+	// target, arguments and buildSecrets are for the Dockerfile.
+	target                  string
+	arguments, buildSecrets map[string]string
+	runtime, build, start   string
+	port                    int
 	// secrets are references to secrets, by the variables that get their values.
 	environment, secrets map[string]string
 	cpu, memory          string
 }
 
-// Tags that say to apron what App Runner's model has no member for.
-const (
-	tagBuild      = "apron:build"
-	tagDockerfile = "apron:dockerfile"
-)
-
 // readWish looks at the flags and at the folder. What contradicts each other is a usageError.
 func readWish(dir string, flags deployFlags) (wish, error) {
 	w := wish{
-		dir: dir, image: flags.image, build: flags.build, start: flags.start, port: flags.port,
+		dir: dir, image: flags.image, build: flags.build, start: flags.start, port: flags.port, target: flags.target,
 	}
 	if flags.port < 0 || flags.port > 65535 {
 		return w, &usageError{fmt.Errorf("--port %d: want 1 to 65535", flags.port), ""}
@@ -58,30 +61,44 @@ func readWish(dir string, flags deployFlags) (wish, error) {
 	if w.secrets, err = readVariables("secret", flags.secrets); err != nil {
 		return w, err
 	}
+	if w.arguments, err = readVariables("build-arg", flags.arguments); err != nil {
+		return w, err
+	}
+	if w.buildSecrets, err = readVariables("build-secret", flags.buildSecrets); err != nil {
+		return w, err
+	}
+	if err := w.readHow(flags); err != nil {
+		return w, err
+	}
+	if w.dockerfile == "" && !w.isAuto && (w.target != "" || len(w.arguments)+len(w.buildSecrets) > 0) {
+		return w, &usageError{fmt.Errorf("--target, --build-arg and --build-secret are for a Dockerfile"), "Name it with --dockerfile."}
+	}
+	return w, nil
+}
+
+// readHow finds out how what is wished is built.
+func (w *wish) readHow(flags deployFlags) error {
 	if flags.image != "" {
 		if flags.build != "" {
-			return w, &usageError{fmt.Errorf("--build is for folders; an image is built already"), ""}
+			return &usageError{fmt.Errorf("--build is for folders; an image is built already"), ""}
 		}
-		return w, nil
+		return nil
 	}
 	if flags.runtime != "" {
 		w.runtime = runtimeName(flags.runtime)
 		if !slices.Contains(types.Runtime("").Values(), types.Runtime(w.runtime)) {
-			return w, &usageError{fmt.Errorf("--runtime %s: want python311, nodejs22, go1 or another of App Runner's names", flags.runtime), ""}
+			return &usageError{fmt.Errorf("--runtime %s: want python311, nodejs22, go1 or another of App Runner's names", flags.runtime), ""}
 		}
 		if flags.start == "" {
-			return w, &usageError{fmt.Errorf("--runtime needs the command that starts the app"), "Give it with --start."}
+			return &usageError{fmt.Errorf("--runtime needs the command that starts the app"), "Give it with --start."}
 		}
-		return w, nil
+		return nil
 	}
-	return w, w.readFolder(flags)
+	return w.readFolder(flags)
 }
 
 // readFolder finds out how the folder says that it is built.
 func (w *wish) readFolder(flags deployFlags) error {
-	if flags.build != "" || flags.start != "" && flags.dockerfile == "" {
-		return &usageError{fmt.Errorf("--build and --start need --runtime"), "Say which: --runtime python311, nodejs22 or go1."}
-	}
 	switch {
 	case flags.dockerfile != "":
 		w.dockerfile = path.Clean(filepath.ToSlash(flags.dockerfile))
@@ -93,7 +110,15 @@ func (w *wish) readFolder(flags deployFlags) error {
 	case exists(w.dir, "Dockerfile"):
 		w.dockerfile = "Dockerfile"
 	default:
-		return advise(suggestRuntime(w.dir), "%s has neither an apprunner.yaml nor a Dockerfile, so apron cannot tell how it is built", w.dir)
+		w.isAuto = true
+		var err error
+		if w.kind, err = kindOf(w.dir, flags.start); err != nil {
+			return err
+		}
+	}
+	if flags.build != "" && !w.isAuto || flags.start != "" && w.hasFile {
+		return &usageError{fmt.Errorf("--build and --start are not for a folder that says itself how it is built"),
+			"Say so in its apprunner.yaml or Dockerfile; or leave those out with --runtime."}
 	}
 	if w.hasFile && (len(w.environment)+len(w.secrets) > 0 || w.port != 0) {
 		return &usageError{fmt.Errorf("apprunner.yaml decides the port and the variables of this folder"),
@@ -102,23 +127,23 @@ func (w *wish) readFolder(flags deployFlags) error {
 	return nil
 }
 
+// kindOf says what a folder's files are, before anything of it is sent.
+func kindOf(dir, start string) (string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	kind, err := detect.Kind(root.FS(), start)
+	if explained := platform.AsExplained(err); explained != nil {
+		return "", advise("It can help to "+explained.Remedy+".", "%s has neither an apprunner.yaml nor a Dockerfile: %s", dir, explained.Cause)
+	}
+	return kind, err
+}
+
 func exists(dir, name string) bool {
 	info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
 	return err == nil && info.Mode().IsRegular()
-}
-
-// suggestRuntime says how a folder of a known kind could be deployed.
-func suggestRuntime(dir string) string {
-	for _, known := range []struct{ file, command string }{
-		{"requirements.txt", "apron deploy --runtime python311 --build 'pip3 install -r requirements.txt' --start 'python3 app.py'"},
-		{"package.json", "apron deploy --runtime nodejs22 --build 'npm install' --start 'npm start'"},
-		{"go.mod", "apron deploy --runtime go1 --build 'go build -o app .' --start './app'"},
-	} {
-		if exists(dir, known.file) {
-			return "It has a " + known.file + ", so perhaps:\n  " + known.command
-		}
-	}
-	return "Name the folder of your app, add one of the two, or use --runtime, --build and --start."
 }
 
 var variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
@@ -203,7 +228,8 @@ func (w wish) source(endpoint, name string, before *types.SourceConfiguration) *
 
 // needsValues says whether the API, and not the folder, must carry how the code is built and started.
 func (w wish) needsValues(before *types.CodeConfigurationValues) bool {
-	return w.runtime != "" || w.dockerfile != "" && (w.port != 0 || len(w.environment)+len(w.secrets) > 0 || w.start != "" || before != nil)
+	isOpen := w.dockerfile != "" || w.isAuto
+	return w.runtime != "" || isOpen && (w.port != 0 || len(w.environment)+len(w.secrets) > 0 || w.build+w.start != "" || before != nil)
 }
 
 func (w wish) values(before *types.CodeConfigurationValues) *types.CodeConfigurationValues {
@@ -213,7 +239,7 @@ func (w wish) values(before *types.CodeConfigurationValues) *types.CodeConfigura
 	}
 	values.Runtime = types.Runtime(w.runtime)
 	if w.runtime == "" {
-		values.Runtime = types.RuntimePython311 // the API wants one; a Dockerfile does not use it
+		values.Runtime = types.RuntimePython311 // the API wants one; nothing uses it where the folder decides
 	}
 	if w.build != "" || w.runtime != "" {
 		values.BuildCommand = optional(w.build)
@@ -262,18 +288,6 @@ func (w wish) instance() *types.InstanceConfiguration {
 		return nil
 	}
 	return &types.InstanceConfiguration{Cpu: optional(w.cpu), Memory: optional(w.memory)}
-}
-
-// tags are those of a new service.
-func (w wish) tags() []types.Tag {
-	if w.dockerfile == "" {
-		return nil
-	}
-	tags := []types.Tag{{Key: aws.String(tagBuild), Value: aws.String("dockerfile")}}
-	if w.dockerfile != "Dockerfile" {
-		tags = append(tags, types.Tag{Key: aws.String(tagDockerfile), Value: aws.String(w.dockerfile)})
-	}
-	return tags
 }
 
 func merged(before, added map[string]string) map[string]string {

@@ -89,7 +89,13 @@ func TestACreationThatIsNotValidIsRefused(t *testing.T) {
 		"a tag of AWS":                    {created(imageSource, `,"Tags":[{"Key":"aws:a","Value":"1"}]`), invalid, []string{"Tags[0].Key"}},
 		"an unknown tag of apron":         {created(imageSource, `,"Tags":[{"Key":"apron:biuld","Value":"dockerfile"}]`), invalid, []string{"Tags[0].Key", "apron:biuld", "apron:build"}},
 		"a runtime of no name":            {created(imageSource, `,"Tags":[{"Key":"apron:runtime","Value":"Node 24"}]`), invalid, []string{"apron:runtime", "nodejs24"}},
-		"an unknown way to build":         {created(imageSource, `,"Tags":[{"Key":"apron:build","Value":"make"}]`), invalid, []string{"apron:build", "dockerfile"}},
+		"an unknown way to build":         {created(imageSource, `,"Tags":[{"Key":"apron:build","Value":"make"}]`), invalid, []string{"apron:build", "dockerfile or auto"}},
+		"a stage that can have no name":   {created(imageSource, `,"Tags":[{"Key":"apron:target","Value":"a b"}]`), invalid, []string{"apron:target", "stage"}},
+		"a build argument of no name":     {created(imageSource, `,"Tags":[{"Key":"apron:build-arg:a-b","Value":"1"}]`), invalid, []string{"Tags[0].Key", "apron:build-arg:NAME"}},
+		"an argument of BuildKit's own":   {created(imageSource, `,"Tags":[{"Key":"apron:build-arg:BUILDKIT_CACHE_MOUNT_NS","Value":"x"}]`), invalid, []string{"BUILDKIT_"}},
+		"a build secret of no id":         {created(imageSource, `,"Tags":[{"Key":"apron:build-secret:a/b","Value":"x"}]`), invalid, []string{"apron:build-secret:ID"}},
+		"a build secret of no secret":     {created(imageSource, `,"Tags":[{"Key":"apron:build-secret:a","Value":""}]`), invalid, []string{"apron:build-secret:ID", "name of a secret"}},
+		"a build secret of no reference":  {created(imageSource, `,"Tags":[{"Key":"apron:build-secret:a","Value":"arn:aws:s3:::x"}]`), invalid, []string{"apron:build-secret:ID", "must be a name, or an ARN"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := *w

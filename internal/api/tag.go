@@ -12,6 +12,7 @@ import (
 
 	"github.com/apron-run/apron/apprunner"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/secret"
 	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -152,11 +153,7 @@ func checkExtensionTag(at, key, value string) error {
 		return checkBuildArgument(at, name)
 	}
 	if id, isSecret := strings.CutPrefix(key, platform.TagBuildSecret); isSecret {
-		if !buildSecretPattern.MatchString(id) || value == "" {
-			return invalidRequest("%s of a tag %sID must have an id of letters, digits and ._-, and the name of a secret as its value.",
-				at, platform.TagBuildSecret)
-		}
-		return nil
+		return checkBuildSecret(at, id, value)
 	}
 	switch key {
 	case platform.TagBuild:
@@ -208,6 +205,18 @@ func checkBuildArgument(at, name string) error {
 
 // runtimePattern matches the names that apprunner.yaml has for runtimes. Which there are, the build knows.
 var runtimePattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+
+// checkBuildSecret does not ask whether there is such a secret: it may come before the build does.
+func checkBuildSecret(at, id, reference string) error {
+	if !buildSecretPattern.MatchString(id) || reference == "" {
+		return invalidRequest("%s of a tag %sID must have an id of letters, digits and ._-, and the name of a secret as its value.",
+			at, platform.TagBuildSecret)
+	}
+	if _, err := secret.ParseReference(reference); err != nil {
+		return invalidRequest("%s.Value of a tag %sID %s.", at, platform.TagBuildSecret, err)
+	}
+	return nil
+}
 
 // isInside says whether a path, read from a folder, stays in that folder.
 func isInside(name string) bool {

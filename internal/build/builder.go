@@ -147,17 +147,24 @@ func (b *Builder) Build(ctx context.Context, request Request) (Result, error) {
 }
 
 func (b *Builder) build(ctx context.Context, request Request, repository *repository, used *bases) (Result, error) {
-	if kind, ok := request.Tags[platform.TagBuild]; ok {
-		if kind != "dockerfile" {
-			return Result{}, platform.Explain(nil, "the tag %s is %q, which is no way to build", platform.TagBuild, kind).
-				Try("set it to \"dockerfile\", or remove it")
-		}
+	switch kind, isTagged := request.Tags[platform.TagBuild]; {
+	case kind == platform.BuildDockerfile:
 		return b.buildDockerfile(ctx, request, repository, used)
+	case kind == platform.BuildAuto:
+		return b.buildAuto(ctx, request, repository, used)
+	case isTagged:
+		return Result{}, platform.Explain(nil, "the tag %s is %q, which is no way to build", platform.TagBuild, kind).
+			Try("set it to %s or %s, or remove it", platform.BuildDockerfile, platform.BuildAuto)
 	}
 	plan, err := b.plan(request, repository)
 	if err != nil {
 		return Result{}, err
 	}
+	return b.run(ctx, request, repository, plan, used)
+}
+
+// run tells what is to be known of a plan and builds by it.
+func (b *Builder) run(ctx context.Context, request Request, repository *repository, plan Plan, used *bases) (Result, error) {
 	for _, warning := range plan.Warnings {
 		fmt.Fprintln(request.Log, "warning:", warning)
 	}

@@ -77,7 +77,8 @@ func (r *repository) configuration() (appfile.File, error) {
 				Try("rename it: git mv %s %s", other, appfile.Name)
 		}
 		return appfile.File{}, platform.Explain(err, "there is no %s in %s", appfile.Name, where).
-			Try("add one, or set ConfigurationSource to API and give CodeConfigurationValues, or tag the service apron:build=dockerfile to build with a Dockerfile")
+			Try("add one, or tag the service %[1]s=%[2]s to build by what its files are, or %[1]s=%[3]s to build with its Dockerfile, "+
+				"or set ConfigurationSource to API and give CodeConfigurationValues", platform.TagBuild, platform.BuildAuto, platform.BuildDockerfile)
 	}
 	if err != nil {
 		return appfile.File{}, explainPath(err, "the configuration file", name)

@@ -122,7 +122,7 @@ func (e *Executor) Build(ctx context.Context, operation platform.Operation, serv
 	id := platform.RevisionIDFor(operation.ID)
 	result, err := e.Builder.Build(ctx, BuildRequest{
 		ServiceID: service.ID, ServiceName: service.Name, Code: *service.Configuration.Source.Code, Tags: service.Tags,
-		Dir: e.sourceDir(operation.ID), ImageName: ImageName(service.ID, id), Log: log,
+		Dir: e.sourceDir(operation.ID), ImageName: ImageName(service.ID, id), Log: log, Secret: e.Secrets.Value,
 	})
 	if err != nil {
 		return err

@@ -90,10 +90,36 @@ var strangers = map[string]string{
 
 // Detect recognises the app whose files these are. The error is a *platform.ExplainedError.
 func Detect(files fs.FS, options Options) (Detection, error) {
-	f := &folder{files: files}
-	if f.has("Dockerfile") {
-		return Detection{Kind: "an app with a Dockerfile", IsDockerfile: true}, f.err
+	made, err := recognise(&folder{files: files}, options.Start)
+	if err != nil {
+		return Detection{}, err
 	}
+	if made == nil {
+		return Detection{Kind: dockerfileKind, IsDockerfile: true}, nil
+	}
+	return finish(*made, options)
+}
+
+// Kind says in words what Detect would recognise. start is Options.Start.
+func Kind(files fs.FS, start string) (string, error) {
+	made, err := recognise(&folder{files: files}, start)
+	if err != nil {
+		return "", err
+	}
+	if made == nil {
+		return dockerfileKind, nil
+	}
+	return made.kind, nil
+}
+
+const dockerfileKind = "an app with a Dockerfile"
+
+// recognise returns the first app that something starts, or nil where there is a Dockerfile.
+func recognise(f *folder, start string) (*app, error) {
+	if f.has("Dockerfile") {
+		return nil, nil
+	}
+	start = strings.TrimSpace(start)
 	var first *app // of those that were found, with nothing that starts it
 	for _, language := range languages {
 		found := f.first(language.files...)
@@ -103,28 +129,28 @@ func Detect(files fs.FS, options Options) (Detection, error) {
 		made := language.rules(f, found)
 		addProcfile(f, &made)
 		addOthers(f, language, &made)
-		if f.err != nil {
-			return Detection{}, f.err
+		if start != "" {
+			made.start = command{start, "the service's own start command"}
 		}
-		if made.start.text != "" || options.Start != "" {
-			return finish(made, options)
+		if f.err != nil {
+			return nil, f.err
+		}
+		if made.start.text != "" {
+			return &made, nil
 		}
 		if first == nil {
 			first = &made
 		}
 	}
 	if first == nil {
-		return Detection{}, nothing(f)
+		return nil, nothing(f)
 	}
-	return Detection{}, platform.Explain(nil, "this is %s, but nothing says how it is started: %s", first.kind, first.missing).
+	return nil, platform.Explain(nil, "this is %s, but nothing says how it is started: %s", first.kind, first.missing).
 		Try("say it with a line \"web: COMMAND\" in a file Procfile, with apron deploy --start COMMAND, or in an apprunner.yaml")
 }
 
 // finish chooses the runtime and writes the text.
 func finish(made app, options Options) (Detection, error) {
-	if start := strings.TrimSpace(options.Start); start != "" {
-		made.start = command{start, "the service's own start command"}
-	}
 	runtime, why, notice := choose(options.Runtimes, made.language, made.wanted)
 	if runtime == "" {
 		return Detection{}, platform.Explain(nil, "this is %s, and there is no runtime of %s here", made.kind, made.language).

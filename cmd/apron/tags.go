@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+)
+
+// Tags that say to apron what App Runner's model has no member for.
+const (
+	tagBuild       = "apron:build"
+	tagDockerfile  = "apron:dockerfile"
+	tagTarget      = "apron:target"
+	tagBuildArg    = "apron:build-arg:"
+	tagBuildSecret = "apron:build-secret:"
+)
+
+// tags say how a folder is built, as far as apprunner.yaml and App Runner's model do not.
+func (w wish) tags() map[string]string {
+	tags := map[string]string{}
+	switch {
+	case w.isAuto:
+		tags[tagBuild] = "auto"
+	case w.dockerfile != "":
+		tags[tagBuild] = "dockerfile"
+	}
+	if w.dockerfile != "" && w.dockerfile != "Dockerfile" {
+		tags[tagDockerfile] = w.dockerfile
+	}
+	if w.target != "" {
+		tags[tagTarget] = w.target
+	}
+	for name, value := range w.arguments {
+		tags[tagBuildArg+name] = value
+	}
+	for id, reference := range w.buildSecrets {
+		tags[tagBuildSecret+id] = reference
+	}
+	return tags
+}
+
+// tagList is the API's form of tags, sorted.
+func tagList(tags map[string]string) []types.Tag {
+	var list []types.Tag
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, types.Tag{Key: aws.String(key), Value: aws.String(tags[key])})
+	}
+	return list
+}
+
+// retag brings the tags of a service that is there to what is wished about its build, and says whether any was another. Tags
+// that the wish says nothing about stay.
+func (d *deployment) retag(ctx context.Context, service found) (bool, error) {
+	changed := d.wish.tags()
+	if len(changed) == 0 {
+		return false, nil
+	}
+	has, err := d.client.API.ListTagsForResource(ctx, &apprunner.ListTagsForResourceInput{ResourceArn: service.ServiceArn})
+	if err != nil {
+		return false, err
+	}
+	for _, tag := range has.Tags {
+		if value, isWished := changed[aws.ToString(tag.Key)]; isWished && value == aws.ToString(tag.Value) {
+			delete(changed, aws.ToString(tag.Key))
+		}
+	}
+	if len(changed) == 0 {
+		return false, nil
+	}
+	_, err = d.client.API.TagResource(ctx, &apprunner.TagResourceInput{ResourceArn: service.ServiceArn, Tags: tagList(changed)})
+	return true, err
+}
