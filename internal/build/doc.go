@@ -1,6 +1,7 @@
 // Package build turns a checked-out repository into an image and says how to start it.
 //
 //	apprunner.yaml or CodeConfigurationValues          Dockerfile (tag apron:build=dockerfile)
+//	or, by detect, what the files are (apron:build=auto)           |
 //	            |  planFromFile, planFromValues: pure              |
 //	            v                                                  |
 //	     Plan: phases as data                                      |
