@@ -35,15 +35,25 @@ func readBuildSecrets(ctx context.Context, request Request) (buildSecrets, error
 // minHidden is how long a line of a secret must be to be hidden: shorter ones are part of too many words.
 const minHidden = 4
 
-// hider returns what takes the secrets' values out of a text: a step may print what it was given.
-func (s buildSecrets) hider() func(string) string {
-	var pairs []string
+// lines are what must be hidden of the values: a step may print what it was given, and the log is written a line at a time.
+func (s buildSecrets) lines() []string {
+	var lines []string
 	for _, value := range s {
-		for line := range strings.Lines(string(value)) { // the log is written a line at a time
+		for line := range strings.Lines(string(value)) {
 			if line = strings.TrimSpace(line); len(line) >= minHidden {
-				pairs = append(pairs, line, "***")
+				lines = append(lines, line)
 			}
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace
+	slices.SortFunc(lines, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	return lines
+}
+
+// hiding replaces secrets.
+func hiding(secrets []string) *strings.Replacer {
+	var pairs []string
+	for _, secret := range secrets {
+		pairs = append(pairs, secret, "***")
+	}
+	return strings.NewReplacer(pairs...)
 }

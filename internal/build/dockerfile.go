@@ -95,7 +95,7 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 	maps.Copy(frontend, contexts)
 	progress := b.newProgress(ctx, request.Log, dockerfilePrefix)
 	defer progress.close()
-	progress.showsSteps, progress.hide = true, secrets.hider()
+	progress.showsSteps, progress.hide = true, hiding(secrets.lines())
 	var config ocispec.Image
 	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, &config), progress)
 	if err != nil {
@@ -141,8 +141,9 @@ func copyDockerfile(repository *repository, name, inputs string) ([]byte, error)
 func (b *Builder) dockerfileOptions(request Request) map[string]string {
 	options := map[string]string{
 		"filename": defaultDockerfile, "platform": "linux/amd64", "target": request.Tags[platform.TagTarget],
-		// BuildKit shares cache mounts by their ids among all builds: these are among the service's own.
-		cacheNamespace: path.Join("apron", string(request.ServiceID), "dockerfile"),
+		// BuildKit shares cache mounts by their ids among all builds, and does not look at the ids when it compares steps. So the
+		// service is in the name of the mounts, and in that of the machine, by which a step is known too.
+		cacheNamespace: string(request.ServiceID), "hostname": string(request.ServiceID),
 		// With it the frontend follows no syntax line: one that leads here would be pulled from a registry before every build.
 		"cmdline": "docker/dockerfile",
 	}

@@ -195,7 +195,7 @@ CMD ["true"]
 	if made := w.mustBuild(t, first); !strings.Contains(made.log, "before: []") {
 		t.Errorf("a new cache has something in it:\n%s", made.log)
 	}
-	_, other := byDockerfile(t, text, who("other"))
+	_, other := byDockerfile(t, text, who("first")) // the very same step
 	if made := w.mustBuild(t, other); !strings.Contains(made.log, "before: []") {
 		t.Errorf("the cache is another service's:\n%s", made.log)
 	}

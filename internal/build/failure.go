@@ -41,7 +41,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		return fmt.Errorf("containerd %w: %w", platform.ErrUnavailable, err)
 	}
 	if s == nil {
-		return platform.Explain(err, "%s failed%s: %s", what, dockerfileLine(err), p.hide(err.Error())).
+		return platform.Explain(err, "%s failed%s: %s", what, dockerfileLine(err), p.hide.Replace(err.Error())).
 			Try("mend what it complains about, and deploy again")
 	}
 	how, remedy := "failed", mendOutput
@@ -54,7 +54,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 	}
 	explained := platform.Explain(err, "%s %s", p.subject(s, err), how).Try("%s", remedy).WithEvidence(s.last...)
 	if exit == nil { // no command has said why, as when COPY finds no file
-		explained = explained.WithEvidence(p.hide(err.Error()))
+		explained = explained.WithEvidence(p.hide.Replace(err.Error()))
 	}
 	return explained
 }

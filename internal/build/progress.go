@@ -26,8 +26,8 @@ type progress struct {
 	prefixOf func(name string) (string, bool)
 	// showsSteps says whether a step's name is a line of its own.
 	showsSteps bool
-	// hide takes out of a text what must not be shown.
-	hide func(string) string
+	// hide takes secrets out of what is shown.
+	hide *strings.Replacer
 
 	steps  map[digest.Digest]*step
 	failed *step
@@ -54,7 +54,7 @@ type step struct {
 func (b *Builder) newProgress(ctx context.Context, log io.Writer, prefixOf func(string) (string, bool)) *progress {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &progress{
-		log: log, prefixOf: prefixOf, hide: func(text string) string { return text }, steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel,
+		log: log, prefixOf: prefixOf, hide: hiding(nil), steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel,
 		hasContainerdEnded: watchSocket(b.config.ContainerdSocket),
 	}
 	if p.memory > 0 && b.config.MemoryKills != nil {
@@ -142,7 +142,7 @@ func (p *progress) keep(s *step, raw []byte) {
 	if i := bytes.LastIndexByte(raw, '\r'); i >= 0 {
 		raw = raw[i+1:]
 	}
-	line := p.hide(strings.ToValidUTF8(string(raw), "\uFFFD"))
+	line := p.hide.Replace(strings.ToValidUTF8(string(raw), "\uFFFD"))
 	s.last = append(s.last, line)
 	if len(s.last) > evidenceLines {
 		s.last = s.last[1:]
