@@ -46,6 +46,8 @@ type app struct {
 	// start is empty where nothing says it; missing then says what was looked for.
 	start   command
 	missing string
+	// site is what is served where the app is no more than files, which have no server of their own.
+	site    *site
 	env     []variable
 	notices []string
 }
@@ -130,7 +132,7 @@ func recognise(f *folder, start string) (*app, error) {
 		addProcfile(f, &made)
 		addOthers(f, language, &made)
 		if start != "" {
-			made.start = command{start, "the service's own start command"}
+			made.start, made.site = command{start, "the service's own start command"}, nil
 		}
 		if f.err != nil {
 			return nil, f.err
@@ -151,7 +153,7 @@ func recognise(f *folder, start string) (*app, error) {
 
 // finish chooses the runtime and writes the text.
 func finish(made app, options Options) (Detection, error) {
-	runtime, why, notice := choose(options.Runtimes, made.language, made.wanted)
+	runtime, why, notice := made.choose(options.Runtimes)
 	if runtime == "" {
 		return Detection{}, platform.Explain(nil, "this is %s, and there is no runtime of %s here", made.kind, made.language).
 			Try("add a Dockerfile, or a runtime to the catalogue")

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write what is detected into the golden 
 var runtimes = []Runtime{
 	{"corretto8", "1.8.0"}, {"corretto11", "11.0.2"}, {"dotnet6", "6.0"}, {"go1", "1.27.4"}, {"java17", "17.0.1"}, {"java21", "21.0.1"},
 	{"nodejs16", "16.20.2"}, {"nodejs18", "18.20.8"}, {"nodejs20", "20.19.0"}, {"nodejs22", "22.23.3"}, {"nodejs24", "24.1.0"}, {"nodejs25", "25.0.0"},
-	{"php81", "8.1.2"}, {"php82", "8.2.1"}, {"php84", "8.4.1"}, {"python311", "3.11"}, {"python313", "3.13.5"}, {"ruby31", "3.1.2"}, {"ruby33", "3.3.8"},
+	{"php81", "8.1.2"}, {"php82", "8.2.1"}, {"php84", "8.4.1"}, {"python311", "3.11"}, {"python313", "3.13.5"}, {"ruby31", "3.1.2"}, {"ruby33", "3.3.8"}, {"static", "1"},
 }
 
 // sections of a golden file begin with a line "-- NAME --"; the last has no file's name but is what is wanted.
@@ -117,6 +117,16 @@ func TestAGivenStartCommandNeedNotBeFound(t *testing.T) {
 	}
 	if file := mustRead(t, found); file.Command != "celery worker" {
 		t.Errorf("it starts %q", file.Command)
+	}
+}
+
+func TestASiteNeedsNoRuntimeForSites(t *testing.T) {
+	found, err := Detect(fstest.MapFS{"public/index.html": {}}, Options{Runtimes: []Runtime{{"nodejs22", "22.1.0"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file := mustRead(t, found); file.Runtime != "nodejs22" || !strings.HasPrefix(file.Command, "serve ") || !strings.HasSuffix(file.Command, " public") {
+		t.Errorf("it is built as %+v", file)
 	}
 }
 

@@ -56,6 +56,9 @@ func maven(f *folder, a *app, text string) {
 }
 
 func gradle(f *folder, a *app, text, found string) {
+	if a.wanted.text == "" {
+		a.wanted = wanted{"21", "Gradle, most versions of which know no newer Java,"}
+	}
 	tool, why := "gradle", found+" is Gradle's"
 	if f.has("gradlew") {
 		tool, why = "sh ./gradlew", "gradlew brings the project's own Gradle"

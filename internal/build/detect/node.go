@@ -140,7 +140,7 @@ func startNode(f *folder, a *app, m manifest, tool string) {
 	case isStatic && m.has("next"):
 		if config := f.first("next.config.js", "next.config.mjs", "next.config.ts"); config != "" && nextExport.MatchString(f.read(config)) {
 			a.kind = "a static site (package.json)"
-			serve(a, "out", config+" says export", "")
+			a.serve(site{folder: "out", why: config + " says export"})
 			return
 		}
 		a.start = command{"npx next start", "package.json has next"}
@@ -158,7 +158,7 @@ func startNode(f *folder, a *app, m manifest, tool string) {
 	}
 	if dir, what := staticOutput(f, m); isStatic && dir != "" {
 		a.kind = "a static site (package.json)"
-		serve(a, dir, "package.json has "+what+", whose build makes this folder", "--single ")
+		a.serve(site{folder: dir, why: "package.json has " + what + ", whose build makes this folder", isSingle: !isMadeOfPages[what]})
 		return
 	}
 	file := path.Clean("/" + m.Main)[1:]
@@ -196,6 +196,9 @@ var outputs = []struct{ name, folder string }{
 	{"parcel", "dist"},
 	{"webpack", "dist"},
 }
+
+// isMadeOfPages says which of them make a page for each address, so that an address without one is an error.
+var isMadeOfPages = map[string]bool{"@docusaurus/core": true, "gatsby": true, "@11ty/eleventy": true, "vitepress": true, "astro": true}
 
 // staticOutput returns the folder that a build of a static site makes, and which tool makes it; "" for none.
 func staticOutput(f *folder, m manifest) (folder, tool string) {

@@ -17,7 +17,7 @@ func addProcfile(f *folder, made *app) {
 		switch {
 		case found == nil:
 		case found[1] == "web":
-			made.start = command{found[2], "the web line of Procfile"}
+			made.start, made.site = command{found[2], "the web line of Procfile"}, nil
 		case len(others) < maxPlaces:
 			others = append(others, found[1])
 		}
