@@ -284,6 +284,10 @@ func TestDeployOfAFolderThatSaysNothingOfItsBuild(t *testing.T) {
 	if diff := cmp.Diff(want, configuration(fake.did("UpdateService")[0])); diff != "" {
 		t.Error(diff)
 	}
+	apron(t, "deploy", dir, "--runtime", "nodejs22", "--start", "node c.js").expect(t, 0, "Updating shop")
+	if removed := fake.did("UntagResource"); len(removed) != 1 || cmp.Diff([]any{"apron:build"}, removed[0]["TagKeys"]) != "" {
+		t.Errorf("the tag that the runtime contradicts: %v", removed)
+	}
 }
 
 func TestDeployWithARuntimeAndAnotherVariableLater(t *testing.T) {

@@ -190,7 +190,7 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 			}
 		}
 		return map[string]any{"Tags": tags}
-	case "TagResource":
+	case "TagResource", "UntagResource":
 		return map[string]any{}
 	case "CreateConnection":
 		return map[string]any{"Connection": fakeConnection(input["ConnectionName"].(string), "PENDING_HANDSHAKE")}

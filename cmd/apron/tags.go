@@ -52,25 +52,32 @@ func tagList(tags map[string]string) []types.Tag {
 	return list
 }
 
-// retag brings the tags of a service that is there to what is wished about its build, and says whether any was another. Tags
-// that the wish says nothing about stay.
+// retag brings the tags of a service that is there to what is wished about its build, and says whether any was another. A
+// runtime that is wished wins over the folder. Other tags that the wish says nothing about stay.
 func (d *deployment) retag(ctx context.Context, service found) (bool, error) {
-	changed := d.wish.tags()
-	if len(changed) == 0 {
+	wished := d.wish.tags()
+	if len(wished) == 0 && d.wish.runtime == "" {
 		return false, nil
 	}
 	has, err := d.client.API.ListTagsForResource(ctx, &apprunner.ListTagsForResourceInput{ResourceArn: service.ServiceArn})
 	if err != nil {
 		return false, err
 	}
+	var foreign []string
 	for _, tag := range has.Tags {
-		if value, isWished := changed[aws.ToString(tag.Key)]; isWished && value == aws.ToString(tag.Value) {
-			delete(changed, aws.ToString(tag.Key))
+		key := aws.ToString(tag.Key)
+		if value, isWished := wished[key]; isWished && value == aws.ToString(tag.Value) {
+			delete(wished, key)
+		}
+		if d.wish.runtime != "" && key == tagBuild {
+			foreign = append(foreign, key)
 		}
 	}
-	if len(changed) == 0 {
-		return false, nil
+	if len(wished) > 0 {
+		_, err = d.client.API.TagResource(ctx, &apprunner.TagResourceInput{ResourceArn: service.ServiceArn, Tags: tagList(wished)})
 	}
-	_, err = d.client.API.TagResource(ctx, &apprunner.TagResourceInput{ResourceArn: service.ServiceArn, Tags: tagList(changed)})
-	return true, err
+	if len(foreign) > 0 && err == nil {
+		_, err = d.client.API.UntagResource(ctx, &apprunner.UntagResourceInput{ResourceArn: service.ServiceArn, TagKeys: foreign})
+	}
+	return len(wished)+len(foreign) > 0, err
 }

@@ -18,13 +18,17 @@ import (
 // buildAuto builds by apprunner.yaml or a Dockerfile where there is one, else by the file that the repository would have
 // needed, which it shows in the log.
 func (b *Builder) buildAuto(ctx context.Context, request Request, repository *repository, used *bases) (Result, error) {
+	values := request.Code.Values
+	if request.Code.UsesConfigurationFile {
+		values = nil // they are kept, and do not count
+	}
 	file, err := repository.configuration()
 	isDetected := errors.Is(err, fs.ErrNotExist)
 	if isDetected {
 		if request.Tags[platform.TagDockerfile] != "" {
 			return b.buildDockerfile(ctx, request, repository, used)
 		}
-		found, err := recognise(repository, b.runtimes, request.Code.Values)
+		found, err := recognise(repository, b.runtimes, values)
 		if err != nil {
 			return Result{}, err
 		}
@@ -42,7 +46,7 @@ func (b *Builder) buildAuto(ctx context.Context, request Request, repository *re
 	if err != nil {
 		return Result{}, err
 	}
-	if values := request.Code.Values; values != nil && !request.Code.UsesConfigurationFile {
+	if values != nil {
 		if !isDetected {
 			plan.Warnings = append(plan.Warnings, appfile.Remark{
 				Text: fmt.Sprintf("CodeConfigurationValues are ignored: %s says how the app is built and run", appfile.Name),

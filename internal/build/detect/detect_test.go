@@ -167,6 +167,13 @@ func TestOnlySoMuchIsRead(t *testing.T) {
 	if _, err := Detect(files, Options{Runtimes: runtimes}); err == nil || !strings.Contains(err.Error(), "package.json has more than") {
 		t.Errorf("a huge file: %v", err)
 	}
+	long := strings.Repeat("# a comment\n", maxFile/8)
+	files = fstest.MapFS{
+		"package.json": {Data: []byte(`{"scripts":{"start":"node a.js"}}`)}, "pnpm-lock.yaml": {Data: []byte("lockfileVersion: '6.0'\n" + long)},
+	}
+	if found, err := Detect(files, Options{Runtimes: runtimes}); err != nil || !strings.Contains(found.Text, "pnpm@8") {
+		t.Errorf("a long lock file: %v\n%s", err, found.Text)
+	}
 	many := fstest.MapFS{"go.mod": {Data: []byte("module a\n")}}
 	for i := range 3 * maxEntries {
 		many["cmd/"+strconv.Itoa(i)+"/main.go"] = &fstest.MapFile{Data: []byte("package main\n")}

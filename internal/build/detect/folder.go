@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// maxFile bounds a file that is read; maxEntries how many entries of a folder are looked at.
+	// maxFile bounds a file that is read whole, maxHead the beginning of one that is looked into, maxEntries how many entries of
+	// a folder are looked at.
 	maxFile    = 1 << 20
+	maxHead    = 64 << 10
 	maxEntries = 1000
 	// maxPlaces bounds how many folders a hint names.
 	maxPlaces = 5
@@ -75,6 +77,23 @@ func (f *folder) read(name string) string {
 	}
 	if err != nil {
 		f.fail(platform.Explain(err, "%s cannot be read", name).Try("let it be a regular file of the repository"))
+	}
+	return string(data)
+}
+
+// head returns the beginning of a file; "" where there is none, or none that can be read.
+func (f *folder) head(name string) string {
+	if !f.has(name) {
+		return ""
+	}
+	file, err := f.files.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxHead))
+	if err != nil {
+		return ""
 	}
 	return string(data)
 }

@@ -61,11 +61,14 @@ func golang(f *folder, found string) app {
 // plainName matches names that mean to the shell what they are.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
+// maxMains bounds how many folders are looked into for programs.
+const maxMains = 50
+
 // goMains returns the folders below one that have a package main.
 func goMains(f *folder, below string) []string {
 	var mains []string
-	for _, name := range f.folders(below) {
-		if plainName.MatchString(name) && isMain(f, path.Join(below, name)) {
+	for i, name := range f.folders(below) {
+		if i < maxMains && plainName.MatchString(name) && isMain(f, path.Join(below, name)) {
 			mains = append(mains, name)
 		}
 	}
@@ -79,7 +82,7 @@ func isMain(f *folder, dir string) bool {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		if text := f.read(path.Join(dir, name)); mainPackage.MatchString(text) && !strings.Contains(text, "//go:build ignore") {
+		if text := f.head(path.Join(dir, name)); mainPackage.MatchString(text) && !strings.Contains(text, "//go:build ignore") {
 			return true
 		}
 		if looked++; looked == maxPlaces {

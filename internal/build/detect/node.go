@@ -84,7 +84,7 @@ func installNode(f *folder, a *app, m manifest) string {
 		version, why := exact, "package.json (packageManager) names it"
 		if version == "" {
 			version, why = "10", "pnpm-lock.yaml is pnpm's"
-			if match := lockVersion.FindStringSubmatch(firstBytes(f.read("pnpm-lock.yaml"), 4096)); match != nil && pnpmOf[match[1]] != "" {
+			if match := lockVersion.FindStringSubmatch(f.head("pnpm-lock.yaml")); match != nil && pnpmOf[match[1]] != "" {
 				version = pnpmOf[match[1]]
 			}
 		}
@@ -123,7 +123,7 @@ func firstBytes(text string, n int) string { return text[:min(n, len(text))] }
 
 func startNode(f *folder, a *app, m manifest, tool string) {
 	start, hasBuild := m.Scripts["start"], m.Scripts["build"] != ""
-	isStatic := hasBuild && (start == "" || dev.MatchString(start))
+	isStatic := hasBuild && (start == "" || dev.MatchString(start)) && !f.has("server.js")
 	switch {
 	case bunScript.MatchString(start):
 		a.missing = "the start script is for Bun, which is not here"
@@ -138,7 +138,7 @@ func startNode(f *folder, a *app, m manifest, tool string) {
 		}
 		return
 	case isStatic && m.has("next"):
-		if config := f.first("next.config.js", "next.config.mjs", "next.config.ts"); config != "" && nextExport.MatchString(f.read(config)) {
+		if config := f.first("next.config.js", "next.config.mjs", "next.config.ts"); config != "" && nextExport.MatchString(f.head(config)) {
 			a.kind = "a static site (package.json)"
 			a.serve(site{folder: "out", why: config + " says export"})
 			return

@@ -154,7 +154,7 @@ func startPython(f *folder, a *app, packages map[string]bool) {
 		return
 	}
 	for _, file := range pythonModules {
-		text := f.read(file)
+		text := f.head(file)
 		folder, module := pythonModule(file)
 		match := webObject.FindStringSubmatch(text)
 		isASGI, object, what := packages["fastapi"] || packages["starlette"], "", ""
