@@ -52,14 +52,14 @@ func (s *shell) listRuntimes(ctx context.Context) error {
 	var rows [][]string
 	for _, each := range runtimes {
 		rows = append(rows, []string{
-			each.Name, each.APIName, each.Version, kindOf(each), stateOf(each), sizeOf(each), age(each.MadeAt), age(each.CheckedAt),
+			each.Name, each.APIName, each.Version, runtimeKind(each), stateOf(each), sizeOf(each), age(each.MadeAt), age(each.CheckedAt),
 			shortDigest(each.Digest), view.Clean(noteOn(each)),
 		})
 	}
 	return view.Table(s.out, []string{"NAME", "API NAME", "VERSION", "KIND", "STATE", "SIZE", "MADE", "CHECKED", "DIGEST", "NOTE"}, rows)
 }
 
-func kindOf(runtime client.Runtime) string {
+func runtimeKind(runtime client.Runtime) string {
 	if runtime.IsImage {
 		return "image"
 	}

@@ -21,7 +21,7 @@ import (
 func newValidate(s *shell) *cobra.Command {
 	var request build.PreviewRequest
 	command := &cobra.Command{
-		Use: "validate [DIR]", Short: "Check a folder's apprunner.yaml, and say what a deployment would do",
+		Use: "validate [DIR]", Short: "Say what a deployment of a folder would do, and what is wrong with its apprunner.yaml",
 		Long: "validate reads the folder as a deployment would and says on which runtime it is built, which commands run where, how\n" +
 			"the app starts, and what is understood otherwise than it is written. It needs no running apron and changes nothing.\n" +
 			"The exit code is 1 when the file would be refused. Values of variables are never shown.",
@@ -90,7 +90,21 @@ func problemsOf(explained *platform.ExplainedError) []appfile.Remark {
 }
 
 func (s *shell) printPreview(preview build.Preview) {
-	fmt.Fprintf(s.out, "%s is valid. A deployment would build it on %s (version %s), in %s:\n", appfile.Name, preview.Runtime, preview.Version, preview.Folder)
+	where := fmt.Sprintf("on %s (version %s), in %s:\n", preview.Runtime, preview.Version, preview.Folder)
+	switch detected := preview.Detected; {
+	case detected == nil:
+		fmt.Fprintf(s.out, "%s is valid. A deployment would build it %s", appfile.Name, where)
+	case detected.Text == "":
+		fmt.Fprintf(s.out, "There is no %s. This is %s, and its Dockerfile says how it is built.\n", appfile.Name, view.Clean(detected.Kind))
+		return
+	default:
+		fmt.Fprintf(s.out, "There is no %s. This is %s. `apron deploy`, or a service with the tag %s=%s, builds it as with this file:\n\n",
+			appfile.Name, view.Clean(detected.Kind), platform.TagBuild, platform.BuildAuto)
+		for line := range strings.Lines(detected.Text) {
+			fmt.Fprintln(s.out, "    "+view.Clean(strings.TrimSuffix(line, "\n")))
+		}
+		fmt.Fprintf(s.out, "\nA deployment would build it %s", where)
+	}
 	for _, stage := range preview.Stages {
 		fmt.Fprintf(s.out, "\n%s, on %s\n", stage.Name, stage.RunsOn)
 		for i, command := range stage.Commands {

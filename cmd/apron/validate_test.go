@@ -39,6 +39,15 @@ func TestValidateSaysWhatADeploymentWouldDo(t *testing.T) {
 	}
 }
 
+// Without the file it shows the one that a deployment by the repository's files would have.
+func TestValidateSaysWhatAFolderWithoutAFileIs(t *testing.T) {
+	dir := folder(t, map[string]string{"package.json": `{"scripts":{"start":"node server.js"}}`, "server.js": ""})
+	apron(t, "validate", dir).expect(t, 0, "There is no apprunner.yaml. This is a Node.js app (package.json).", "apron:build=auto",
+		"    runtime: nodejs", "      command: npm start", "A deployment would build it on nodejs")
+	dir = folder(t, map[string]string{"Dockerfile": "FROM scratch\n"})
+	apron(t, "validate", dir).expect(t, 0, "its Dockerfile says how it is built")
+}
+
 func TestValidateFailsWhereADeploymentWould(t *testing.T) {
 	broken := strings.NewReplacer("nodejs22", "cobol", "3000", "http").Replace(validFile)
 	for name, c := range map[string]struct {
@@ -49,13 +58,13 @@ func TestValidateFailsWhereADeploymentWould(t *testing.T) {
 	}{
 		"a port of letters":     {map[string]string{"apprunner.yaml": broken}, nil, 1, []string{"error: apprunner.yaml line 11, column 11", "   11 |     port: http\n                  ^"}},
 		"an unknown runtime":    {map[string]string{"apprunner.yaml": strings.Replace(validFile, "nodejs22", "cobol", 1)}, nil, 1, []string{"line 2, column 10", "cobol", "nodejs22", "apron:build=dockerfile"}},
-		"no file":               {map[string]string{"app.js": ""}, nil, 1, []string{"there is no apprunner.yaml in the repository's root"}},
+		"nothing to go by":      {map[string]string{"notes.txt": ""}, nil, 1, []string{"nothing says what app this is", "package.json"}},
 		"a file of a near name": {map[string]string{"apprunner.yml": validFile}, nil, 1, []string{"there is apprunner.yml", "git mv apprunner.yml apprunner.yaml"}},
 		"a folder that is away": {map[string]string{"apprunner.yaml": validFile}, []string{"--source-directory", "backend"}, 1, []string{"backend", "does not exist"}},
 		"a folder outside":      {map[string]string{"apprunner.yaml": validFile}, []string{"--source-directory", "../x"}, 1, []string{"leaves the repository"}},
 		"a tag of no runtime":   {map[string]string{"apprunner.yaml": validFile}, []string{"--runtime", "nodejs99"}, 1, []string{"apron:runtime", "nodejs99"}},
 		"a catalogue that is away": {map[string]string{"apprunner.yaml": validFile}, []string{"--runtimes", "/nowhere.yaml"}, 1,
-			[]string{"read runtime catalogue", "/nowhere.yaml"}},
+			[]string{"read the runtimes", "/nowhere.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			apron(t, append([]string{"validate", folder(t, c.files)}, c.flags...)...).expect(t, c.code, c.want...)

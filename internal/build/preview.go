@@ -2,6 +2,8 @@ package build
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/apron-run/apron/internal/build/appfile"
@@ -18,7 +20,7 @@ type PreviewRequest struct {
 	Runtime string
 }
 
-// Preview is what a build of a repository by its apprunner.yaml would do. Of variables it has the names alone.
+// Preview is what a build of a repository would do, by its apprunner.yaml or by what its files are. Of variables it has the names alone.
 type Preview struct {
 	Runtime, Version string
 	// Folder is where phases and the app start.
@@ -31,6 +33,16 @@ type Preview struct {
 	// PortVariables carry the port.
 	PortVariables []string
 	Warnings      []appfile.Remark
+	// Detected is set when there is no apprunner.yaml: the rest is what a build by the repository's files would do.
+	Detected *Detected `json:",omitempty"`
+}
+
+// Detected is what a repository's files say of it.
+type Detected struct {
+	// Kind says in words what was recognised.
+	Kind string
+	// Text is the apprunner.yaml that it would have needed; empty where there is a Dockerfile, which says everything.
+	Text string `json:",omitempty"`
 }
 
 // Stage is one phase of a build.
@@ -64,9 +76,12 @@ func PreviewBuild(request PreviewRequest) (Preview, error) {
 }
 
 func (r *repository) preview(runtimes *catalogue.Catalogue, tag string) (Preview, error) {
-	file, err := r.configuration()
+	file, detected, err := r.configurationOrDetected(runtimes)
 	if err != nil {
 		return Preview{}, err
+	}
+	if detected != nil && detected.Text == "" {
+		return Preview{Detected: detected, Warnings: file.Warnings}, nil
 	}
 	plan, err := planFromFile(runtimes, r.directory, file, tag)
 	if err != nil {
@@ -77,6 +92,7 @@ func (r *repository) preview(runtimes *catalogue.Catalogue, tag string) (Preview
 		Runtime: runtime.Name, Version: runtime.Version, Folder: plan.WorkDir,
 		BuildVariables: namesOf(file.BuildEnvironment), Variables: namesOf(file.Environment), Secrets: namesOf(file.Secrets),
 		Command: plan.Process.Command, Port: plan.Process.Port, PortVariables: []string{"PORT"}, Warnings: plan.Warnings,
+		Detected: detected,
 	}
 	if name := plan.Process.PortVariable; name != "" && name != "PORT" {
 		preview.PortVariables = append(preview.PortVariables, name)
@@ -93,6 +109,27 @@ func (r *repository) preview(runtimes *catalogue.Catalogue, tag string) (Preview
 		preview.Stages = append(preview.Stages, stage)
 	}
 	return preview, nil
+}
+
+// configurationOrDetected reads apprunner.yaml, or what stands for it where there is none, not even one of nearly that name.
+func (r *repository) configurationOrDetected(runtimes *catalogue.Catalogue) (appfile.File, *Detected, error) {
+	file, err := r.configuration()
+	if !errors.Is(err, fs.ErrNotExist) || r.nearName() != "" {
+		return file, nil, err
+	}
+	found, err := recognise(r, runtimes, nil)
+	if err != nil {
+		return appfile.File{}, nil, err
+	}
+	if !found.IsDockerfile {
+		if file, err = appfile.Read([]byte(found.Text)); err != nil {
+			return appfile.File{}, nil, fmt.Errorf("read what was detected: %w", err)
+		}
+	}
+	for _, notice := range found.Notices {
+		file.Warnings = append(file.Warnings, appfile.Remark{Text: notice})
+	}
+	return file, &Detected{Kind: found.Kind, Text: found.Text}, nil
 }
 
 // runsOn says in words where a phase runs, and what becomes of what it changes.
