@@ -35,14 +35,16 @@ func BenchmarkReport(b *testing.B) {
 	image := sample.Image(b, sample.Variant{Version: "bench", Port: 8080})
 	push(b, a, "bench:live", image)
 	service := a.MustCreate(b, imageService())
-	d := startDocker(b, sample.Archive(b, image, "bench:live"))
+	d := startDocker(b)
+	d.must(b, "load", "--input", sample.Archive(b, image, "bench:live"))
+	d.run(b, "bench:live", "") // the first has more to do
 
 	var answers, deployments, docker []time.Duration
 	for range runs { // in turn, so that whatever else the machine does meets both
 		answer, whole := deploy(b, service)
 		answers, deployments = append(answers, answer), append(deployments, whole)
 		settle(b, service)
-		docker = append(docker, d.run(b))
+		docker = append(docker, d.run(b, "bench:live", ""))
 	}
 	d.stop(b)
 	source := measureSource(b, a)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -26,7 +27,7 @@ type docker struct {
 	number  int
 }
 
-func startDocker(b *testing.B, archive string) *docker {
+func startDocker(b *testing.B) *docker {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "dk")
 	if err != nil {
@@ -51,14 +52,15 @@ func startDocker(b *testing.B, archive string) *docker {
 			b.Fatalf("dockerd does not answer: %v; its log is %s", err, d.path("log"))
 		}
 	}
-	if output, err := d.command(b.Context(), "load", "--input", archive).CombinedOutput(); err != nil {
-		b.Fatalf("docker load: %v\n%s", err, output)
-	}
-	if output, err := d.command(b.Context(), "network", "create", "--subnet", "172.30.0.0/24", "bench").CombinedOutput(); err != nil {
-		b.Fatalf("docker network create: %v\n%s", err, output)
-	}
-	d.run(b) // the first has more to do
+	d.must(b, "network", "create", "--subnet", "172.30.0.0/24", "bench")
 	return d
+}
+
+func (d *docker) must(b *testing.B, arguments ...string) {
+	b.Helper()
+	if output, err := d.command(b.Context(), arguments...).CombinedOutput(); err != nil {
+		b.Fatalf("docker %s: %v\n%s", arguments[0], err, output)
+	}
 }
 
 func (d *docker) path(name string) string { return filepath.Join(d.dir, name) }
@@ -96,8 +98,9 @@ func (d *docker) command(ctx context.Context, arguments ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "docker", append([]string{"--host", "unix://" + d.path("sock")}, arguments...)...)
 }
 
-// run measures `docker run` until the application's first answer, with the limits that apron gives an instance.
-func (d *docker) run(b *testing.B) (took time.Duration) {
+// run measures `docker run` of an image until the application's first answer, which must end with want, with the limits that
+// apron gives an instance.
+func (d *docker) run(b *testing.B, image, want string) (took time.Duration) {
 	b.Helper()
 	d.number++
 	container := fmt.Sprintf("bench%d", d.number)
@@ -106,13 +109,13 @@ func (d *docker) run(b *testing.B) (took time.Duration) {
 	d.inside(func() {
 		begun := time.Now()
 		output, failed := d.command(b.Context(), "run", "--detach", "--name", container, "--memory", "2g", "--cpus", "1",
-			"--env", "PORT=8080", "--network", "bench", "--ip", address, "bench:live").CombinedOutput()
+			"--env", "PORT=8080", "--network", "bench", "--ip", address, image).CombinedOutput()
 		if failed != nil {
 			err = fmt.Errorf("docker run: %w\n%s", failed, output)
 			return
 		}
 		for time.Since(begun) < 30*time.Second {
-			if err = ask(net.JoinHostPort(address, "8080")); err == nil {
+			if err = ask(net.JoinHostPort(address, "8080"), want); err == nil {
 				took = time.Since(begun)
 				return
 			}
@@ -122,14 +125,12 @@ func (d *docker) run(b *testing.B) (took time.Duration) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if output, err := d.command(b.Context(), "rm", "--force", container).CombinedOutput(); err != nil {
-		b.Fatalf("docker rm: %v\n%s", err, output)
-	}
+	d.must(b, "rm", "--force", container)
 	return took
 }
 
 // ask sends one request from this very thread, which http.Client would not.
-func ask(address string) error {
+func ask(address, want string) error {
 	to, err := net.ResolveTCPAddr("tcp4", address)
 	if err != nil {
 		return err
@@ -142,10 +143,10 @@ func ask(address string) error {
 	if _, err := conn.Write([]byte("GET / HTTP/1.0\r\n\r\n")); err != nil {
 		return err
 	}
-	answer := make([]byte, 12)
-	n, err := conn.Read(answer)
-	if err == nil && !strings.HasSuffix(string(answer[:n]), " 200") {
-		err = errors.New("answered " + string(answer[:n]))
+	answer, err := io.ReadAll(conn)
+	status, _, _ := strings.Cut(string(answer), "\r\n")
+	if err == nil && (!strings.HasSuffix(status, " 200 OK") || !strings.HasSuffix(string(answer), want)) {
+		err = errors.New("answered " + string(answer))
 	}
 	return err
 }
