@@ -225,6 +225,10 @@ func (b builder) Build(ctx context.Context, request deploy.BuildRequest) (deploy
 	return deploy.BuildResult(result), err
 }
 
+func (b builder) Key(ctx context.Context, request deploy.BuildRequest, runtime string) string {
+	return b.Builder.Key(ctx, build.Request(request), runtime)
+}
+
 // bringToDisk writes everything that was written to the disk of a folder.
 func bringToDisk(dir string) error {
 	folder, err := os.Open(dir)

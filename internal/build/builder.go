@@ -214,7 +214,9 @@ func (b *Builder) buildPlan(ctx context.Context, request Request, repository *re
 	if err != nil {
 		return Result{}, progress.explain(ctx, err, "building the image")
 	}
-	return Result{ImageDigest: digest, Process: plan.Process}, nil
+	return Result{
+		ImageDigest: digest, Process: plan.Process, Runtime: runtime.Name, Key: b.Key(ctx, request, runtime.Name),
+	}, nil
 }
 
 // planPrefix lets the phases through; copying and merging are nobody's matter.

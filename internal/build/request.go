@@ -29,4 +29,6 @@ type Result struct {
 	Process     platform.Process
 	// Runtimes are those whose images it was made of, with the version of each.
 	Runtimes map[string]string
+	// Runtime is the managed runtime, and Key what Builder.Key returns for it; both are empty for a Dockerfile.
+	Runtime, Key string
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -120,14 +121,24 @@ func (e *Executor) Build(ctx context.Context, operation platform.Operation, serv
 	log := e.Logs.Deployment(service.ID, operation.ID)
 	defer log.Close()
 	id := platform.RevisionIDFor(operation.ID)
-	result, err := e.Builder.Build(ctx, BuildRequest{
-		ServiceID: service.ID, ServiceName: service.Name, Code: *service.Configuration.Source.Code, Tags: service.Tags,
-		Dir: e.sourceDir(operation.ID), ImageName: ImageName(service.ID, id), Log: log, Secret: e.Secrets.Value,
-	})
+	request := e.buildRequest(service, log)
+	request.Dir, request.ImageName = e.sourceDir(operation.ID), ImageName(service.ID, id)
+	result, err := e.Builder.Build(ctx, request)
 	if err != nil {
 		return err
 	}
-	return e.createRevision(ctx, operation, service, result)
+	return e.createRevision(ctx, operation, service, platform.Revision{
+		Image: request.ImageName, ImageDigest: result.ImageDigest, Commit: operation.Progress.Commit,
+		Runtime: result.Runtime, BuildKey: result.Key, Runtimes: result.Runtimes, Process: result.Process,
+	})
+}
+
+// buildRequest is what is to be built, without where from and where to.
+func (e *Executor) buildRequest(service platform.Service, log io.Writer) BuildRequest {
+	return BuildRequest{
+		ServiceID: service.ID, ServiceName: service.Name, Code: *service.Configuration.Source.Code, Tags: service.Tags, Log: log,
+		Secret: e.Secrets.Value,
+	}
 }
 
 // Pull fetches the resolved image and records the Revision.
@@ -149,7 +160,7 @@ func (e *Executor) Pull(ctx context.Context, operation platform.Operation, servi
 	if err != nil {
 		return err
 	}
-	return e.createRevision(ctx, operation, service, BuildResult{ImageDigest: image.Digest, Process: process})
+	return e.createRevision(ctx, operation, service, platform.Revision{Image: name, ImageDigest: image.Digest, Process: process})
 }
 
 // Reuse records a Revision with the image of an earlier one and the service's new configuration: of the active one for
@@ -312,19 +323,17 @@ func (e *Executor) HasRevision(ctx context.Context, operation platform.Operation
 	return err == nil, err
 }
 
-func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, made BuildResult) error {
+// createRevision records the revision of an operation, with the service's configuration and its secrets as they are now.
+func (e *Executor) createRevision(ctx context.Context, operation platform.Operation, service platform.Service, revision platform.Revision) error {
 	failpoint.Pass(operation.Type, failpoint.Revision, failpoint.Before)
-	id := platform.RevisionIDFor(operation.ID)
-	sealed, err := e.Secrets.Seal(ctx, id, made.Process.Secrets)
+	revision.ID, revision.ServiceID = platform.RevisionIDFor(operation.ID), service.ID
+	revision.CreatedAt, revision.Configuration = operation.StartedAt, service.Configuration
+	sealed, err := e.Secrets.Seal(ctx, revision.ID, revision.Process.Secrets)
 	if err != nil {
 		return err
 	}
-	made.Process.SealedSecrets = sealed
-	_, err = e.Store.CreateRevision(ctx, platform.Revision{
-		ID: id, ServiceID: service.ID, CreatedAt: operation.StartedAt, Image: ImageName(service.ID, id), ImageDigest: made.ImageDigest,
-		Commit: operation.Progress.Commit, Process: made.Process, Configuration: service.Configuration, Runtimes: made.Runtimes,
-	}, operation)
-	if err != nil {
+	revision.Process.SealedSecrets = sealed
+	if _, err = e.Store.CreateRevision(ctx, revision, operation); err != nil {
 		return fmt.Errorf("record the revision: %w", err)
 	}
 	failpoint.Pass(operation.Type, failpoint.Revision, failpoint.AfterRecord)

@@ -25,6 +25,9 @@ type ImageResolver interface {
 // Builder turns a checked-out repository into an image. Implemented by build.
 type Builder interface {
 	Build(ctx context.Context, request BuildRequest) (BuildResult, error)
+	// Key names all that a build for the runtime depends on besides the commit, as the result of one did. It is empty when that
+	// cannot be said.
+	Key(ctx context.Context, request BuildRequest, runtime string) string
 }
 
 // BuildRequest says what to build.
@@ -49,6 +52,8 @@ type BuildResult struct {
 	Process     platform.Process
 	// Runtimes are those whose images it was made of, with the version of each.
 	Runtimes map[string]string
+	// Runtime and Key are what the Revision remembers of the build; empty when another of the same commit is not to be skipped.
+	Runtime, Key string
 }
 
 // Router is the data plane as a deployment sees it. Implemented by dataplane.

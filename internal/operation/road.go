@@ -75,6 +75,14 @@ func resolveSource(ctx context.Context, r *run) (string, error) {
 }
 
 func fetchSource(ctx context.Context, r *run) (string, error) {
+	earlier, err := r.executor.SkipBuild(ctx, r.operation, r.service)
+	if err != nil {
+		return "", err
+	}
+	if earlier != "" {
+		r.logs.Event(r.service.ID, "Commit %.7s was built before; its image is used again.", r.operation.Progress.Commit)
+		return "not needed: the image of " + earlier + " is used again", nil
+	}
 	code := r.service.Configuration.Source.Code
 	r.logs.Event(r.service.ID, "Pulling source code from GIT Repository ( %s ).", deploy.RedactURL(code.RepositoryURL))
 	if err := r.executor.Fetch(ctx, r.operation, r.service); err != nil {
@@ -85,6 +93,9 @@ func fetchSource(ctx context.Context, r *run) (string, error) {
 }
 
 func buildImage(ctx context.Context, r *run) (string, error) {
+	if earlier, err := r.executor.SkipBuild(ctx, r.operation, r.service); err != nil || earlier != "" {
+		return "skipped: " + earlier + " was built of the same commit", err
+	}
 	r.writeDeployment(lineBuild)
 	if err := r.executor.Build(ctx, r.operation, r.service); err != nil {
 		return "", err

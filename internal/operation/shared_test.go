@@ -212,6 +212,10 @@ func (s shared) Build(context.Context, deploy.BuildRequest) (deploy.BuildResult,
 	panic("services are images")
 }
 
+func (s shared) Key(context.Context, deploy.BuildRequest, string) string {
+	panic("services are images")
+}
+
 func (s shared) Probe(context.Context, string, platform.HealthCheck) error { return nil }
 
 func (s shared) WaitHealthy(context.Context, string, platform.HealthCheck, time.Duration) error {

@@ -16,6 +16,10 @@ type Revision struct {
 	ImageDigest string
 	// Commit is the Git commit it was built from, or empty for an image source.
 	Commit string `json:",omitempty"`
+	// Runtime is the managed runtime that it was built for, and BuildKey names all that the build depended on besides the
+	// commit (build.Builder.Key). Both are empty where the same commit is built anew each time.
+	Runtime  string `json:",omitempty"`
+	BuildKey string `json:",omitempty"`
 
 	// Runtimes are those whose images it was made of, with the version of each (Runtime.Digest).
 	Runtimes map[string]string `json:",omitempty"`

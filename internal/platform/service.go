@@ -46,6 +46,8 @@ type Service struct {
 
 // Extension tags: how a client says what App Runner's model has no member for.
 const (
+	// TagPrefix is what the names of all of them begin with.
+	TagPrefix = "apron:"
 	// TagBuild chooses how a code repository is built: BuildDockerfile, BuildAuto, or absent for apprunner.yaml.
 	TagBuild = "apron:build"
 	// TagDockerfile is the Dockerfile's path from the source directory; default "Dockerfile".

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	revisionColumns = `id, service_id, number, created_at, image, image_digest, commit_id, process, configuration`
+	revisionColumns = `id, service_id, number, created_at, image, image_digest, commit_id, runtime, build_key, process, configuration`
 	insertRevision  = `INSERT INTO revisions (` + revisionColumns + `)
-		VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM revisions WHERE service_id = $2), $3, $4, $5, $6, $7, $8)
+		VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM revisions WHERE service_id = $2), $3, $4, $5, $6, $7, $8, $9, $10)
 		RETURNING ` + revisionColumns
 	selectRevisionByID = `SELECT ` + revisionColumns + ` FROM revisions WHERE id = $1`
 	selectRevisions    = `SELECT ` + revisionColumns + ` FROM revisions WHERE service_id = $1 ORDER BY number DESC`
@@ -35,7 +35,7 @@ func (s *Store) CreateRevision(ctx context.Context, revision platform.Revision, 
 			return err
 		}
 		stored, err = scanRevision(tx.QueryRowContext(ctx, insertRevision, revision.ID, revision.ServiceID,
-			micros{&revision.CreatedAt}, revision.Image, revision.ImageDigest, revision.Commit,
+			micros{&revision.CreatedAt}, revision.Image, revision.ImageDigest, revision.Commit, revision.Runtime, revision.BuildKey,
 			document{&processDocument{&revision.Process, revision.Runtimes}}, document{&revision.Configuration}))
 		return err
 	})
@@ -79,7 +79,8 @@ func scanRevision(from Row) (platform.Revision, error) {
 	var revision platform.Revision
 	process := processDocument{Process: &revision.Process}
 	err := from.Scan(&revision.ID, &revision.ServiceID, &revision.Number, micros{&revision.CreatedAt}, &revision.Image,
-		&revision.ImageDigest, &revision.Commit, document{&process}, document{&revision.Configuration})
+		&revision.ImageDigest, &revision.Commit, &revision.Runtime, &revision.BuildKey,
+		document{&process}, document{&revision.Configuration})
 	revision.Runtimes = process.Runtimes
 	return revision, interpret(err)
 }

@@ -113,7 +113,7 @@ var revisionTests = map[string]func(*testing.T, store.Store){
 func newRevision(service platform.Service) platform.Revision {
 	return platform.Revision{
 		ID: platform.RevisionIDFor(platform.NewOperationID()), ServiceID: service.ID, CreatedAt: epoch,
-		Image: "apron.local/service/x:y", ImageDigest: "sha256:1", Commit: "1a2b3c4",
+		Image: "apron.local/service/x:y", ImageDigest: "sha256:1", Commit: "1a2b3c4", Runtime: "python311", BuildKey: "sha256:2",
 		Process: platform.Process{
 			Command: "python app.py", Port: 8080, PortVariable: "APP_PORT",
 			Environment: map[string]string{"A": "1"}, Secrets: map[string]string{"B": "arn:b"},
