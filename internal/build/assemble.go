@@ -67,7 +67,7 @@ type stack struct{ root, local, app llb.State }
 type definitions struct{ image, built, postBuild *llb.Definition }
 
 func (a assembly) marshal(ctx context.Context) (definitions, error) {
-	base := a.base(a.images.Build, "build image")
+	base := a.base(a.images.Build, "build image").Hostname(hostname(a.service))
 	prepared := llb.Scratch().File(llb.Copy(base, localDir, localDir, &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true}),
 		llb.WithCustomName("prepare "+localDir))
 	built := a.addSource(stack{root: base, local: prepared})
@@ -80,7 +80,7 @@ func (a assembly) marshal(ctx context.Context) (definitions, error) {
 	}
 	final := llb.Merge([]llb.State{a.base(a.images.Run, "run image"), local, built.app}, llb.WithCustomName("put the image together"))
 	if commands := a.plan.Commands[PhasePreRun]; len(commands) > 0 {
-		final = final.Run(a.runOptions(PhasePreRun, commands)...).Root()
+		final = final.Hostname(hostname(a.service)).Run(a.runOptions(PhasePreRun, commands)...).Root()
 	}
 	image, err := final.Marshal(ctx, llb.LinuxAmd64)
 	if err != nil {

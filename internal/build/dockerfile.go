@@ -143,7 +143,7 @@ func (b *Builder) dockerfileOptions(request Request) map[string]string {
 		"filename": defaultDockerfile, "platform": "linux/amd64", "target": request.Tags[platform.TagTarget],
 		// BuildKit shares cache mounts by their ids among all builds, and does not look at the ids when it compares steps. So the
 		// service is in the name of the mounts, and in that of the machine, by which a step is known too.
-		cacheNamespace: string(request.ServiceID), "hostname": string(request.ServiceID),
+		cacheNamespace: string(request.ServiceID), "hostname": hostname(request.ServiceID),
 		// With it the frontend follows no syntax line: one that leads here would be pulled from a registry before every build.
 		"cmdline": "docker/dockerfile",
 	}

@@ -296,7 +296,7 @@ func (e *Executor) PruneRevisions(ctx context.Context, service platform.Service)
 	return errors.Join(errs...)
 }
 
-// RemoveService removes all that is left of a deleted service but its record: revisions, images and logs.
+// RemoveService removes all that is left of a deleted service but its record: revisions, images, build caches and logs.
 func (e *Executor) RemoveService(ctx context.Context, service platform.ServiceID) error {
 	revisions, err := e.Store.ListRevisions(ctx, service)
 	if err != nil {
@@ -305,6 +305,9 @@ func (e *Executor) RemoveService(ctx context.Context, service platform.ServiceID
 	var errs []error
 	for _, revision := range revisions {
 		errs = append(errs, e.Images.Remove(ctx, revision.Image), e.Store.DeleteRevision(ctx, revision.ID))
+	}
+	if err := e.Builder.Forget(ctx, service); err != nil {
+		e.Log.Warn("the caches of a deleted service stay until their room is needed", "service", service, "error", err)
 	}
 	e.Logs.RemoveService(service)
 	return errors.Join(errs...)

@@ -28,6 +28,8 @@ type Builder interface {
 	// Key names all that a build for the runtime depends on besides the commit, as the result of one did. It is empty when that
 	// cannot be said.
 	Key(ctx context.Context, request BuildRequest, runtime string) string
+	// Forget removes what builds of a deleted service kept for the next one.
+	Forget(ctx context.Context, service platform.ServiceID) error
 }
 
 // BuildRequest says what to build.

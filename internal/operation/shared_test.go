@@ -216,6 +216,8 @@ func (s shared) Key(context.Context, deploy.BuildRequest, string) string {
 	panic("services are images")
 }
 
+func (s shared) Forget(context.Context, platform.ServiceID) error { return nil }
+
 func (s shared) Probe(context.Context, string, platform.HealthCheck) error { return nil }
 
 func (s shared) WaitHealthy(context.Context, string, platform.HealthCheck, time.Duration) error {

@@ -320,6 +320,8 @@ func (w *world) Key(context.Context, deploy.BuildRequest, string) string {
 	return w.key
 }
 
+func (w *world) Forget(ctx context.Context, _ platform.ServiceID) error { return w.call(ctx, "forget") }
+
 func (w *world) Probe(ctx context.Context, address string, _ platform.HealthCheck) error {
 	if err := w.call(ctx, "probe"); err != nil {
 		return err
