@@ -109,16 +109,23 @@ func (a assembly) base(image digest.Digest, name string) llb.State {
 // addSource puts the repository below /app, and before it, with the files that they read, the commands that may run
 // early. What those commands made of their files stays as it is.
 func (a assembly) addSource(s stack) stack {
-	if a.early.Commands == 0 {
+	if len(a.early.Commands) == 0 {
 		s.app = llb.Scratch().File(a.copySource(nil), llb.WithCustomName("copy the source"))
 		return s
 	}
 	manifests := llb.Mkdir(a.plan.WorkDir, 0o755, llb.WithParents(true))
+	for _, folder := range a.early.Folders {
+		manifests = manifests.Mkdir(path.Join(appDir, folder), 0o755, llb.WithParents(true))
+	}
 	if len(a.early.Files) > 0 {
 		manifests = manifests.Copy(a.repository(), "/", appDir, a.copyInfo(a.early.Files, nil))
 	}
 	s.app = llb.Scratch().File(manifests, llb.WithCustomName("copy what names the dependencies"))
-	s = a.exec(s, a.early.Phase, a.plan.Commands[a.early.Phase][:a.early.Commands])
+	for _, phase := range []Phase{PhasePreBuild, PhaseBuild} {
+		if commands := a.early.Commands[phase]; len(commands) > 0 {
+			s = a.exec(s, phase, commands)
+		}
+	}
 	s.app = s.app.File(a.copySource(a.early.Files), llb.WithCustomName("copy the source"))
 	return s
 }
@@ -152,8 +159,8 @@ func escape(paths []string) []string {
 // run adds a phase, without the commands that ran early.
 func (a assembly) run(s stack, phase Phase) stack {
 	commands := a.plan.Commands[phase]
-	if phase == a.early.Phase {
-		commands = commands[a.early.Commands:]
+	if len(a.early.Commands[phase]) > 0 {
+		commands = a.early.Rest[phase]
 	}
 	if len(commands) == 0 {
 		return s

@@ -2,8 +2,6 @@ package build
 
 import (
 	"encoding/json"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 )
@@ -21,6 +19,8 @@ type npmManifest struct {
 	DevDependencies      map[string]string `json:"devDependencies"`
 	OptionalDependencies map[string]string `json:"optionalDependencies"`
 	BundleDependencies   json.RawMessage   `json:"bundleDependencies"`
+	PackageManager       string            `json:"packageManager"`
+	Pnpm                 json.RawMessage   `json:"pnpm"`
 }
 
 type npmLock struct {
@@ -39,38 +39,22 @@ var lifecycleScripts = []string{
 }
 
 // npm needs a lock file, because only that says which packages bring scripts.
-func (f folder) npm(options []string) ([]string, bool) {
-	for _, option := range options {
-		if !slices.Contains(npmOptions, option) {
-			return nil, false
-		}
+func (f folder) npm(words []string) ([]string, bool) {
+	if len(words) == 0 || !slices.Contains([]string{"ci", "install", "i"}, words[0]) {
+		return nil, false
 	}
-	for _, other := range []string{"node_modules", "binding.gyp", "npm-shrinkwrap.json"} {
-		if f.has(other) {
-			return nil, false
-		}
+	options := words[1:]
+	if slices.Contains(options, "-g") || slices.Contains(options, "--global") {
+		return f.npmGlobal(options)
 	}
-	for parent := f.directory; parent != "."; {
-		// A package.json further up may make this folder a workspace of another package.
-		parent = path.Dir(parent)
-		if _, err := fs.Stat(f.files, path.Join(parent, "package.json")); err == nil {
-			return nil, false
-		}
+	if _, ok := f.standsAlone(options, npmOptions, "npm-shrinkwrap.json"); !ok {
+		return nil, false
 	}
-	var manifest npmManifest
 	var lock npmLock
-	if !f.decode("package.json", &manifest) || !f.decode("package-lock.json", &lock) {
+	if !f.decode("package-lock.json", &lock) || !lock.standsAlone(slices.Contains(options, "--ignore-scripts")) {
 		return nil, false
 	}
-	ignoresScripts := slices.Contains(options, "--ignore-scripts")
-	if !manifest.standsAlone() || !lock.standsAlone(ignoresScripts) {
-		return nil, false
-	}
-	files := []string{f.path("package.json"), f.path("package-lock.json")}
-	if f.has(".npmrc") {
-		files = append(files, f.path(".npmrc"))
-	}
-	return files, true
+	return f.with([]string{"package.json", "package-lock.json"}, ".npmrc"), true
 }
 
 func (m npmManifest) standsAlone() bool {
@@ -111,7 +95,7 @@ func (l npmLock) standsAlone(ignoresScripts bool) bool {
 			return false
 		}
 		isForLinux := len(pkg.OS) == 0 || slices.Contains(pkg.OS, "linux")
-		if pkg.HasInstallScript && isForLinux && !ignoresScripts {
+		if pkg.HasInstallScript && isForLinux && !ignoresScripts && !isHarmless(name) {
 			return false
 		}
 	}
