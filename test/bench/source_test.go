@@ -25,7 +25,8 @@ const (
 
 // BenchmarkSource measures the way from a push to an answer, for a Node.js app with 50 dependencies, beside `docker build`
 // and `docker run` of the equivalent Dockerfile. Both install from one registry on this machine, and both start from the same
-// files: docker's base image is what an instance of apron's runtime sees.
+// files: docker's base image is what an instance of apron's runtime sees. The builder is the one that `docker build` has here:
+// BuildKit where buildx is installed, else the old one.
 func BenchmarkSource(b *testing.B) {
 	a := apron.Start(b)
 	files := nodeApp(b)
