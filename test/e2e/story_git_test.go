@@ -44,6 +44,11 @@ func TestStoryFromGit(t *testing.T) {
 	a.WantBody(t, service.URL, "/", "one") // automatic deployments are off
 	deployByCLI(t, a, service, "SUCCEEDED")
 	a.WantBody(t, service.URL, "/", "two")
+	again := deployByCLI(t, a, service, "SUCCEEDED") // the same commit
+	if log := strings.Join(service.Lines(t, "deployment/"+again), "\n"); !strings.Contains(log, "Build skipped: revision 2 ") {
+		t.Errorf("the deployment of a commit that was built says:\n%s", log)
+	}
+	a.WantBody(t, service.URL, "/", "two")
 
 	pauseAndResumeByCLI(t, a, service, "two")
 
