@@ -75,7 +75,7 @@ type scout struct {
 	pending, lasting []string
 	// early are the commands up to the last that installs; rest are those behind it, before which a later shell runs again.
 	early, again, rest []string
-	// environment is the Python environment that was made and, once isActive, is in force.
+	// environment is the Python environment that was made in this folder, or empty.
 	environment string
 }
 

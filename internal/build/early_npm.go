@@ -26,6 +26,7 @@ type npmManifest struct {
 type npmLock struct {
 	LockfileVersion int `json:"lockfileVersion"`
 	Packages        map[string]struct {
+		Name             string   `json:"name"` // only where it is not that of the folder
 		Resolved         string   `json:"resolved"`
 		Link             bool     `json:"link"`
 		HasInstallScript bool     `json:"hasInstallScript"`
@@ -95,7 +96,7 @@ func (l npmLock) standsAlone(ignoresScripts bool) bool {
 			return false
 		}
 		isForLinux := len(pkg.OS) == 0 || slices.Contains(pkg.OS, "linux")
-		if pkg.HasInstallScript && isForLinux && !ignoresScripts && !isHarmless(name) {
+		if pkg.HasInstallScript && isForLinux && !ignoresScripts && (!isHarmless(name) || pkg.Name != "" || strings.HasPrefix(pkg.Resolved, "git")) {
 			return false
 		}
 	}

@@ -132,6 +132,9 @@ func TestOnlyWhatCanSeeNothingElseRunsEarly(t *testing.T) {
 		"a yarn of the repository's":    {files: with(yarn, ".yarn/releases/yarn.cjs", "x"), commands: []string{"yarn install --mode=skip-build"}},
 		"a package with a known script": {files: with(node, "package-lock.json", `{"lockfileVersion":3,"packages":{"node_modules/a/node_modules/esbuild":{"hasInstallScript":true}}}`), commands: []string{"npm ci"}, want: 1, read: npmFiles},
 
+		"another package by that name": {files: with(node, "package-lock.json", `{"lockfileVersion":3,"packages":{"node_modules/esbuild":{"name":"x","hasInstallScript":true}}}`), commands: []string{"npm ci"}},
+		"a fork by that name":          {files: with(node, "package-lock.json", `{"lockfileVersion":3,"packages":{"node_modules/esbuild":{"resolved":"git+ssh://git@example.org/x.git","hasInstallScript":true}}}`), commands: []string{"npm ci"}},
+
 		// Others.
 		"go":                           {files: golang, commands: []string{"go mod download", "go build -o app ."}, want: 1, read: []string{"go.mod", "go.sum"}},
 		"go with a module in a folder": {files: with(golang, "go.mod", "module a\nreplace b => ./b\n"), commands: []string{"go mod download"}},

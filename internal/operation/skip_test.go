@@ -7,7 +7,7 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// builds is how many builds there were.
+// buildsSoFar is how many builds there were.
 func (w *world) buildsSoFar() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
