@@ -13,7 +13,7 @@ func TestAnOperationTellsWhatTriggeredItAndWhatWaitsForItsEnd(t *testing.T) {
 	arn := w.running("webapp")
 	ask := func(trigger platform.Trigger) {
 		t.Helper()
-		if _, err := w.store.AskDeployment(t.Context(), platform.ServiceID(path.Base(arn)), trigger); err != nil {
+		if _, err := w.store.AskDeployment(t.Context(), platform.ServiceID(path.Base(arn)), platform.Wish{Trigger: trigger}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -64,8 +64,8 @@ func TestAPushIsAboutTheServicesThatAreMadeFromIt(t *testing.T) {
 	pushes := &pushes{
 		watch: watch.Watch{
 			Services: func(context.Context) ([]platform.Service, error) { return services, nil },
-			Ask: func(_ context.Context, id platform.ServiceID, trigger platform.Trigger) error {
-				asked[trigger] = append(asked[trigger], string(id))
+			Ask: func(_ context.Context, id platform.ServiceID, wish platform.Wish) error {
+				asked[wish.Trigger] = append(asked[wish.Trigger], string(id))
 				return nil
 			},
 		},

@@ -71,7 +71,12 @@ func keepsImage(operation platform.Operation, service platform.Service) bool {
 }
 
 func resolveSource(ctx context.Context, r *run) (string, error) {
-	return r.executor.Resolve(ctx, r.service.Configuration.Source, &r.operation.Progress)
+	detail, err := r.executor.Resolve(ctx, r.service.Configuration.Source, &r.operation.Progress)
+	if err != nil {
+		return "", err
+	}
+	// Whoever watches the source hears of it at once, and does not ask for the same again.
+	return detail, r.save(ctx, func(service *platform.Service) { service.Find(r.operation.Progress.Found()) })
 }
 
 func fetchSource(ctx context.Context, r *run) (string, error) {

@@ -90,20 +90,22 @@ func (s *Starter) start(ctx context.Context, operation platform.Operation, chang
 // Ask asks for a deployment of what is newest, on behalf of what triggers it and not of a client. It begins at once where the
 // service allows one, and else waits until it does: for the end of the operation that runs, or until the service is resumed.
 // Of several that wait, the last one counts. Once Ask has returned without an error, the wish is durable. A service that was
-// deleted wants nothing.
-func (s *Starter) Ask(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) error {
-	service, err := s.store.AskDeployment(ctx, id, trigger)
+// deleted wants nothing, and one that the newest deployment is of needs no other.
+func (s *Starter) Ask(ctx context.Context, id platform.ServiceID, wish platform.Wish) error {
+	service, err := s.store.AskDeployment(ctx, id, wish)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	switch service.Status {
-	case platform.ServiceStatusOperationInProgress:
-		s.logs.Event(id, "A deployment waits for the end of the running operation (%s).", trigger)
-	case platform.ServiceStatusPaused:
-		s.logs.Event(id, "A deployment waits until the service is resumed (%s).", trigger)
+	switch {
+	case service.WaitingTrigger == "": // it is being deployed already
+		return nil
+	case service.Status == platform.ServiceStatusOperationInProgress:
+		s.logs.Event(id, "A deployment waits for the end of the running operation (%s).", wish.Trigger)
+	case service.Status == platform.ServiceStatusPaused:
+		s.logs.Event(id, "A deployment waits until the service is resumed (%s).", wish.Trigger)
 	}
 	s.wake()
 	return nil

@@ -43,7 +43,7 @@ func (w *world) deployed(service platform.Service, count int) platform.Operation
 
 func (w *world) ask(a *apron, service platform.Service, trigger platform.Trigger) {
 	w.t.Helper()
-	if err := a.starter.Ask(w.t.Context(), service.ID, trigger); err != nil {
+	if err := a.starter.Ask(w.t.Context(), service.ID, platform.Wish{Trigger: trigger}); err != nil {
 		w.t.Fatal(err)
 	}
 }

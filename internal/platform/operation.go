@@ -2,6 +2,7 @@ package platform
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -113,6 +114,15 @@ type Progress struct {
 	RevisionID RevisionID `json:",omitempty"`
 	// HasSwitched says that the route points to the new Revision: from here on there is no going back.
 	HasSwitched bool `json:",omitempty"`
+}
+
+// Found is the commit, or the digest, that a deployment found its source to mean; empty until then.
+func (p Progress) Found() string {
+	if p.Commit != "" {
+		return p.Commit
+	}
+	_, digest, _ := strings.Cut(p.ImageReference, "@")
+	return digest
 }
 
 // Failure is why an Operation failed, for a person.

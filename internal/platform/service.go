@@ -41,7 +41,37 @@ type Service struct {
 	IsServing bool
 
 	// WaitingTrigger is what asked last for a deployment that waits until Status allows one; empty when none waits.
+	// WaitingFor is the commit or digest that it is for, where that is known.
 	WaitingTrigger Trigger
+	WaitingFor     string
+
+	// Found is the commit, or the digest, that the newest deployment found the source to mean, whatever became of it; empty
+	// before the first.
+	Found string
+	// Considered is the Change for which was decided last whether it is deployed by itself: it is decided once.
+	Considered string
+	// Webhook is the sealed secret of the service's webhook; empty until somebody asked for it.
+	Webhook string
+}
+
+// Wish is for a deployment that no client of the API asks for.
+type Wish struct {
+	Trigger Trigger
+	// For is the commit or digest that is to be deployed; empty where it is not known.
+	For string
+	// Considered is the Change that led to the wish; empty keeps the service's.
+	Considered string
+}
+
+// Change names the way of a source from one commit or digest to another.
+func Change(from, to string) string { return from + ".." + to }
+
+// Find notes what a deployment found the source to mean. What waits for the same need not wait any more.
+func (s *Service) Find(found string) {
+	s.Found = found
+	if s.WaitingFor == found {
+		s.WaitingTrigger, s.WaitingFor = "", ""
+	}
 }
 
 // Extension tags: how a client says what App Runner's model has no member for.

@@ -58,9 +58,14 @@ type Services interface {
 	// ErrNotFound.
 	UpdateTags(ctx context.Context, id platform.ServiceID, edit func(tags map[string]string) error) error
 	// AskDeployment remembers that a service wants a deployment, and because of what, until the next START_DEPLOYMENT
-	// begins: by StartOperation, in whose transaction both change. A later wish takes the place of an earlier one. A deleted
-	// service wants none: ErrNotFound. It returns the service as it is then.
-	AskDeployment(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) (platform.Service, error)
+	// begins: by StartOperation, in whose transaction both change. A later wish takes the place of an earlier one, and one for
+	// what the service has Found leaves none. A deleted service wants none: ErrNotFound. It returns the service as it is then.
+	AskDeployment(ctx context.Context, id platform.ServiceID, wish platform.Wish) (platform.Service, error)
+	// ConsiderChange remembers that a change of a service's source is not deployed by itself. ErrNotFound.
+	ConsiderChange(ctx context.Context, id platform.ServiceID, change string) error
+	// KeepWebhook replaces the sealed secret of a service's webhook if that is still the one before, and returns the one that
+	// the service has then. ErrNotFound.
+	KeepWebhook(ctx context.Context, id platform.ServiceID, sealed, before string) (string, error)
 	// PruneServices removes the services that were deleted before a time, with their operations, revisions and domains.
 	PruneServices(ctx context.Context, before time.Time) error
 }

@@ -15,7 +15,7 @@ type Watch struct {
 	// Services returns all services.
 	Services func(ctx context.Context) ([]platform.Service, error)
 	// Ask asks for a deployment of what is newest. Asking twice is safe.
-	Ask func(ctx context.Context, service platform.ServiceID, trigger platform.Trigger) error
+	Ask func(ctx context.Context, service platform.ServiceID, wish platform.Wish) error
 	Log *slog.Logger
 }
 
@@ -50,7 +50,7 @@ func (w Watch) ask(ctx context.Context, trigger platform.Trigger, hasChanged fun
 		if !service.Configuration.Source.IsAutoDeployed || !hasChanged(service) {
 			continue
 		}
-		if err := w.Ask(ctx, service.ID, trigger); err != nil {
+		if err := w.Ask(ctx, service.ID, platform.Wish{Trigger: trigger}); err != nil {
 			return err
 		}
 	}

@@ -28,8 +28,8 @@ func isNotOther(service platform.Service) bool { return service.ID != "other" }
 
 func TestTheServicesWithAutomaticDeploymentsAreAskedFor(t *testing.T) {
 	asked := map[platform.ServiceID]platform.Trigger{}
-	watch := Watch{Services: all, Ask: func(_ context.Context, id platform.ServiceID, trigger platform.Trigger) error {
-		asked[id] = trigger
+	watch := Watch{Services: all, Ask: func(_ context.Context, id platform.ServiceID, wish platform.Wish) error {
+		asked[id] = wish.Trigger
 		return nil
 	}}
 	watch.Changed(t.Context(), "push of main", isNotOther)
@@ -48,7 +48,7 @@ func TestAStoreThatDoesNotAnswerIsAskedAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun, isAsked := time.Now(), false
 				var logged strings.Builder
-				watch := Watch{Services: all, Log: slog.New(slog.NewTextHandler(&logged, nil)), Ask: func(context.Context, platform.ServiceID, platform.Trigger) error {
+				watch := Watch{Services: all, Log: slog.New(slog.NewTextHandler(&logged, nil)), Ask: func(context.Context, platform.ServiceID, platform.Wish) error {
 					if time.Since(begun) < test.away {
 						return errors.New("the database is away")
 					}

@@ -112,22 +112,23 @@ func TestACopyIsKeptBeforeTheSchemaChanges(t *testing.T) {
 	}
 	// As the version before left it, with the copy of an earlier upgrade.
 	for _, statement := range []string{
-		"ALTER TABLE revisions DROP COLUMN runtime", "ALTER TABLE revisions DROP COLUMN build_key",
-		"DELETE FROM schema_versions WHERE version = 6",
+		"ALTER TABLE services DROP COLUMN found", "ALTER TABLE services DROP COLUMN waiting_for",
+		"ALTER TABLE services DROP COLUMN considered", "ALTER TABLE services DROP COLUMN webhook",
+		"DELETE FROM schema_versions WHERE version = 7",
 	} {
 		execute(t, path, statement)
 	}
-	if err := os.WriteFile(path+".before-schema-5", []byte("earlier"), 0o600); err != nil {
+	if err := os.WriteFile(path+".before-schema-6", []byte("earlier"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
 	if _, err := open(t, path).ServiceByID(t.Context(), id); err != nil {
 		t.Errorf("after the migration: %v", err)
 	}
-	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-6" {
+	if got := copies(); len(got) != 1 || got[0] != "apron [1].db.before-schema-7" {
 		t.Fatalf("the copies are %q", got)
 	}
-	kept := path + ".before-schema-6"
+	kept := path + ".before-schema-7"
 	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy: %v, %v", info, err)
 	}

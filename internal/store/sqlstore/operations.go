@@ -54,7 +54,7 @@ func (s *Store) StartOperation(ctx context.Context, operation platform.Operation
 			}
 		}
 		if operation.Type == platform.OperationStartDeployment {
-			operation.Trigger, service.WaitingTrigger = service.WaitingTrigger, ""
+			operation.Trigger, service.WaitingTrigger, service.WaitingFor = service.WaitingTrigger, "", ""
 		}
 		if err := saveService(ctx, tx, service, true); err != nil {
 			return err

@@ -12,9 +12,9 @@ import (
 
 const (
 	serviceColumns = `id, name, arn, subdomain, status, created_at, updated_at, deleted_at, configuration, tags,
-		active_revision_id, is_serving, waiting_trigger`
+		active_revision_id, is_serving, waiting_trigger, waiting_for, found, considered, webhook`
 	insertService = `INSERT INTO services (` + serviceColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	selectServiceByID   = `SELECT ` + serviceColumns + ` FROM services WHERE id = $1`
 	selectServiceByName = `SELECT ` + serviceColumns + ` FROM services WHERE name = $1 AND status <> 'DELETED'`
 	selectServices      = `SELECT ` + serviceColumns + ` FROM services
@@ -29,8 +29,8 @@ const (
 	countServices = `SELECT COUNT(*) FROM services WHERE status <> 'DELETED'`
 	// An id, an ARN, a name, a subdomain and a time of creation never change.
 	updateService = `UPDATE services SET status = $2, updated_at = $3, deleted_at = $4, configuration = $5, tags = $6,
-		active_revision_id = $7, is_serving = $8, waiting_trigger = $9 WHERE id = $1`
-	askDeployment     = `UPDATE services SET waiting_trigger = $2 WHERE id = $1 AND status <> 'DELETED' RETURNING ` + serviceColumns
+		active_revision_id = $7, is_serving = $8, waiting_trigger = $9, waiting_for = $10, found = $11, considered = $12,
+		webhook = $13 WHERE id = $1`
 	updateServiceTags = `UPDATE services SET tags = $2 WHERE id = $1`
 )
 
@@ -50,7 +50,7 @@ func (s *Store) CreateService(ctx context.Context, service platform.Service, ope
 		_, err := tx.ExecContext(ctx, insertService, service.ID, service.Name, service.ARN, service.Subdomain, service.Status,
 			micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
 			document{&service.Configuration}, document{&service.Tags}, service.ActiveRevisionID, service.IsServing,
-			service.WaitingTrigger)
+			service.WaitingTrigger, service.WaitingFor, service.Found, service.Considered, service.Webhook)
 		if err != nil {
 			return err
 		}
@@ -133,33 +133,21 @@ func (s *Store) UpdateTags(ctx context.Context, id platform.ServiceID, edit func
 	return nil
 }
 
-// AskDeployment remembers that a service wants a deployment.
-func (s *Store) AskDeployment(ctx context.Context, id platform.ServiceID, trigger platform.Trigger) (platform.Service, error) {
-	var service platform.Service
-	err := s.write(ctx, func(tx *transaction) (err error) {
-		service, err = s.scanService(tx.QueryRowContext(ctx, askDeployment, id, trigger))
-		return err
-	})
-	if err != nil {
-		return platform.Service{}, fmt.Errorf("ask for a deployment of service %s: %w", id, err)
-	}
-	return service, nil
-}
-
 // saveService writes a service back. isNew says that a client changed it, and not an operation that goes on.
 func saveService(ctx context.Context, tx *transaction, service platform.Service, isNew bool) error {
 	if err := saveUses(ctx, tx, service, isNew); err != nil {
 		return err
 	}
 	if service.Status == platform.ServiceStatusDeleted {
-		service.WaitingTrigger = ""
+		service.WaitingTrigger, service.WaitingFor, service.Webhook = "", "", ""
 		if _, err := tx.ExecContext(ctx, deleteDomainsOfService, service.ID); err != nil {
 			return err
 		}
 	}
 	return changeOne(tx.ExecContext(ctx, updateService, service.ID, service.Status, micros{&service.UpdatedAt},
 		optionalMicros{&service.DeletedAt}, document{&service.Configuration}, document{&service.Tags},
-		service.ActiveRevisionID, service.IsServing, service.WaitingTrigger))
+		service.ActiveRevisionID, service.IsServing, service.WaitingTrigger, service.WaitingFor, service.Found,
+		service.Considered, service.Webhook))
 }
 
 func (s *Store) scanService(from Row) (platform.Service, error) {
@@ -167,7 +155,7 @@ func (s *Store) scanService(from Row) (platform.Service, error) {
 	err := from.Scan(&service.ID, &service.Name, &service.ARN, &service.Subdomain, &service.Status,
 		micros{&service.CreatedAt}, micros{&service.UpdatedAt}, optionalMicros{&service.DeletedAt},
 		s.configurations.scanner(&service.Configuration), document{&service.Tags}, &service.ActiveRevisionID, &service.IsServing,
-		&service.WaitingTrigger)
+		&service.WaitingTrigger, &service.WaitingFor, &service.Found, &service.Considered, &service.Webhook)
 	return service, interpret(err)
 }
 

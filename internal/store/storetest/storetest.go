@@ -67,7 +67,8 @@ func newService(n int) platform.Service {
 		ID: id, Name: fmt.Sprintf("service-%d", n), ARN: fmt.Sprintf("arn:service/service-%d/%s", n, id),
 		Subdomain: platform.NewSubdomain(), CreatedAt: createdAt, UpdatedAt: createdAt,
 		Status: platform.ServiceStatusOperationInProgress, Configuration: configuration,
-		Tags: map[string]string{"team": "a", "apron:build": "dockerfile"},
+		Tags:  map[string]string{"team": "a", "apron:build": "dockerfile"},
+		Found: "11111111", Considered: platform.Change("00000000", "11111111"), Webhook: "c2VhbGVk",
 	}
 }
 

@@ -63,6 +63,84 @@ var waitingTests = map[string]func(*testing.T, store.Store){
 		}
 		checkWaiting(t, db, service)
 	},
+	"a wish for what the newest deployment is of leaves none": func(t *testing.T, db store.Store) {
+		service := runningService(t, db, 1)
+		wish := func(wanted, change string) platform.Service {
+			t.Helper()
+			asked, err := db.AskDeployment(t.Context(), service.ID, platform.Wish{Trigger: "push of main", For: wanted, Considered: change})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return asked
+		}
+		service.WaitingTrigger, service.WaitingFor, service.Considered = "push of main", "22222222", "1..2"
+		checkEqual(t, "after a wish", wish("22222222", "1..2"), service)
+		checkWaiting(t, db, service)
+		service.WaitingTrigger, service.WaitingFor = "", ""
+		checkEqual(t, "after a wish for what it has", wish(service.Found, ""), service)
+		checkWaiting(t, db)
+
+		// The deployment that runs finds what is waited for.
+		running := runningService(t, db, 2)
+		_, operation, err := db.StartOperation(t.Context(), newOperation(running, platform.OperationStartDeployment, 10), fromRunning, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service = running
+		for _, wanted := range []string{"33333333", "22222222"} {
+			if got := wish(wanted, "").WaitingFor; got != wanted {
+				t.Errorf("it waits for %q, want %q", got, wanted)
+			}
+		}
+		claimed := claim(t, db, operation.ID)
+		for _, found := range []string{"33333333", "22222222"} {
+			if err := db.SaveOperation(t.Context(), claimed, func(service *platform.Service) { service.Find(found) }); err != nil {
+				t.Fatal(err)
+			}
+			got := readService(t, db, running.ID)
+			if isWaiting := got.WaitingTrigger != ""; got.Found != found || isWaiting != (found == "33333333") {
+				t.Errorf("after %s was found: found %q, waits for %q", found, got.Found, got.WaitingFor)
+			}
+		}
+		checkWaiting(t, db)
+	},
+	"a change that is not deployed is remembered": func(t *testing.T, db store.Store) {
+		service := runningService(t, db, 1)
+		if err := db.ConsiderChange(t.Context(), service.ID, "1..2"); err != nil {
+			t.Fatal(err)
+		}
+		service.Considered = "1..2"
+		checkEqual(t, "service", readService(t, db, service.ID), service)
+		if err := db.ConsiderChange(t.Context(), "none", "1..2"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("of no service: %v, want ErrNotFound", err)
+		}
+	},
+	"of several secrets for a webhook at a time one stays": func(t *testing.T, db store.Store) {
+		service := runningService(t, db, 1)
+		keep := func(id platform.ServiceID, sealed, before, want string) {
+			t.Helper()
+			if kept, err := db.KeepWebhook(t.Context(), id, sealed, before); err != nil || kept != want {
+				t.Errorf("kept %q, %v, want %q", kept, err, want)
+			}
+		}
+		keep(service.ID, "second", "other", service.Webhook)
+		keep(service.ID, "second", service.Webhook, "second")
+		keep(service.ID, "third", service.Webhook, "second")
+		if got := readService(t, db, service.ID).Webhook; got != "second" {
+			t.Errorf("stored is %q", got)
+		}
+		_, operation, err := db.StartOperation(t.Context(), newOperation(service, platform.OperationDeleteService, 10), fromRunning, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		finish(t, db, claim(t, db, operation.ID), platform.OperationStatusSucceeded, platform.ServiceStatusDeleted)
+		if got := readService(t, db, service.ID).Webhook; got != "" {
+			t.Errorf("the deleted service has %q", got)
+		}
+		if _, err := db.KeepWebhook(t.Context(), service.ID, "fourth", ""); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("of a deleted service: %v, want ErrNotFound", err)
+		}
+	},
 	"a deleted service wants no deployment": func(t *testing.T, db store.Store) {
 		service := runningService(t, db, 1)
 		ask(t, db, service.ID, "push of main")
@@ -73,7 +151,7 @@ var waitingTests = map[string]func(*testing.T, store.Store){
 		finish(t, db, claim(t, db, operation.ID), platform.OperationStatusSucceeded, platform.ServiceStatusDeleted)
 		checkWaiting(t, db)
 		for _, id := range []platform.ServiceID{service.ID, "none"} {
-			if _, err := db.AskDeployment(t.Context(), id, "push of main"); !errors.Is(err, store.ErrNotFound) {
+			if _, err := db.AskDeployment(t.Context(), id, platform.Wish{Trigger: "push of main"}); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("ask for one of %s: %v, want ErrNotFound", id, err)
 			}
 		}
@@ -121,7 +199,7 @@ var waitingTests = map[string]func(*testing.T, store.Store){
 
 func ask(t testing.TB, db store.Store, id platform.ServiceID, trigger platform.Trigger) platform.Service {
 	t.Helper()
-	service, err := db.AskDeployment(t.Context(), id, trigger)
+	service, err := db.AskDeployment(t.Context(), id, platform.Wish{Trigger: trigger})
 	if err != nil {
 		t.Fatalf("ask for a deployment: %v", err)
 	}
