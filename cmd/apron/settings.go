@@ -53,6 +53,8 @@ var allSettings = []setting{
 	{"builds", "how many builds run at a time", func(c *app.Config) *string { return &c.Builds }, false},
 	{"build-memory", "what a build may use, such as 4G (default a share of the machine's memory)", func(c *app.Config) *string { return &c.BuildMemory }, false},
 	{"revisions", "how many revisions of a service stay, with their images, to go back to", func(c *app.Config) *string { return &c.Revisions }, false},
+	{"poll", "how often the sources of services with automatic deployments are looked at; 0 for never", func(c *app.Config) *string { return &c.Poll }, false},
+	{"webhook-url", "URL under which other hosts reach the API address, for webhooks (default that of --api)", func(c *app.Config) *string { return &c.WebhookURL }, false},
 	{"cache", "folder of assembled base images, shared on a machine", func(c *app.Config) *string { return &c.CacheDir }, false},
 	{"runtimes", "file that adds to and replaces runtimes, see docs/operations.md", func(c *app.Config) *string { return &c.Runtimes }, false},
 	{"bin", "folder of containerd, runc, buildkitd and cni/", func(c *app.Config) *string { return &c.BinDir }, false},

@@ -126,6 +126,10 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	if err != nil {
 		return err
 	}
+	every, err := config.poll()
+	if err != nil {
+		return err
+	}
 	revisions, err := config.revisions()
 	if err != nil {
 		return err
@@ -151,7 +155,8 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
 	operations := operation.NewStarter(db, logs, worker.Wake)
-	pushes = newPushes(db, operations, repositories, images, log)
+	watch := newWatch(db, operations, sources{repositories, connections, images}, logs, every, log)
+	pushes = newPushes(watch, repositories, images)
 	server, err := newServer(ctx, config, claim.listener, serverParts{
 		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
 		provision: func() { domains.Wake(); ingress.Wake() },
@@ -163,7 +168,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	begun <- server
 	err = runAll(ctx,
 		server.run, pushed.Run, newReserve(config.DataDir, log).run,
-		worker.Run, supervisor.Run, domains.Run, ingress.Run,
+		worker.Run, supervisor.Run, domains.Run, ingress.Run, watch.Run,
 		machine.containerd.Run, machine.runBuilder, machine.builder.RunPreparations,
 		plane.client.Run, plane.daemon.Run, plane.leave, config.keepOwning(db),
 	)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/build/catalogue"
@@ -50,6 +51,11 @@ type Config struct {
 	Builds, BuildMemory string
 	// Revisions is how many revisions of a service stay, with their images.
 	Revisions string
+	// Poll is how often the sources of services with automatic deployments are looked at, such as 60s; 0 looks at none.
+	Poll string
+	// WebhookURL is the URL under which other hosts reach the API address, such as https://deploy.example.com; empty means
+	// that of APIAddr.
+	WebhookURL string
 	// CacheDir holds the base images that were assembled on this machine or pulled, shared by every apron on it.
 	CacheDir string
 	// Runtimes is a file that is laid over the embedded catalogue of runtimes, or empty.
@@ -64,7 +70,7 @@ func Default() Config {
 		DataDir: "/var/lib/apron", CacheDir: "/var/cache/apron", BinDir: defaultBinDir(),
 		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443", PrivateHTTPAddr: "127.0.0.1:8081",
 		Domain: "apron.localhost", Region: "us-east-1", Account: "000000000000",
-		Compute: "containerd", Builds: "2", Revisions: "10",
+		Compute: "containerd", Builds: "2", Revisions: "10", Poll: "60s",
 	}
 }
 
@@ -147,6 +153,12 @@ func (c Config) Validate() error {
 	if _, err := c.buildMemory(); err != nil {
 		problems = append(problems, err)
 	}
+	if _, err := c.poll(); err != nil {
+		problems = append(problems, err)
+	}
+	if c.WebhookURL != "" && !isBaseURL(c.WebhookURL) {
+		problem("webhook URL %q: want https://HOST, perhaps with a port and a path, under which other hosts reach the API address", c.WebhookURL)
+	}
 	return errors.Join(problems...)
 }
 
@@ -193,6 +205,28 @@ func (c Config) revisions() (int, error) {
 	return n, nil
 }
 
+// poll is 0 where no source is looked at.
+func (c Config) poll() (time.Duration, error) {
+	every, err := time.ParseDuration(c.Poll)
+	if err != nil || every < 0 || every > maxPoll || every > 0 && every < minPoll {
+		return 0, fmt.Errorf("poll %q: want how often sources are looked at, from %s to %s, such as 60s; or 0 for never", c.Poll, minPoll, maxPoll)
+	}
+	return every, nil
+}
+
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// webhookBase is the URL that the paths of webhooks are added to.
+func (c Config) webhookBase() string {
+	if c.WebhookURL != "" {
+		return strings.TrimRight(c.WebhookURL, "/")
+	}
+	return c.Endpoint()
+}
+
 // buildMemory is in bytes; 0 where nothing was said.
 func (c Config) buildMemory() (int64, error) {
 	if c.BuildMemory == "" {
@@ -207,8 +241,11 @@ func (c Config) buildMemory() (int64, error) {
 	return n << shift, nil
 }
 
-// maxBuilds and maxRevisions bound a mistake; minBuildMemory is what a shell and a compiler cannot do without.
+// maxBuilds, maxRevisions and the bounds of polling bound a mistake; minBuildMemory is what a shell and a compiler cannot do
+// without.
 const (
+	minPoll        = time.Second
+	maxPoll        = 24 * time.Hour
 	maxBuilds      = 64
 	maxRevisions   = 1000
 	minBuildMemory = 64 << 20

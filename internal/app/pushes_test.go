@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -61,27 +62,36 @@ func TestAPushIsAboutTheServicesThatAreMadeFromIt(t *testing.T) {
 
 	asked := map[platform.Trigger][]string{}
 	endpoint := source.NewEndpoint("127.0.0.1:8700")
-	pushes := &pushes{
-		watch: watch.Watch{
-			Services: func(context.Context) ([]platform.Service, error) { return services, nil },
-			Ask: func(_ context.Context, id platform.ServiceID, wish platform.Wish) error {
-				asked[wish.Trigger] = append(asked[wish.Trigger], string(id))
-				return nil
-			},
+	repositories := git.New(git.Config{Data: t.TempDir(), Endpoint: endpoint})
+	images := registry.New(registry.Config{Data: t.TempDir(), Endpoint: endpoint, Embedded: hasAll{}})
+	pushes := newPushes(watch.New(watch.Config{
+		Services: func(context.Context) ([]platform.Service, error) { return services, nil },
+		Serves:   func(context.Context, platform.Service) (string, error) { return "", nil },
+		Ask: func(_ context.Context, id platform.ServiceID, wish platform.Wish) error {
+			asked[wish.Trigger] = append(asked[wish.Trigger], string(id))
+			return nil
 		},
-		repositories: git.New(git.Config{Data: t.TempDir(), Endpoint: endpoint}),
-		images:       registry.New(registry.Config{Data: t.TempDir(), Endpoint: endpoint, Embedded: hasAll{}}),
-	}
-	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "app", Branch: "main", Except: "whoever pushed does it"})
-	pushes.ofTag(t.Context(), registryserver.Push{Repository: "team/app", Tag: "live"})
-	pushes.ofTag(t.Context(), registryserver.Push{Repository: "team/app", Tag: "latest"})
+		Event: func(id platform.ServiceID, format string, args ...any) {
+			told := platform.Trigger(fmt.Sprintf(format, args...))
+			asked[told] = append(asked[told], string(id))
+		},
+		Sources: sources{repositories: repositories},
+	}), repositories, images)
+	const commit, digest = "1111111111111111111111111111111111111111", "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b"
+	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "app", Branch: "main", Commit: commit, Except: "whoever pushed does it"})
+	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "app", Branch: "next", Commit: commit, IsForced: true})
+	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "application", Branch: "main"})
+	pushes.ofTag(t.Context(), registryserver.Push{Repository: "team/app", Tag: "live", Digest: digest})
+	pushes.ofTag(t.Context(), registryserver.Push{Repository: "team/app", Tag: "latest", Digest: digest})
 	for _, names := range asked {
 		slices.Sort(names)
 	}
 	if diff := cmp.Diff(map[platform.Trigger][]string{
-		"push of main":            {"a folder of it", "its repository", "under another name"},
-		"push of team/app:live":   {"as in ECR", "its image", "without a registry"},
-		"push of team/app:latest": {"its image without a tag"},
+		"push of main, commit 1111111":                                              {"a folder of it", "its repository", "under another name"},
+		"forced push of next, commit 1111111":                                       {"another branch"},
+		"push of team/app:live, digest 6c3c624b58db":                                {"as in ECR", "its image", "without a registry"},
+		"push of team/app:latest, digest 6c3c624b58db":                              {"its image without a tag"},
+		"Nothing is deployed, and the service goes on as it is (deletion of main).": {"another repository"},
 	}, asked); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}

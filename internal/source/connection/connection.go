@@ -23,6 +23,7 @@ import (
 type Repositories interface {
 	ResolveCommit(ctx context.Context, code platform.CodeSource) (string, error)
 	Fetch(ctx context.Context, code platform.CodeSource, commit, dir string, log io.Writer) error
+	HasChanged(ctx context.Context, code platform.CodeSource, before, after string) (bool, error)
 	// Try reads the names of a repository. wasAsked is false for one that anyone may read.
 	Try(ctx context.Context, repositoryURL string) (wasAsked bool, err error)
 }
@@ -75,6 +76,15 @@ func (c *Connections) Fetch(ctx context.Context, from platform.Source, commit, d
 		return err
 	}
 	return repositories.Fetch(ctx, *from.Code, commit, dir, log)
+}
+
+// HasChanged says whether the folder that is built differs between two commits, as git.Repositories.HasChanged does.
+func (c *Connections) HasChanged(ctx context.Context, from platform.Source, before, after string) (bool, error) {
+	repositories, err := c.repositories(ctx, from)
+	if err != nil {
+		return false, err
+	}
+	return repositories.HasChanged(ctx, *from.Code, before, after)
 }
 
 // repositories asks as the source's connection says, if it has one.

@@ -142,6 +142,16 @@ func (r *Repositories) IsEmbedded(raw, name string) bool {
 	return isEmbedded && found == name
 }
 
+// IsOwn says whether a repository's URL leads to apron's own server.
+func (r *Repositories) IsOwn(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	_, isEmbedded := r.embedded(u)
+	return isEmbedded
+}
+
 // embeddedAddress finds a repository of apron's own server without asking the network, or for credentials.
 func (r *Repositories) embeddedAddress(shown, name string) (address, error) {
 	dir := filepath.Join(r.config.Data, "git", name+".git")

@@ -195,7 +195,7 @@ func noSuchBranch(from address, branch string, refs map[string]string) error {
 		}
 	}
 	if len(branches) == 0 {
-		return platform.Explain(nil, "the repository %s is empty", from).
+		return platform.Explain(source.ErrNoBranch, "the repository %s is empty", from).
 			Try("push branch %s to it first", branch)
 	}
 	near := source.Nearest(branch, branches, 10)
@@ -206,7 +206,7 @@ func noSuchBranch(from address, branch string, refs map[string]string) error {
 	if more := len(branches) - len(near); more > 0 {
 		there += fmt.Sprintf(" and %d more", more)
 	}
-	return platform.Explain(nil, "the repository %s has no branch %s: %s", from, branch, there).
+	return platform.Explain(source.ErrNoBranch, "the repository %s has no branch %s: %s", from, branch, there).
 		Try("push the branch, or give the service another one with BranchName")
 }
 

@@ -46,13 +46,8 @@ func (r *Repositories) listRefs(ctx context.Context, s *scratch, pattern string)
 // fetchCommit brings commit into the scratch's repository: by its id, or, where the server answers only to names, by
 // its branch.
 func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, branch, commit string) error {
-	format := "sha1"
-	if len(commit) == 64 {
-		format = "sha256"
-	}
-	args := []string{"init", "--quiet", "--bare", "--template=", "--object-format=" + format, "--", s.repository()}
-	if err := r.run(ctx, s, command{args: args}); err != nil {
-		return fmt.Errorf("make repository: %w", err)
+	if err := r.initialize(ctx, s, commit); err != nil {
+		return err
 	}
 	err := r.fetchRef(ctx, s, 1, commit)
 	if !isRefusedByID(err) {
@@ -76,6 +71,19 @@ func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, branch, comm
 	}
 	return platform.Explain(err, "commit %.7s is no longer in branch %s of %s, which was rewritten meanwhile", commit, branch, s.from).
 		Try("start a new deployment")
+}
+
+// initialize makes the scratch's repository, of the kind that commit is of.
+func (r *Repositories) initialize(ctx context.Context, s *scratch, commit string) error {
+	format := "sha1"
+	if len(commit) == 64 {
+		format = "sha256"
+	}
+	args := []string{"init", "--quiet", "--bare", "--template=", "--object-format=" + format, "--", s.repository()}
+	if err := r.run(ctx, s, command{args: args}); err != nil {
+		return fmt.Errorf("make repository: %w", err)
+	}
+	return nil
 }
 
 // fetchRef fetches one thing with so much history; depth 0 means all of it.

@@ -175,7 +175,8 @@ func TestABranchCanBeRewrittenAndOtherBranchesDeleted(t *testing.T) {
 	work.Git("commit", "--quiet", "--amend", "--allow-empty", "-m", "Begin again")
 	commit := work.Git("rev-parse", "HEAD")
 	work.Git("push", "--quiet", "--force", base+"app.git", "main", ":side")
-	if diff := cmp.Diff([]gitserver.Push{{Repository: "app", Branch: "main", Commit: commit}}, seen.take()); diff != "" {
+	want := []gitserver.Push{{Repository: "app", Branch: "main", Commit: commit, IsForced: true}, {Repository: "app", Branch: "side"}}
+	if diff := cmp.Diff(want, seen.take()); diff != "" {
 		t.Errorf("announced (-want +got):\n%s", diff)
 	}
 	if output, err := work.Try("push", base+"app.git", ":main"); err == nil || !strings.Contains(output, "deletion of the current branch prohibited") {

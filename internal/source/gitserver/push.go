@@ -3,18 +3,23 @@ package gitserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"os/exec"
 	"path/filepath"
 	"slices"
 
 	"github.com/apron-run/apron/internal/source"
 )
 
-// Push is a branch that got a new commit.
+// Push is a branch that got a new commit, or was deleted.
 type Push struct {
 	// Repository is the name without ".git".
 	Repository string
 	Branch     string
-	Commit     string
+	// Commit is empty when the branch was deleted.
+	Commit string
+	// IsForced says that the branch's commit before is not in it any more.
+	IsForced bool
 	// Except is the name of a service that whoever pushed brings up by itself; empty for none.
 	Except string
 }
@@ -60,11 +65,28 @@ func (s *Server) announce(ctx context.Context, name string, before map[string]st
 			changed = append(changed, branch)
 		}
 	}
-	slices.Sort(changed)
-	for _, branch := range changed {
-		s.config.Log.Info("branch pushed", "repository", name, "branch", branch, "commit", after[branch])
-		if s.config.OnPush != nil {
-			s.config.OnPush(ctx, Push{Repository: name, Branch: branch, Commit: after[branch], Except: except})
+	for branch := range before {
+		if after[branch] == "" {
+			changed = append(changed, branch)
 		}
 	}
+	slices.Sort(changed)
+	for _, branch := range changed {
+		push := Push{Repository: name, Branch: branch, Commit: after[branch], Except: except}
+		push.IsForced = s.hasLeft(ctx, name, before[branch], after[branch])
+		s.config.Log.Info("branch pushed", "repository", name, "branch", branch, "commit", push.Commit, "forced", push.IsForced)
+		if s.config.OnPush != nil {
+			s.config.OnPush(ctx, push)
+		}
+	}
+}
+
+// hasLeft says whether a branch that was at before, and is at after, does not lead there any more.
+func (s *Server) hasLeft(ctx context.Context, name, before, after string) bool {
+	if before == "" || after == "" {
+		return false
+	}
+	_, err := s.git(ctx, "--git-dir="+s.path(name), "merge-base", "--is-ancestor", before, after)
+	var ended *exec.ExitError
+	return errors.As(err, &ended) && ended.ExitCode() == 1 // others say that it is not known, as in a shallow history
 }

@@ -58,6 +58,20 @@ func (r *Registry) IsEmbedded(ctx context.Context, identifier, repository, tag s
 	return isTagged && tagged.Tag() == tag
 }
 
+// TagElsewhere returns the tag that an image identifier names at another registry than apron's own; "" for an image of apron's
+// own, and for one that is named by its digest, which means the same for ever.
+func (r *Registry) TagElsewhere(ctx context.Context, identifier string) string {
+	named, _, err := r.find(ctx, identifier)
+	if err != nil || reference.Domain(named) == r.config.Endpoint.Address() {
+		return ""
+	}
+	tagged, isTagged := named.(reference.Tagged)
+	if !isTagged {
+		return ""
+	}
+	return tagged.Tag()
+}
+
 // embeddedName is the repository of apron's own registry that may be meant, or empty when the name says clearly that
 // another registry is.
 func embeddedName(named reference.Named, identifier string) string {

@@ -102,6 +102,26 @@ func (r *Registry) ResolveImage(ctx context.Context, identifier string) (string,
 	return canonical.String(), nil
 }
 
+// Digest returns what the tag of an identifier means now, which may be the digest of an index. The registry is asked by HEAD,
+// which none counts as a pull.
+func (r *Registry) Digest(ctx context.Context, identifier string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.config.Limits.Resolve, errTookTooLong)
+	defer cancel()
+	named, absent, err := r.find(ctx, identifier)
+	if err != nil {
+		return "", err
+	}
+	session, err := r.newSession()
+	if err != nil {
+		return "", err
+	}
+	_, descriptor, err := session.resolver.Resolve(ctx, named.String())
+	if err != nil {
+		return "", r.explainAbsence(named, absent, session.explain(ctx, named.String(), err))
+	}
+	return descriptor.Digest.String(), nil
+}
+
 // Resolver returns what containerd pulls with: the same registries, mirrors, credentials and deadlines as ResolveImage,
 // and the same explained errors. It is meant for one pull: settings and tokens are looked up once.
 func (r *Registry) Resolver() remotes.Resolver {
