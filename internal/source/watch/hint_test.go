@@ -77,7 +77,9 @@ func TestAHintOfABranchThatIsGoneDeploysNothing(t *testing.T) {
 	inWorld(t, time.Minute, func(w *world) {
 		w.add("app", first, nil)
 		w.run()
-		w.set(func() { w.unreadable["main"] = platform.Explain(source.ErrNoBranch, "the repository has no branch main").Try("push it") })
+		w.set(func() {
+			w.unreadable["main"] = platform.Explain(source.ErrNoBranch, "the repository has no branch main").Try("push it")
+		})
 		gone := Hint{What: "deletion of main by ada", From: "GitHub", IsDeleted: true}
 		for range 3 {
 			w.Hint("app", gone)
@@ -93,7 +95,9 @@ func TestAHintWhoseSourceCannotBeReadIsToldAndFollowedAgain(t *testing.T) {
 		w.add("app", first, nil)
 		w.run()
 		w.set(func() { w.heads["main"] = second })
-		w.set(func() { w.unreadable["main"] = platform.Explain(nil, "git.test cannot be reached from this machine").Try("check it") })
+		w.set(func() {
+			w.unreadable["main"] = platform.Explain(nil, "git.test cannot be reached from this machine").Try("check it")
+		})
 		w.Hint("app", byAda)
 		time.Sleep(2 * time.Second)
 		w.set(func() { w.unreadable["main"] = nil })
