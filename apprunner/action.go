@@ -95,6 +95,7 @@ var (
 	DeleteSecret        = endpoint[DeleteSecretRequest, DeleteSecretResponse, LookupError]("DeleteSecret")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
 	DescribePreparation = endpoint[DescribePreparationRequest, DescribePreparationResponse, LookupError]("DescribePreparation")
+	DescribeWebhook     = endpoint[DescribeWebhookRequest, DescribeWebhookResponse, LookupError]("DescribeWebhook")
 	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
 	ListNetworks        = endpoint[ListNetworksRequest, ListNetworksResponse, ListError]("ListNetworks")
 	ListRevisions       = endpoint[ListRevisionsRequest, ListRevisionsResponse, LookupError]("ListRevisions")
@@ -104,6 +105,7 @@ var (
 	PutSecret           = endpoint[PutSecretRequest, PutSecretResponse, CreateConnectionError]("PutSecret")
 	ReadLogs            = endpoint[ReadLogsRequest, ReadLogsResponse, LookupError]("ReadLogs")
 	RollbackService     = endpoint[RollbackServiceRequest, RollbackServiceResponse, StateLookupError]("RollbackService")
+	RotateWebhook       = endpoint[RotateWebhookRequest, RotateWebhookResponse, LookupError]("RotateWebhook")
 	UpdateNetwork       = endpoint[UpdateNetworkRequest, UpdateNetworkResponse, LookupError]("UpdateNetwork")
 )
 
@@ -157,6 +159,7 @@ var extensions = []Action{
 	extension("DeleteSecret", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribePreparation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("DescribeWebhook", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListNetworks", CodeInvalidRequest, CodeInternalServiceError),
 	extension("ListRevisions", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
@@ -166,6 +169,7 @@ var extensions = []Action{
 	extension("PutSecret", CodeInvalidRequest, CodeInternalServiceError, CodeServiceQuotaExceeded),
 	extension("ReadLogs", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("RollbackService", CodeInvalidRequest, CodeResourceNotFound, CodeInvalidState, CodeInternalServiceError),
+	extension("RotateWebhook", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("UpdateNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 }
 

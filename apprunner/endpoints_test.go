@@ -30,6 +30,6 @@ var endpoints = []endpointUnderTest{
 	UpdateService, UpdateVPCIngressConnection,
 
 	AuthorizeConnection, CancelOperation, CancelPreparation, CreateNetwork, DeleteNetwork, DeleteSecret,
-	DescribeOperation, DescribePreparation, ListInstances, ListNetworks, ListRevisions, ListRuntimes, ListSecrets,
-	PrepareRuntime, PutSecret, ReadLogs, RollbackService, UpdateNetwork,
+	DescribeOperation, DescribePreparation, DescribeWebhook, ListInstances, ListNetworks, ListRevisions, ListRuntimes,
+	ListSecrets, PrepareRuntime, PutSecret, ReadLogs, RollbackService, RotateWebhook, UpdateNetwork,
 }

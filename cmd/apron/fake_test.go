@@ -198,6 +198,10 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Connection": fakeConnection("forge", "DELETED")}
 	case "AuthorizeConnection":
 		return map[string]any{"Connection": fakeConnection("forge", "AVAILABLE"), "RepositoryUrl": "https://git.lan/app"}
+	case "DescribeWebhook", "RotateWebhook":
+		secret := map[string]string{"DescribeWebhook": "whsec_one", "RotateWebhook": "whsec_two"}[action]
+		url := f.url + "/webhooks/8fe1e10304f84fd2b0df550fe98a71fa"
+		return map[string]any{"Webhook": map[string]any{"Url": url, "Secret": secret, "UrlWithSecret": url + "/" + secret}}
 	case "ListInstances":
 		return map[string]any{"Instances": []map[string]any{{
 			"Id": "0123456789abcdef0123456789abcdef", "RevisionId": "r", "State": "RUNNING", "Address": "10.1.2.3:8080", "StartedAt": 1700000000.5,

@@ -51,6 +51,7 @@ func (h *Handler) register() registry {
 	handle(entries, apprunner.DeleteSecret, h.deleteSecret)
 	handle(entries, apprunner.DescribeOperation, h.describeOperation)
 	handle(entries, apprunner.DescribePreparation, h.describePreparation)
+	handle(entries, apprunner.DescribeWebhook, h.describeWebhook)
 	handle(entries, apprunner.ListInstances, h.listInstances)
 	handle(entries, apprunner.ListNetworks, h.listNetworks)
 	handle(entries, apprunner.ListRevisions, h.listRevisions)
@@ -60,6 +61,7 @@ func (h *Handler) register() registry {
 	handle(entries, apprunner.PutSecret, h.putSecret)
 	handle(entries, apprunner.ReadLogs, h.readLogs)
 	handle(entries, apprunner.RollbackService, h.rollbackService)
+	handle(entries, apprunner.RotateWebhook, h.rotateWebhook)
 	handle(entries, apprunner.UpdateNetwork, h.updateNetwork)
 	return entries
 }

@@ -86,6 +86,13 @@ type Networks interface {
 	DeleteHostNetwork(ctx context.Context, name string) error
 }
 
+// Webhooks keeps the secrets of services' webhooks. Implemented by webhook.Secrets.
+type Webhooks interface {
+	// Secret returns the secret of a service's webhook, which is made if it has none, or when it is to be another. What a
+	// person can act on is a *platform.ExplainedError; store.ErrNotFound for a service that was deleted.
+	Secret(ctx context.Context, service platform.Service, renew bool) (string, error)
+}
+
 // Config is all that a Handler needs. Every member is required but where a comment says otherwise.
 type Config struct {
 	Store      Store
@@ -94,6 +101,9 @@ type Config struct {
 	Instances  Instances
 	// Connections gives connections their credentials.
 	Connections Connections
+	// Webhooks keeps secrets, and WebhookBase is the URL under which other hosts reach apron.
+	Webhooks    Webhooks
+	WebhookBase string
 	// Secrets keeps what apps and builds refer to.
 	Secrets Secrets
 	// Networks may be nil: then a VPC connector's subnets are not checked, and no network can be made.

@@ -26,6 +26,7 @@ import (
 	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/source/connection"
 	"github.com/apron-run/apron/internal/source/git"
+	"github.com/apron-run/apron/internal/source/webhook"
 	"github.com/apron-run/apron/internal/store/sqlite"
 	"github.com/apron-run/apron/internal/store/sqlstore"
 	"github.com/apron-run/apron/internal/telemetry"
@@ -72,6 +73,7 @@ func newWorld(t testing.TB, edits ...func(*api.Config)) *world {
 		Connections: connection.New(connection.Config{
 			Secrets: box, As: func(access *source.Access) connection.Repositories { return repositories.As(access) },
 		}),
+		Webhooks: webhook.Secrets{Seal: box.Seal, Open: box.Open, Keep: db.KeepWebhook}, WebhookBase: "https://deploy.test/",
 		Secrets: &secret.Vault{Box: box, Store: db, ARN: func(path string) string { return "arn:aws:apprunner:us-east-1:123456789012:" + path }, Now: time.Now},
 		Keys:    source.KeyPair{ID: keyID, Secret: secretKey}, Region: region, Account: account, Domain: "apron.test", PublicPort: 8080,
 		TokenKey: []byte("a key"), Runtimes: func() []string { return []string{"PYTHON_311"} },

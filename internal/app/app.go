@@ -157,8 +157,10 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	operations := operation.NewStarter(db, logs, worker.Wake)
 	watch := newWatch(db, operations, sources{repositories, connections, images}, logs, every, log)
 	pushes = newPushes(watch, repositories, images)
+	webhookSecrets := newWebhookSecrets(db, box)
 	server, err := newServer(ctx, config, claim.listener, serverParts{
 		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
+		webhookSecrets: webhookSecrets, webhooks: newWebhooks(db, webhookSecrets, images, watch, logs, log),
 		provision: func() { domains.Wake(); ingress.Wake() },
 		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder, log: log,
 	})

@@ -27,6 +27,7 @@ import (
 	"github.com/apron-run/apron/internal/source/connection"
 	"github.com/apron-run/apron/internal/source/gitserver"
 	"github.com/apron-run/apron/internal/source/registryserver"
+	"github.com/apron-run/apron/internal/source/webhook"
 	"github.com/apron-run/apron/internal/store"
 	"github.com/apron-run/apron/internal/telemetry"
 )
@@ -67,12 +68,15 @@ type serverParts struct {
 	provision   func()
 	connections *connection.Connections
 	secrets     api.Secrets
-	keys        source.KeyPair
-	images      *registryserver.Server
-	runtimes    *build.Builder
-	log         *slog.Logger
-	networks    *network.Network
-	onPush      func(context.Context, gitserver.Push)
+	// webhooks answers those of services, whose secrets the API tells.
+	webhooks       *webhook.Handler
+	webhookSecrets webhook.Secrets
+	keys           source.KeyPair
+	images         *registryserver.Server
+	runtimes       *build.Builder
+	log            *slog.Logger
+	networks       *network.Network
+	onPush         func(context.Context, gitserver.Push)
 	// room refuses pushes that the disk has no room for.
 	room func() error
 }
@@ -100,13 +104,15 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	}
 	mux.Handle("/git/", repositories)
 	mux.Handle("/v2/", parts.images)
+	mux.Handle(webhook.Path, parts.webhooks)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid(), Goroutines: runtime.NumGoroutine()})
 	})
 	handler := api.New(api.Config{
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,
-		Secrets:   parts.secrets,
+		Secrets:  parts.secrets,
+		Webhooks: parts.webhookSecrets, WebhookBase: config.webhookBase(),
 		Provision: parts.provision,
 		Networks:  parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,

@@ -85,7 +85,8 @@ func Open(flags ...string) (*Apron, error) {
 		program: program, log: data + ".log",
 	}
 	a.flags = append([]string{"--data=" + data, "--api=" + a.API, "--http=" + a.HTTP, "--https=" + a.HTTPS,
-		"--private-http=" + a.Private, "--cache=" + cacheDir, "--bin=" + filepath.Dir(program)}, flags...)
+		"--private-http=" + a.Private, "--cache=" + cacheDir, "--bin=" + filepath.Dir(program),
+		"--poll=0"}, flags...) // what a test changes is deployed when the test says so
 	if a.guard, err = startGuard(program, a.settings(), data); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))
 	}

@@ -74,12 +74,12 @@ func TestPushesOfAnImageDuringADeployment(t *testing.T) {
 	})
 	push(t, a, "pushed:live", sample.Variant{Version: "two"})
 	push(t, a, "pushed:live", sample.Variant{Version: "three"})
-	wantEvent(t, service, "A deployment waits for the end of the running operation (push of pushed:live).")
-	if printed := a.MustCommand(t, "service", "pushed"); !strings.Contains(printed, "waits for the end of the running operation (push of pushed:live)") {
+	wantEvent(t, service, "A deployment waits for the end of the running operation (push of pushed:live, digest ")
+	if printed := a.MustCommand(t, "service", "pushed"); !strings.Contains(printed, "waits for the end of the running operation (push of pushed:live, digest ") {
 		t.Errorf("apron service prints\n%s", printed)
 	}
 	wantDeployments(t, a, service, 2)
-	wantEvent(t, service, "The deployment is automatic (push of pushed:live).")
+	wantEvent(t, service, "The deployment is automatic (push of pushed:live, digest ")
 	a.WantBody(t, service.URL, "/", "three")
 
 	push(t, a, "pushed:live", sample.Variant{Version: "three"}) // nothing new
