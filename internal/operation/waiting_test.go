@@ -94,6 +94,34 @@ func TestPushesDuringADeploymentLeadToOneMore(t *testing.T) {
 	}
 }
 
+// A deployment that has not looked yet what is newest finds it, and what is pushed back and forth meanwhile is not deployed twice.
+func TestAPushThatTheRunningDeploymentFindsLeadsToNoOther(t *testing.T) {
+	w := newWorld(t)
+	a := w.start()
+	service := w.created(a, codeService())
+	w.reach(a, service, "resolve")
+	const newest = "3333333333333333333333333333333333333333"
+	wish := platform.Wish{Trigger: "push of main", For: newest, Considered: platform.Change(service.Found, newest)}
+	ask := func() {
+		t.Helper()
+		if err := a.starter.Ask(t.Context(), service.ID, wish); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	w.set(func() { w.commit = newest })
+	w.release("resolve")
+	w.deployed(service, 1)
+	ask()
+	if operation := w.deployed(service, 1); operation.Progress.Commit != newest {
+		t.Errorf("it deployed %s", operation.Progress.Commit)
+	}
+	stored, err := w.store.ServiceByID(t.Context(), service.ID)
+	if err != nil || stored.Found != newest || stored.Considered != wish.Considered {
+		t.Errorf("the service has found %q, and considered is %q, %v", stored.Found, stored.Considered, err)
+	}
+}
+
 // What was asked for is not lost with the process, whatever the process was at.
 func TestADeploymentThatWaitsOutlivesARestart(t *testing.T) {
 	w := newWorld(t)

@@ -85,8 +85,8 @@ var differences = []difference{
 		"the machine's capacity is its owner's business.",
 	},
 	{
-		[]string{"CreateService", "UpdateService"}, "Automatic deployments.", "`AutoDeploymentsEnabled` acts on pushes to apron's own Git server and registry. What was pushed elsewhere is deployed at the next StartDeployment.",
-		"nothing here watches other repositories and registries yet.",
+		[]string{"CreateService", "UpdateService"}, "Automatic deployments.", "`AutoDeploymentsEnabled` may be true for every source. What is pushed while a service is paused is deployed when it is resumed, and not at the next push only.",
+		"webhooks and polling reach every repository and registry; and whoever resumes a service expects what was pushed.",
 	},
 	{
 		[]string{"CreateService", "UpdateService"}, "Secrets.", "The references of `RuntimeEnvironmentSecrets` stand for secrets that apron keeps, by their names; region and account are not looked at.",

@@ -154,6 +154,36 @@ func TestATagBecomesADigest(t *testing.T) {
 	wantResolved(t, r, host+"/team/app:v1", host+"/team/app@"+moved)
 }
 
+// What may mean something else tomorrow is looked at with one request that is no pull.
+func TestATagIsLookedAtWithoutPullingIt(t *testing.T) {
+	var asked []string
+	memory := newMemory()
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			asked = append(asked, r.Method)
+		}
+		memory.ServeHTTP(w, r)
+	}))
+	r, _ := newRegistry(t, quick)
+	want := push(t, host+"/team/app:v1", imageFor(t, "linux", "amd64"))
+	asked = nil
+	got, err := r.Digest(deadline(t), host+"/team/app:v1")
+	if err != nil || got != want || len(asked) != 1 || asked[0] != http.MethodHead {
+		t.Errorf("the digest is %s, %v, want %s; asked by %v", got, err, want, asked)
+	}
+	_, err = r.Digest(deadline(t), host+"/team/app:v2")
+	wantCause(t, err, "has no tag v2")
+
+	for identifier, want := range map[string]string{
+		host + "/team/app:v1": "v1", host + "/team/app": "latest", "ghcr.io/team/app:live": "live", host + "/team/app@" + got: "",
+		"127.0.0.1:1/team/app:v1": "", "no image": "",
+	} {
+		if tag := r.TagElsewhere(t.Context(), identifier); tag != want {
+			t.Errorf("the tag elsewhere of %s is %q, want %q", identifier, tag, want)
+		}
+	}
+}
+
 func TestTheImageForThisPlatformIsChosenFromAnIndex(t *testing.T) {
 	host := serve(t, newMemory())
 	r, _ := newRegistry(t, quick)
@@ -274,6 +304,9 @@ func TestNamesThatWerePushedToApronAreFoundThere(t *testing.T) {
 		"public.ecr.aws/team/app:v1":                                   "team/app",
 	} {
 		wantResolved(t, r, identifier, host+"/"+repository+"@"+digest)
+		if tag := r.TagElsewhere(t.Context(), identifier); tag != "" {
+			t.Errorf("%s is elsewhere, with the tag %q", identifier, tag)
+		}
 	}
 	_, err := r.ResolveImage(deadline(t), "hello:v2")
 	wantCause(t, err, "apron's registry has no tag v2 of hello: it has latest")
