@@ -131,7 +131,13 @@ func describe(ctx context.Context, connected *client.Client, name, arn, given st
 // notesShown is how many operations of a list have a note, each of which is a request.
 const notesShown = 20
 
-// printOperations prints a table in which an operation has a note below it: why it failed, or what it waits for.
+// hasNote says whether there may be more to tell of an operation: why it failed, what it waits for, or what triggered it.
+func hasNote(operation types.OperationSummary) bool {
+	return hasFailed(operation) || operation.Status == types.OperationStatusPending || operation.Type == types.OperationTypeStartDeployment
+}
+
+// printOperations prints a table in which an operation has a note below it: why it failed, what it waits for, or what triggered
+// it.
 func (s *shell) printOperations(ctx context.Context, connected *client.Client, arn string, operations []types.OperationSummary) error {
 	if s.isJSON() {
 		return view.JSON(s.out, append([]types.OperationSummary{}, operations...))
@@ -144,15 +150,18 @@ func (s *shell) printOperations(ctx context.Context, connected *client.Client, a
 		if operation.EndedAt != nil && operation.StartedAt != nil {
 			took = view.Duration(operation.EndedAt.Sub(*operation.StartedAt))
 		}
-		if (hasFailed(operation) || operation.Status == types.OperationStatusPending) && asked < notesShown {
+		if hasNote(operation) && asked < notesShown {
 			asked++
 			described, err := connected.DescribeOperation(ctx, arn, id)
 			if err != nil {
 				return err
 			}
 			note = described.Place()
-			if described.Failure != nil {
+			switch {
+			case described.Failure != nil:
 				note = described.Failure.Cause
+			case note == "" && described.Trigger != "":
+				note = "automatic: " + described.Trigger
 			}
 		}
 		if width > 0 {

@@ -141,6 +141,10 @@ func TestAWebhookDeploysWhatWasPushedElsewhere(t *testing.T) {
 		t.Errorf("apron operation prints\n%s", printed)
 	}
 
+	if printed := a.MustCommand(t, "operations", "hooked"); !strings.Contains(printed, "↳ automatic: "+trigger) {
+		t.Errorf("apron operations prints\n%s", printed)
+	}
+
 	// What touches another folder is told.
 	tell(map[string]any{"after": host.push(map[string]string{"other/file": "three"})})
 	awaitEvent(t, service, "because nothing has changed in /web", 1)
