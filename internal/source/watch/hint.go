@@ -13,7 +13,7 @@ import (
 
 // Hint is what somebody else says about a source. Nothing of it is believed but that it is worth a look.
 type Hint struct {
-	// What happened, in words: "push of main by ada", and who says so: "GitHub".
+	// What happened, in words: "push of main by ada", and who says so: "GitHub"; empty where that is not known.
 	What, From string
 	// Commit is what the branch is said to be at; empty where that is not said. A host may tell before it knows itself.
 	Commit string
@@ -21,9 +21,16 @@ type Hint struct {
 	IsDeleted bool
 }
 
-// trigger is what a deployment says that was asked for because of the hint.
+// trigger is what a deployment of what was found says that was asked for because of the hint.
 func (h Hint) trigger(found string) platform.Trigger {
-	return platform.Trigger(fmt.Sprintf("%s, %s, webhook from %s", h.What, Name(found), h.From))
+	words := h.What
+	if found != "" {
+		words += ", " + Name(found)
+	}
+	if h.From != "" {
+		words += ", webhook from " + h.From
+	}
+	return platform.Trigger(words)
 }
 
 // Name is how people call a commit or a digest.
@@ -92,8 +99,8 @@ func (w *Watch) followHints(ctx context.Context, room chan struct{}) {
 }
 
 // follow looks at the source of a service, and again for a while when the host is not yet where its hint was.
-func (w *Watch) follow(ctx context.Context, id platform.ServiceID, hint Hint) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+func (w *Watch) follow(stopping context.Context, id platform.ServiceID, hint Hint) {
+	ctx, cancel := context.WithTimeout(stopping, lookFor)
 	defer cancel()
 	for try := 0; ; try++ {
 		service, isThere, err := w.config.Service(ctx, id)
@@ -110,16 +117,19 @@ func (w *Watch) follow(ctx context.Context, id platform.ServiceID, hint Hint) {
 			}
 		}
 		isBehind := err == nil && hint.Commit != "" && seen.Found != hint.Commit && seen.Found == service.Found
-		isGone := errors.Is(err, source.ErrNoBranch)
-		isOver := try == len(again) || w.hasHint(id) || isGone
+		isGone, isLast := errors.Is(err, source.ErrNoBranch), try == len(again)
 		switch {
-		case err == nil && (!isBehind || isOver):
+		case stopping.Err() != nil:
+			return
+		case err == nil && (!isBehind || isLast):
 			w.tellRead(id)
 			return
 		case isGone && hint.IsDeleted:
-			w.tellDeleted(service, platform.Trigger(hint.What+", webhook from "+hint.From))
+			w.tellDeleted(service, hint.trigger(""))
 			return
-		case err != nil && isOver:
+		case w.hasHint(id): // which is followed next
+			return
+		case err != nil && (isLast || isGone):
 			w.tellUnread(id, err)
 			return
 		}

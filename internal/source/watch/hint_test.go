@@ -20,6 +20,10 @@ func TestAHintDeploysWhatTheBranchMeansAtOnce(t *testing.T) {
 			w.Hint(id, byAda)
 		}
 		w.wantAsked("app: push of main by ada, commit 2222222, webhook from GitHub")
+		w.set(func() { w.heads["main"] = third })
+		time.Sleep(time.Second)
+		w.Hint("app", Hint{What: "call of the webhook"})
+		w.wantAsked("app: call of the webhook, commit 3333333")
 		for range 3 { // a replay
 			w.Hint("app", byAda)
 			time.Sleep(time.Minute)
