@@ -107,11 +107,11 @@ func (s *shell) printPreview(preview build.Preview) {
 	}
 	for _, stage := range preview.Stages {
 		fmt.Fprintf(s.out, "\n%s, on %s\n", stage.Name, stage.RunsOn)
-		for i, command := range stage.Commands {
+		for _, command := range stage.Commands {
 			fmt.Fprintf(s.out, "  + %s\n", strings.ReplaceAll(view.Clean(strings.ReplaceAll(strings.TrimSpace(command), "\n", "\r")), "\r", "\n    "))
-			if i+1 == stage.Early {
-				fmt.Fprintf(s.out, "    (up to here kept until %s changes)\n", orWords(stage.EarlyFiles))
-			}
+		}
+		if len(stage.Early) > 0 {
+			fmt.Fprintf(s.out, "  what `%s` has made is kept until %s changes\n", view.Clean(strings.Join(stage.Early, "; ")), orWords(stage.EarlyFiles))
 		}
 	}
 	fmt.Fprintln(s.out)

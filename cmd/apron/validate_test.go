@@ -31,7 +31,7 @@ func TestValidateSaysWhatADeploymentWouldDo(t *testing.T) {
 		"apprunner.yaml": validFile, "package.json": "{}", "package-lock.json": `{"lockfileVersion":3,"packages":{"":{}}}`,
 	})
 	got := apron(t, "validate", dir)
-	got.expect(t, 0, "is valid", "nodejs22 (version 22.", "build, on the build image", "  + npm ci\n", "kept until package.json or package-lock.json changes",
+	got.expect(t, 0, "is valid", "nodejs22 (version 22.", "build, on the build image", "  + npm ci\n", "what `npm ci` has made is kept until package.json or package-lock.json changes",
 		"node server.js --port $PORT", "3000, told as PORT and APP_PORT", "TOKEN", "PASSWORD", "DB",
 		"warning: apprunner.yaml line 5, column 5: build.commands is a list and is read as build.commands.build\n    5 |     - npm ci\n            ^\n")
 	if strings.Contains(got.out+got.problems, "hunter2") {

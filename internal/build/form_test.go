@@ -28,7 +28,7 @@ const planLine = "-- plan --\n"
 // testRuntimes is a catalogue with gaps: it lacks nodejs20, python310 and python312.
 func testRuntimes(t testing.TB) *catalogue.Catalogue {
 	t.Helper()
-	runtimes, err := catalogue.Load(filepath.Join("testdata", "runtimes.yaml"))
+	runtimes, err := catalogue.Default()
 	if err != nil {
 		t.Fatal(err)
 	}

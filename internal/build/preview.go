@@ -52,9 +52,9 @@ type Stage struct {
 	Commands []string
 	// RunsOn says which image the commands run on.
 	RunsOn string
-	// Early is how many of the commands run before the source is there, so that they run again only when one of EarlyFiles has
-	// changed.
-	Early      int      `json:",omitempty"`
+	// Early are the commands, or parts of them, that run before the source is there, so that they run again only when one of
+	// EarlyFiles has changed.
+	Early      []string `json:",omitempty"`
 	EarlyFiles []string `json:",omitempty"`
 }
 
@@ -103,8 +103,8 @@ func (r *repository) preview(runtimes *catalogue.Catalogue, tag string) (Preview
 			continue
 		}
 		stage := Stage{Name: phase.key(), Commands: plan.Commands[phase], RunsOn: runsOn[phase]}
-		if phase == early.Phase && early.Commands > 0 {
-			stage.Early, stage.EarlyFiles = early.Commands, early.Files
+		if commands := early.Commands[phase]; len(commands) > 0 {
+			stage.Early, stage.EarlyFiles = commands, early.Files
 		}
 		preview.Stages = append(preview.Stages, stage)
 	}
