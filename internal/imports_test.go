@@ -17,7 +17,7 @@ const module = "github.com/apron-run/apron/"
 // its own folder. They point down: docs/architecture.md has the picture.
 var arrows = map[string][]string{
 	"apprunner":          {},
-	"cmd/apron":          {"internal/app", "internal/build", "internal/doctor", "internal/telemetry"},
+	"cmd/apron":          {"internal/app", "internal/build", "internal/doctor", "internal/progress", "internal/telemetry"},
 	"cmd/apron-log":      {},
 	"examples":           {},
 	"internal":           {}, // this test
@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"internal/failpoint": {},
 	"internal/operation": {"internal/deploy", "internal/failpoint", "internal/store"},
 	"internal/platform":  {},
+	"internal/progress":  {},
 	"internal/proxy":     {},
 	"internal/secret":    {"internal/store"},
 	"internal/source":    {},

@@ -82,7 +82,7 @@ func (s *shell) act(ctx context.Context, a action, name string, doNotWait bool) 
 	case doNotWait:
 		said = "is in operation " + id
 	default:
-		if operation, err = s.follow(ctx, connected, name, arn, id, false); err != nil {
+		if operation, err = s.follow(ctx, connected, arn, id, false); err != nil {
 			return err
 		}
 		if err := s.judge(operation, name, a.what+" "+name); err != nil {

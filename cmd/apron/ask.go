@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/cmd/apron/internal/view"
+	"github.com/apron-run/apron/internal/progress"
 )
 
 // answer is what a service said to a GET of its root.
@@ -41,7 +42,7 @@ func (s *shell) ask(ctx context.Context, address string) (answer, error) {
 		},
 		DisableKeepAlives: true,
 	}}
-	steps, begun := view.NewSteps(s.err), time.Now()
+	steps, begun := progress.NewSteps(s.err), time.Now()
 	defer steps.Done()
 	var last answer // what it said while it was not ready
 	for {

@@ -22,7 +22,7 @@ func (s *shell) cancelAny(ctx context.Context, connected *client.Client, arn str
 	if err != nil {
 		return err
 	}
-	_, err = s.follow(ctx, connected, arn, arn, operation.ID, false)
+	_, err = s.follow(ctx, connected, arn, operation.ID, false)
 	return err
 }
 
@@ -51,7 +51,7 @@ func newCancel(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if operation, err = s.follow(ctx, connected, given[0], arn, operation.ID, false); err != nil {
+			if operation, err = s.follow(ctx, connected, arn, operation.ID, false); err != nil {
 				return err
 			}
 			if s.isJSON() {

@@ -27,7 +27,7 @@ type deployFlags struct {
 	buildSecrets          []string
 	runtime, build, start string
 	onlyIfChanged         bool
-	isVerbose, doNotWait  bool
+	isQuiet, doNotWait    bool
 	asksForAnswer         bool
 }
 
@@ -39,7 +39,7 @@ func newDeploy(s *shell) *cobra.Command {
 			"apron's own Git server and deploys it; the first time it creates the service. The folder says how it is built:\n" +
 			"by its apprunner.yaml, by its Dockerfile, or, where it has neither, by what its files are. --runtime, --build and\n" +
 			"--start say it in its place. With --image it deploys an image.\n\n" +
-			"It shows the steps as they happen, and fails with the cause when the deployment does; the version before then\n" +
+			"It shows the steps and the output of the build as they happen, and fails with the cause when the deployment does; the version before then\n" +
 			"goes on serving.",
 		Example: "  apron deploy\n  apron deploy ./shop --name shop --env STAGE=test --port 3000\n" +
 			"  apron deploy --runtime python311 --build 'pip3 install -r requirements.txt' --start 'python3 app.py'\n" +
@@ -66,7 +66,7 @@ func newDeploy(s *shell) *cobra.Command {
 	set.StringVar(&flags.start, "start", "", "with --runtime or --image, or without any file that says it: the command that starts the app")
 	set.BoolVar(&flags.onlyIfChanged, "if-changed", false, "do nothing when this very folder runs already")
 	set.BoolVar(&flags.asksForAnswer, "ask", false, "ask the service at the end, once it is ready, and print its answer")
-	set.BoolVarP(&flags.isVerbose, "verbose", "v", false, "show the output of the build")
+	set.BoolVarP(&flags.isQuiet, "quiet", "q", false, "show the steps alone, without the output of the build")
 	set.BoolVar(&flags.doNotWait, "no-wait", false, "return when the operation has begun")
 	command.MarkFlagsMutuallyExclusive("image", "dockerfile", "runtime")
 	return command

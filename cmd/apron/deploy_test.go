@@ -39,7 +39,7 @@ func python(t *testing.T) string {
 
 func TestDeployCreatesTheServiceAndSaysWhereItIs(t *testing.T) {
 	fake := newFakeAPI(t)
-	done := apron(t, "deploy", python(t), "--ask", "--verbose", "--cpu", "0.5", "--memory", "1")
+	done := apron(t, "deploy", python(t), "--ask", "--cpu", "0.5", "--memory", "1")
 	done.expect(t, 0, "shop is live at "+fake.url, "✓ resolve", "✓ build", "detail of build", "│ Collecting flask", "│ Built red",
 		"It answers (200 OK): Hello from the app\n", "apron logs shop -f")
 	if strings.Contains(done.out+done.problems, "\x1b") {
@@ -208,7 +208,7 @@ func TestDeployOutlivesARestartOfApron(t *testing.T) {
 	fake.mu.Lock()
 	fake.drops = 3
 	fake.mu.Unlock()
-	operation, err := (&shell{err: &strings.Builder{}}).follow(t.Context(), connected, "shop", fake.services[0]["ServiceArn"].(string),
+	operation, err := (&shell{err: &strings.Builder{}}).follow(t.Context(), connected, fake.services[0]["ServiceArn"].(string),
 		"00000000000000000000000000000002", false)
 	if err != nil || !operation.HasSucceeded() {
 		t.Errorf("the operation is %+v (%v)", operation, err)

@@ -72,7 +72,7 @@ func (d *deployment) findIdle(ctx context.Context) (found, bool, error) {
 			isAnnounced = true
 			d.note("Waiting for the running %s to end:", operations[0].Type)
 		}
-		if _, err := d.shell.follow(ctx, d.client, d.flags.name, service.arn(), aws.ToString(operations[0].Id), false); err != nil {
+		if _, err := d.shell.follow(ctx, d.client, service.arn(), aws.ToString(operations[0].Id), false); err != nil {
 			return service, true, err
 		}
 	}
@@ -247,7 +247,7 @@ func (d *deployment) finish(ctx context.Context, service found, id string) (outc
 	if d.flags.doNotWait || id == "" {
 		return result, client.Operation{}, nil
 	}
-	operation, err := d.shell.follow(ctx, d.client, d.flags.name, service.arn(), id, d.flags.isVerbose)
+	operation, err := d.shell.follow(ctx, d.client, service.arn(), id, !d.flags.isQuiet)
 	if err != nil {
 		return result, operation, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/apron-run/apron/cmd/apron/internal/view"
 	"github.com/apron-run/apron/internal/app"
+	"github.com/apron-run/apron/internal/progress"
 )
 
 const (
@@ -149,7 +150,7 @@ func serveCommand(config app.Config, logFile string) (*exec.Cmd, error) {
 // awaitReady waits until the process holds the data directory and its API answers. ended, which may be nil, tells that
 // the process has ended.
 func (s *shell) awaitReady(ctx context.Context, config app.Config, pid int, ended <-chan error) error {
-	steps, begun := view.NewSteps(s.err), time.Now()
+	steps, begun := progress.NewSteps(s.err), time.Now()
 	defer steps.Done()
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

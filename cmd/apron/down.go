@@ -12,6 +12,7 @@ import (
 
 	"github.com/apron-run/apron/cmd/apron/internal/view"
 	"github.com/apron-run/apron/internal/app"
+	"github.com/apron-run/apron/internal/progress"
 )
 
 func newDown(s *shell) *cobra.Command {
@@ -65,7 +66,7 @@ func (s *shell) stopServing(ctx context.Context, config app.Config) error {
 	if err := syscall.Kill(running.PID, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop process %d: %w", running.PID, err)
 	}
-	steps, begun := view.NewSteps(s.err), time.Now()
+	steps, begun := progress.NewSteps(s.err), time.Now()
 	defer steps.Done()
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()

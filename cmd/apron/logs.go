@@ -177,7 +177,7 @@ func (r *logReader) readAll(ctx context.Context) (count int, err error) {
 	}
 }
 
-const followEvery = 300 * time.Millisecond
+const followEvery = 150 * time.Millisecond
 
 // follow prints new lines until ctx ends, which is no error, or until the deployment whose log it is has ended. An apron
 // that does not answer for a while, because it is restarted, is waited for.

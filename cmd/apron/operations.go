@@ -14,6 +14,7 @@ import (
 
 	"github.com/apron-run/apron/cmd/apron/internal/client"
 	"github.com/apron-run/apron/cmd/apron/internal/view"
+	"github.com/apron-run/apron/internal/progress"
 )
 
 func newOperations(s *shell) *cobra.Command {
@@ -178,7 +179,7 @@ func (s *shell) printOperations(ctx context.Context, connected *client.Client, a
 	for line := range strings.Lines(table.String()) {
 		fmt.Fprint(s.out, line)
 		if below >= 0 && notes[below] != "" {
-			fmt.Fprintln(s.out, view.Cut("  ↳ "+notes[below], width))
+			fmt.Fprintln(s.out, progress.Cut("  ↳ "+notes[below], width))
 		}
 		below++
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apron-run/apron/cmd/apron/internal/view"
 	"github.com/apron-run/apron/internal/app"
+	"github.com/apron-run/apron/internal/progress"
 )
 
 // upgradeTimeout is how long an apron in the background may take until it is another program: requests to the API that run
@@ -105,7 +106,7 @@ func (s *shell) upgrade(ctx context.Context, config app.Config, running app.Runn
 	if err := app.RequestUpgrade(config, running, program); err != nil {
 		return err
 	}
-	steps, begun := view.NewSteps(s.err), time.Now()
+	steps, begun := progress.NewSteps(s.err), time.Now()
 	defer steps.Done()
 	ctx, cancel := context.WithTimeout(ctx, upgradeTimeout)
 	defer cancel()

@@ -253,7 +253,7 @@ func TestLogsShowLinesAndJSON(t *testing.T) {
 // An app that prints faster than its log is read would have no last line.
 func TestLogsFromTheBeginningEndWithWhatWasThere(t *testing.T) {
 	fake := newFakeAPI(t)
-	apron(t, "deploy", python(t)).expect(t, 0)
+	apron(t, "deploy", python(t), "--quiet").expect(t, 0)
 	fake.mu.Lock()
 	fake.isEndless = true
 	fake.mu.Unlock()

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // Operation is an operation with its steps, as Apron.DescribeOperation tells it.
@@ -50,6 +52,24 @@ func (o Operation) IsOver() bool {
 		return false
 	}
 	return true
+}
+
+// Record is the operation as what shows it takes it.
+func (o Operation) Record() platform.Operation {
+	record := platform.Operation{
+		ID: platform.OperationID(o.ID), ServiceARN: o.TargetARN, Type: platform.OperationType(o.Type),
+		Status: platform.OperationStatus(o.Status), StartedAt: o.StartedAt.Time, EndedAt: o.EndedAt.time(), Trigger: platform.Trigger(o.Trigger),
+	}
+	for _, step := range o.Steps {
+		record.Steps = append(record.Steps, platform.StepRecord{
+			Name: step.Name, State: platform.StepState(step.State), StartedAt: step.StartedAt.Time, EndedAt: step.EndedAt.time(), Detail: step.Detail,
+		})
+	}
+	if o.Failure != nil {
+		failure := platform.Failure(*o.Failure)
+		record.Failure = &failure
+	}
+	return record
 }
 
 // HasSucceeded says whether the operation did what it was for.
@@ -105,6 +125,13 @@ type Instance struct {
 
 // Time is a time on the wire: seconds since 1970 with a fraction.
 type Time struct{ time.Time }
+
+func (t *Time) time() *time.Time {
+	if t == nil {
+		return nil
+	}
+	return &t.Time
+}
 
 // UnmarshalJSON reads a number.
 func (t *Time) UnmarshalJSON(raw []byte) error {

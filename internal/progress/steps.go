@@ -1,4 +1,4 @@
-package view
+package progress
 
 import (
 	"fmt"
@@ -6,18 +6,19 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/term"
-
-	"github.com/apron-run/apron/cmd/apron/internal/client"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // Steps shows the steps of an operation as they happen: on a terminal the running one with its time on the last line,
-// elsewhere a line for each step when it ends, and when it begins if it takes longer than a second.
+// elsewhere a line for each step when it ends, when it takes longer than a second and prints nothing, and every half
+// minute in which it goes on in silence.
 type Steps struct {
 	out        io.Writer
 	isTerminal bool
 	// ended and begun count how many steps were printed so.
 	ended, begun int
+	// spoke is when the step that runs, or what is waited for, was last heard of where lines cannot be written over.
+	spoke time.Time
 	// hasLine says that the terminal's last line is ours and will be written over.
 	hasLine bool
 	frame   int
@@ -28,23 +29,15 @@ func NewSteps(out io.Writer) *Steps {
 	return &Steps{out: out, isTerminal: Width(out) > 0 && os.Getenv("TERM") != "dumb"}
 }
 
-// Width is how many columns the terminal has that out is, or 0 if it is none.
-func Width(out io.Writer) int {
-	file, isFile := out.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return 0
-	}
-	if width, _, err := term.GetSize(int(file.Fd())); err == nil && width >= 20 {
-		return width
-	}
-	return 80
-}
-
-// slowStep is how long a step may run before it is announced where lines cannot be written over.
-const slowStep = time.Second
+const (
+	// slowStep is how long a step may run before it is announced where lines cannot be written over.
+	slowStep = time.Second
+	// silence is after how long it is said there again that a step runs.
+	silence = 30 * time.Second
+)
 
 // Show prints what is new in operation.
-func (s *Steps) Show(operation client.Operation, now time.Time) {
+func (s *Steps) Show(operation platform.Operation, now time.Time) {
 	s.ended = min(s.ended, len(operation.Steps)) // a step that runs again after a crash cuts off those after it
 	for _, step := range operation.Steps[s.ended:] {
 		if step.EndedAt == nil {
@@ -55,13 +48,13 @@ func (s *Steps) Show(operation client.Operation, now time.Time) {
 		s.ended++
 		s.begun = max(s.begun, s.ended)
 	}
-	if s.ended < len(operation.Steps) && !operation.IsOver() {
+	if s.ended < len(operation.Steps) && !operation.Status.IsTerminal() {
 		s.running(operation.Steps[s.ended], now)
 	}
 }
 
-func (s *Steps) running(step client.Step, now time.Time) {
-	elapsed := now.Sub(step.StartedAt.Time)
+func (s *Steps) running(step platform.StepRecord, now time.Time) {
+	elapsed := now.Sub(step.StartedAt)
 	detail := ""
 	if step.Detail != "" {
 		detail = "  " + Clean(step.Detail)
@@ -71,23 +64,35 @@ func (s *Steps) running(step client.Step, now time.Time) {
 		s.frame++
 		return
 	}
-	if s.begun <= s.ended && elapsed >= slowStep {
+	switch {
+	case s.begun <= s.ended && elapsed >= slowStep:
 		s.begun = s.ended + 1
 		fmt.Fprintf(s.out, "  … %s%s\n", step.Name, detail)
+	case s.begun > s.ended && now.Sub(s.spoke) >= silence:
+		fmt.Fprintf(s.out, "  … %s goes on, since %s%s\n", step.Name, Duration(elapsed), detail)
+	default:
+		return
 	}
+	s.spoke = now
+}
+
+// Output prints a line that the running step has printed.
+func (s *Steps) Output(line string, now time.Time) {
+	s.Note("    │ %s", Clean(line))
+	s.begun, s.spoke = s.ended+1, now
 }
 
 var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
-func endedLine(step client.Step) string {
+func endedLine(step platform.StepRecord) string {
 	mark := "✓"
 	switch {
-	case step.State == "FAILED":
+	case step.State == platform.StepStateFailed:
 		mark = "✗"
 	case step.Name == rollBack:
 		mark = "↩"
 	}
-	line := fmt.Sprintf("  %s %-16s %8s", mark, step.Name, Duration(step.EndedAt.Sub(step.StartedAt.Time)))
+	line := fmt.Sprintf("  %s %-16s %8s", mark, step.Name, Duration(step.EndedAt.Sub(step.StartedAt)))
 	if step.Detail != "" {
 		line += "  " + Clean(step.Detail)
 	}
@@ -97,19 +102,16 @@ func endedLine(step client.Step) string {
 // rollBack is the name of the step that goes back to how the service was.
 const rollBack = "roll back"
 
-// Cut leaves out the end of a line that is longer than width; a width of 0 is none.
-func Cut(line string, width int) string {
-	if runes := []rune(line); width > 0 && len(runes) > width {
-		return string(runes[:width-1]) + "…"
-	}
-	return line
-}
-
-// Waiting says on a terminal what is being waited for, since when.
+// Waiting says what is being waited for, since when: on a terminal each time, elsewhere every half minute.
 func (s *Steps) Waiting(what string, since, now time.Time) {
 	if s.isTerminal {
 		s.overwrite(fmt.Sprintf("  %s %s %s", spinner[s.frame%len(spinner)], what, Duration(now.Sub(since))))
 		s.frame++
+		return
+	}
+	if last := max(s.spoke.UnixNano(), since.UnixNano()); now.UnixNano()-last >= silence.Nanoseconds() {
+		fmt.Fprintf(s.out, "  … %s, since %s\n", what, Duration(now.Sub(since)))
+		s.spoke = now
 	}
 }
 
