@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"internal/platform":  {},
 	"internal/progress":  {},
 	"internal/proxy":     {},
+	"internal/pushed":    {"internal/progress", "internal/store", "internal/telemetry"},
 	"internal/secret":    {"internal/store"},
 	"internal/source":    {},
 	"internal/store":     {},

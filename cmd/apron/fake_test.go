@@ -69,11 +69,13 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 		t: t, keys: source.KeyPair{ID: "AKIAEXAMPLE", Secret: "it's/a+secret"}, repositories: t.TempDir(),
 		refuse: map[string]string{}, lines: []string{"Collecting flask", "Built \x1b[31mred\x1b[0m"},
 	}
-	fake.git = gitserver.New(gitserver.Config{Dir: fake.repositories, Keys: fake.keys, OnPush: func(_ context.Context, push gitserver.Push) {
+	onPush := func(_ context.Context, push gitserver.Push) func(context.Context, io.Writer) {
 		fake.mu.Lock()
 		defer fake.mu.Unlock()
 		fake.pushes = append(fake.pushes, push)
-	}})
+		return nil
+	}
+	fake.git = gitserver.New(gitserver.Config{Dir: fake.repositories, Keys: fake.keys, OnPush: onPush})
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
 	fake.url = server.URL

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,6 +37,7 @@ import (
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/pushed"
 	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/source/registry"
@@ -51,8 +53,11 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	stopping := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	leaving, leave := context.WithCancel(ctx)
+	defer leave()
 	begun := make(chan *server, 1)
 	defer context.AfterFunc(claim.upgrade, func() {
+		leave() // settle waits for those who are told of their pushes
 		select {
 		case server := <-begun:
 			server.settle(ctx)
@@ -87,11 +92,11 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	}
 	disk := deploy.Disk{Dir: config.DataDir, Limits: diskLimits}
 	var pushes *pushes // there before anybody can push
-	pushed := registryserver.New(registryserver.Config{
+	embedded := registryserver.New(registryserver.Config{
 		Dir: filepath.Join(config.DataDir, "registry"), Keys: keys, Keep: neededImages(db), Room: disk.RoomForImage, Log: log,
 		OnPush: func(ctx context.Context, push registryserver.Push) { pushes.ofTag(ctx, push) },
 	})
-	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: endpoint, Keys: keys, Embedded: pushed})
+	images := registry.New(registry.Config{Data: config.DataDir, Endpoint: endpoint, Keys: keys, Embedded: embedded})
 	machine, err := newMachine(config, images, log)
 	if err != nil {
 		return err
@@ -156,20 +161,20 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	}
 	operations := operation.NewStarter(db, logs, worker.Wake)
 	watch := newWatch(db, operations, sources{repositories, connections, images}, logs, every, log)
-	pushes = newPushes(watch, repositories, images)
+	pushes = newPushes(watch, repositories, images, &pushed.Teller{Store: db, Logs: logs, URL: config.url, Leaving: leaving}, log)
 	webhookSecrets := newWebhookSecrets(db, box)
 	server, err := newServer(ctx, config, claim.listener, serverParts{
 		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
 		webhookSecrets: webhookSecrets, webhooks: newWebhooks(db, webhookSecrets, images, watch, logs, log),
 		provision: func() { domains.Wake(); ingress.Wake() },
-		networks:  machine.network, keys: keys, images: pushed, room: disk.RoomForImage, runtimes: machine.builder, log: log,
+		networks:  machine.network, keys: keys, images: embedded, room: disk.RoomForImage, runtimes: machine.builder, log: log,
 	})
 	if err != nil {
 		return err
 	}
 	begun <- server
 	err = runAll(ctx,
-		server.run, pushed.Run, newReserve(config.DataDir, log).run,
+		server.run, embedded.Run, newReserve(config.DataDir, log).run,
 		worker.Run, supervisor.Run, domains.Run, ingress.Run, watch.Run,
 		machine.containerd.Run, machine.runBuilder, machine.builder.RunPreparations,
 		plane.client.Run, plane.daemon.Run, plane.leave, config.keepOwning(db),
@@ -215,6 +220,18 @@ func runAll(ctx context.Context, parts ...func(context.Context) error) error {
 // host is the host name of a service, without a port.
 func (c Config) host(service platform.Service) string {
 	return service.Subdomain.Host(c.Region, c.Domain)
+}
+
+// url is where a service answers; "" for a private one.
+func (c Config) url(service platform.Service) string {
+	_, port, err := net.SplitHostPort(c.HTTPAddr)
+	switch {
+	case err != nil || !service.Configuration.Network.IsPubliclyAccessible:
+		return ""
+	case port == "443":
+		return "https://" + c.host(service)
+	}
+	return "http://" + net.JoinHostPort(c.host(service), port)
 }
 
 // builder makes build.Builder a deploy.Builder.

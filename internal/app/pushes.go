@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/pushed"
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/source/gitserver"
 	"github.com/apron-run/apron/internal/source/registry"
@@ -28,19 +30,36 @@ func newWatch(db store.Store, operations *operation.Starter, from sources, logs 
 	})
 }
 
-// pushes tells the Watch which services a push to apron's own servers is about.
+// pushes tells the Watch which services a push to apron's own servers is about, and whoever pushed what becomes of it.
 type pushes struct {
 	watch        *watch.Watch
 	repositories *git.Repositories
 	images       *registry.Registry
+	teller       *pushed.Teller
+	log          *slog.Logger
 }
 
-func newPushes(watch *watch.Watch, repositories *git.Repositories, images *registry.Registry) *pushes {
-	return &pushes{watch, repositories, images}
+func newPushes(watch *watch.Watch, repositories *git.Repositories, images *registry.Registry, teller *pushed.Teller, log *slog.Logger) *pushes {
+	return &pushes{watch, repositories, images, teller, log}
 }
 
-// ofBranch is for a push to the Git server.
-func (p *pushes) ofBranch(ctx context.Context, push gitserver.Push) {
+// ofBranch is for a push to the Git server. It returns what tells of the push; nil where whoever pushed brings the service
+// up and looks after it by itself, and for a branch that is no more.
+func (p *pushes) ofBranch(ctx context.Context, push gitserver.Push) func(context.Context, io.Writer) {
+	of := &pushed.Push{Repository: push.Repository, Branch: push.Branch, Commit: push.Commit, IsSource: func(service platform.Service) bool {
+		code := service.Configuration.Source.Code
+		return code != nil && p.repositories.IsEmbedded(code.RepositoryURL, push.Repository)
+	}}
+	p.watch.Changed(ctx, newsOf(push), func(service platform.Service) bool {
+		return of.IsSource(service) && service.Configuration.Source.Code.Branch == push.Branch && service.Name != push.Except
+	})
+	if push.Except != "" || push.Commit == "" {
+		return nil
+	}
+	return func(ctx context.Context, to io.Writer) { p.teller.Tell(ctx, of, to) }
+}
+
+func newsOf(push gitserver.Push) watch.News {
 	what := "push of " + push.Branch
 	switch {
 	case push.Commit == "":
@@ -51,11 +70,7 @@ func (p *pushes) ofBranch(ctx context.Context, push gitserver.Push) {
 	default:
 		what += ", " + watch.Name(push.Commit)
 	}
-	news := watch.News{Trigger: platform.Trigger(what), Found: push.Commit}
-	p.watch.Changed(ctx, news, func(service platform.Service) bool {
-		code := service.Configuration.Source.Code
-		return code != nil && code.Branch == push.Branch && service.Name != push.Except && p.repositories.IsEmbedded(code.RepositoryURL, push.Repository)
-	})
+	return watch.News{Trigger: platform.Trigger(what), Found: push.Commit}
 }
 
 // ofTag is for a push to the registry.

@@ -3,24 +3,34 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/pushed"
 	"github.com/apron-run/apron/internal/source"
 	"github.com/apron-run/apron/internal/source/git"
 	"github.com/apron-run/apron/internal/source/gitserver"
 	"github.com/apron-run/apron/internal/source/registry"
 	"github.com/apron-run/apron/internal/source/registryserver"
 	"github.com/apron-run/apron/internal/source/watch"
+	"github.com/apron-run/apron/internal/store"
 )
 
 // hasAll is a registry to which everything was pushed.
 type hasAll struct{}
 
 func (hasAll) Has(context.Context, string) (bool, error) { return true, nil }
+
+// noOperations is a store of services that nothing was done with yet.
+type noOperations struct{ pushed.Store }
+
+func (noOperations) ListOperations(context.Context, platform.ServiceID, store.OperationPage) ([]platform.Operation, error) {
+	return nil, nil
+}
 
 func TestAPushIsAboutTheServicesThatAreMadeFromIt(t *testing.T) {
 	const account = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
@@ -76,7 +86,7 @@ func TestAPushIsAboutTheServicesThatAreMadeFromIt(t *testing.T) {
 			asked[told] = append(asked[told], string(id))
 		},
 		Sources: sources{repositories: repositories},
-	}), repositories, images)
+	}), repositories, images, &pushed.Teller{Store: noOperations{}}, slog.New(slog.DiscardHandler))
 	const commit, digest = "1111111111111111111111111111111111111111", "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b"
 	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "app", Branch: "main", Commit: commit, Except: "whoever pushed does it"})
 	pushes.ofBranch(t.Context(), gitserver.Push{Repository: "app", Branch: "next", Commit: commit, IsForced: true})

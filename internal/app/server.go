@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -76,7 +77,7 @@ type serverParts struct {
 	runtimes       *build.Builder
 	log            *slog.Logger
 	networks       *network.Network
-	onPush         func(context.Context, gitserver.Push)
+	onPush         func(context.Context, gitserver.Push) func(context.Context, io.Writer)
 	// room refuses pushes that the disk has no room for.
 	room func() error
 }

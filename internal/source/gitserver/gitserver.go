@@ -33,11 +33,16 @@ type Config struct {
 	MaxPushBytes int64
 	// IdleTimeout ends a transfer in which nothing moves; 0 means a minute.
 	IdleTimeout time.Duration
+	// KeepAlive is how long a client may hear nothing while it is told of its push: what lies between may give it up then.
+	// 0 means 5 seconds.
+	KeepAlive time.Duration
 	// MaxTransferTime ends any transfer; 0 means an hour.
 	MaxTransferTime time.Duration
 	// OnPush is called after a push for each branch that changed, before the client's git returns, and with a context that
-	// does not end with the client. It must not block for long. May be nil.
-	OnPush func(context.Context, Push)
+	// does not end with the client. It must not block for long. What it returns, if that is not nil, is called next, as
+	// long as the client is there and without holding up other pushes: what it writes, whole lines, the client's git shows
+	// its user, and returns when it does. May be nil.
+	OnPush func(context.Context, Push) (tell func(context.Context, io.Writer))
 	// Room is asked when a push begins; its error, which git shows, refuses it. May be nil.
 	Room func() error
 	Log  *slog.Logger
@@ -62,6 +67,9 @@ func New(config Config) *Server {
 	}
 	if config.IdleTimeout == 0 {
 		config.IdleTimeout = time.Minute
+	}
+	if config.KeepAlive == 0 {
+		config.KeepAlive = 5 * time.Second
 	}
 	if config.MaxTransferTime == 0 {
 		config.MaxTransferTime = time.Hour
@@ -184,29 +192,38 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	release, err := s.claim(r.Context(), name)
+	answer := &answer{to: w}
+	tells, err := s.push(w, r, name, body, answer)
 	if err != nil {
 		s.fail(w, r, name, err)
 		return
+	}
+	answer.tell(r.Context(), s.config.KeepAlive, tells)
+	_ = answer.end() // a client that does not take it is gone
+}
+
+// push takes one push, in its turn, and announces it. An error comes before the answer has begun.
+func (s *Server) push(w http.ResponseWriter, r *http.Request, name string, body io.Reader, answer io.Writer) (tells []func(context.Context, io.Writer), err error) {
+	release, err := s.claim(r.Context(), name)
+	if err != nil {
+		return nil, err
 	}
 	defer release()
 	before, err := s.branches(r.Context(), name)
 	if err != nil {
-		s.fail(w, r, name, err)
-		return
+		return nil, err
 	}
 	end, err := s.unannounced().Begin(name, before)
 	if err != nil {
-		s.fail(w, r, name, err)
-		return
+		return nil, err
 	}
 	defer s.forget(name, end)
 	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
 	cmd, tail := s.command(r, "receive-pack", "--stateless-rpc", s.path(name))
-	cmd.Stdin, cmd.Stdout = body, w
+	cmd.Stdin, cmd.Stdout = body, answer
 	s.logFailure(r, name, cmd.Run(), tail)
 	// The refs may have moved even when the client left before the end.
-	s.announce(context.WithoutCancel(r.Context()), name, before, r.Header.Get(ExceptHeader))
+	return s.announce(context.WithoutCancel(r.Context()), name, before, r.Header.Get(ExceptHeader)), nil
 }
 
 // remove removes a repository, once no push to it runs. What is being read from it breaks off.

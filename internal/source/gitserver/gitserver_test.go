@@ -32,10 +32,11 @@ type pushes struct {
 	list []gitserver.Push
 }
 
-func (p *pushes) add(_ context.Context, push gitserver.Push) {
+func (p *pushes) add(_ context.Context, push gitserver.Push) func(context.Context, io.Writer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.list = append(p.list, push)
+	return nil
 }
 
 func (p *pushes) take() []gitserver.Push {
@@ -105,8 +106,9 @@ func TestAPushNamesTheServiceThatNeedsNoDeployment(t *testing.T) {
 func TestAPushThatWasNotAnnouncedIsAnnouncedAtTheNextStart(t *testing.T) {
 	seen, left := &pushes{}, t.TempDir()
 	base, config, _ := serve(t, func(config *gitserver.Config) {
-		config.OnPush = func(context.Context, gitserver.Push) { // a crash would leave what there is now
+		config.OnPush = func(context.Context, gitserver.Push) func(context.Context, io.Writer) { // a crash would leave what there is now
 			_ = os.CopyFS(left, os.DirFS(filepath.Join(config.Dir, ".pushes")))
+			return nil
 		}
 	})
 	work := gittest.New(t)

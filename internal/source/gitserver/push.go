@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -49,12 +50,13 @@ func (s *Server) forget(name string, end func() error) {
 	}
 }
 
-// announce compares the branches with those before a push, lets HEAD follow the first one, and reports what changed.
-func (s *Server) announce(ctx context.Context, name string, before map[string]string, except string) {
+// announce compares the branches with those before a push, lets HEAD follow the first one, and reports what changed. It
+// returns what is to be called to tell of it.
+func (s *Server) announce(ctx context.Context, name string, before map[string]string, except string) (tells []func(context.Context, io.Writer)) {
 	after, err := s.branches(ctx, name)
 	if err != nil {
 		s.config.Log.Error("push not announced", "repository", name, "error", err)
-		return
+		return nil
 	}
 	if err := s.follow(ctx, name, after); err != nil {
 		s.config.Log.Error("HEAD not set", "repository", name, "error", err)
@@ -75,10 +77,14 @@ func (s *Server) announce(ctx context.Context, name string, before map[string]st
 		push := Push{Repository: name, Branch: branch, Commit: after[branch], Except: except}
 		push.IsForced = s.hasLeft(ctx, name, before[branch], after[branch])
 		s.config.Log.Info("branch pushed", "repository", name, "branch", branch, "commit", push.Commit, "forced", push.IsForced)
-		if s.config.OnPush != nil {
-			s.config.OnPush(ctx, push)
+		if s.config.OnPush == nil {
+			continue
+		}
+		if tell := s.config.OnPush(ctx, push); tell != nil {
+			tells = append(tells, tell)
 		}
 	}
+	return tells
 }
 
 // hasLeft says whether a branch that was at before, and is at after, does not lead there any more.
