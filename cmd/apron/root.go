@@ -59,7 +59,7 @@ func newRoot(s *shell) *cobra.Command {
 	}
 	root.AddGroup(&cobra.Group{ID: groupServices, Title: "Services:"}, &cobra.Group{ID: groupMachine, Title: "This machine:"})
 	for _, command := range []*cobra.Command{
-		newDeploy(s), newServices(s), newService(s), newOperations(s), newOperation(s), newLogs(s), newOpen(s),
+		newDeploy(s), newRemote(s), newServices(s), newService(s), newOperations(s), newOperation(s), newLogs(s), newOpen(s),
 		newPause(s), newResume(s), newDelete(s), newCancel(s), newRevisions(s), newRollback(s), newConnection(s), newSecret(s), newWebhook(s),
 	} {
 		command.GroupID = groupServices
@@ -75,7 +75,7 @@ func newRoot(s *shell) *cobra.Command {
 		command.GroupID = groupMachine
 		root.AddCommand(command)
 	}
-	root.AddCommand(newProxy())
+	root.AddCommand(newProxy(), newGitCredential(s))
 	return root
 }
 

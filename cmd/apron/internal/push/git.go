@@ -55,7 +55,7 @@ func (r repository) ownAs(ctx context.Context, variables []string, input []byte,
 // the key pair is handed over in the environment, which only this user can read.
 func (r repository) remote(ctx context.Context, arguments ...string) ([]byte, error) {
 	settings := [][2]string{
-		{"http.extraHeader", r.request.authorization()},
+		{"http.extraHeader", r.request.Authorization()},
 		{"http.extraHeader", "Apron-Deploys: " + r.request.Service},
 		{"credential.helper", ""},
 		{"core.hooksPath", os.DevNull},
@@ -64,7 +64,7 @@ func (r repository) remote(ctx context.Context, arguments ...string) ([]byte, er
 		// One request with a length rather than chunks: small pushes are the rule, and every server takes it.
 		{"http.postBuffer", "16777216"},
 	}
-	if isLoopback(r.request.URL) {
+	if IsLoopback(r.request.URL) {
 		settings = append(settings, [2]string{"http.proxy", ""})
 	}
 	environment := append(cleanEnvironment(), "GIT_DIR="+r.dir, "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=",
@@ -142,7 +142,8 @@ func verb(arguments []string) string {
 	return arguments[0]
 }
 
-func isLoopback(address string) bool {
+// IsLoopback says whether a URL leads to this machine.
+func IsLoopback(address string) bool {
 	parsed, err := url.Parse(address)
 	if err != nil {
 		return false

@@ -262,8 +262,8 @@ func (r repository) push(ctx context.Context, commit string) error {
 	return err
 }
 
-// authorization is the header's value for http.extraHeader.
-func (r Request) authorization() string {
+// Authorization is the header's value for http.extraHeader.
+func (r Request) Authorization() string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(r.User+":"+r.Password))
 }
 
