@@ -27,11 +27,11 @@ func (s *shell) follow(ctx context.Context, connected *client.Client, arn, id st
 		IsLost: isLost,
 	}
 	if withLogs {
-		follower.Lines = func(ctx context.Context, token string, limit int) ([]string, string, error) {
+		follower.Lines = func(ctx context.Context, token string, limit int) ([]progress.Line, string, error) {
 			read, next, err := connected.ReadLogs(ctx, arn, "deployment/"+id, firstOf(token, "start"), limit)
-			lines := make([]string, len(read))
+			lines := make([]progress.Line, len(read))
 			for i, line := range read {
-				lines[i] = line.Message
+				lines[i] = progress.Line{At: line.Timestamp.Time, Text: line.Message}
 			}
 			return lines, next, err
 		}

@@ -14,9 +14,15 @@ type Follower struct {
 	Operation func(ctx context.Context) (platform.Operation, error)
 	// Lines returns at most limit lines of its log after a token, "" for the first ones, and the token to go on with; nil
 	// where the log is not to be shown.
-	Lines func(ctx context.Context, token string, limit int) (lines []string, next string, err error)
+	Lines func(ctx context.Context, token string, limit int) (lines []Line, next string, err error)
 	// IsLost says whether an error of theirs may pass by itself. It may for a minute.
 	IsLost func(error) bool
+}
+
+// Line is something that an operation has printed.
+type Line struct {
+	At   time.Time
+	Text string
 }
 
 const (
@@ -66,7 +72,8 @@ func (f Follower) look(ctx context.Context, steps *Steps, token *string) (platfo
 			return operation, err
 		}
 		for _, line := range lines {
-			steps.Output(line, time.Now())
+			steps.showEnded(operation, line.At)
+			steps.Output(line.Text, time.Now())
 		}
 		*token = next
 		if len(lines) < logPage {

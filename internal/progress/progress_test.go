@@ -28,20 +28,23 @@ func (p *play) operation(context.Context) (platform.Operation, error) {
 	if p.lost != nil && p.lost(since) {
 		return platform.Operation{}, errLost
 	}
+	fetched := p.begun.Add(-time.Second)
 	operation := platform.Operation{ID: "3f2a", Status: platform.OperationStatusInProgress, Steps: []platform.StepRecord{
+		{Name: "fetch", State: platform.StepStateSucceeded, StartedAt: fetched, EndedAt: &fetched},
 		{Name: "build", State: platform.StepStateRunning, StartedAt: p.begun},
 	}}
 	if since >= p.build {
 		operation.Status = platform.OperationStatusSucceeded
-		operation.Steps[0].State, operation.Steps[0].EndedAt, operation.Steps[0].Detail = platform.StepStateSucceeded, &ended, "12 MB"
+		operation.Steps[1].State, operation.Steps[1].EndedAt, operation.Steps[1].Detail = platform.StepStateSucceeded, &ended, "12 MB"
 	}
 	return operation, nil
 }
 
-func (p *play) read(_ context.Context, token string, limit int) ([]string, string, error) {
+func (p *play) read(_ context.Context, token string, limit int) (lines []Line, next string, err error) {
 	due := min(len(p.lines), 1+int(time.Since(p.begun)/(time.Minute)))
-	lines := p.lines[min(len(token), due):due]
-	lines = lines[:min(len(lines), limit)]
+	for i := len(token); i < min(due, len(token)+limit); i++ {
+		lines = append(lines, Line{p.begun.Add(time.Duration(i) * time.Minute), p.lines[i]})
+	}
 	return lines, token + strings.Repeat("x", len(lines)), nil
 }
 
@@ -57,7 +60,8 @@ func TestAnOperationIsToldAsItHappensAndShowsThatItLives(t *testing.T) {
 		if err != nil || operation.Status != platform.OperationStatusSucceeded {
 			t.Errorf("the operation is %v (%v)", operation, err)
 		}
-		want := `    │ [Build] + make
+		want := `  ✓ fetch               0.0 s
+    │ [Build] + make
   … build goes on, since 30.1 s
     │ [Build] red
   … build goes on, since 1 m 30 s

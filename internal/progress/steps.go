@@ -38,18 +38,23 @@ const (
 
 // Show prints what is new in operation.
 func (s *Steps) Show(operation platform.Operation, now time.Time) {
+	s.showEnded(operation, time.Time{})
+	if s.ended < len(operation.Steps) && !operation.Status.IsTerminal() {
+		s.running(operation.Steps[s.ended], now)
+	}
+}
+
+// showEnded prints the steps that ended until a time; the zero time is no bound.
+func (s *Steps) showEnded(operation platform.Operation, until time.Time) {
 	s.ended = min(s.ended, len(operation.Steps)) // a step that runs again after a crash cuts off those after it
 	for _, step := range operation.Steps[s.ended:] {
-		if step.EndedAt == nil {
+		if step.EndedAt == nil || !until.IsZero() && step.EndedAt.After(until) {
 			break
 		}
 		s.clear()
 		fmt.Fprintln(s.out, Cut(endedLine(step), Width(s.out)))
 		s.ended++
 		s.begun = max(s.begun, s.ended)
-	}
-	if s.ended < len(operation.Steps) && !operation.Status.IsTerminal() {
-		s.running(operation.Steps[s.ended], now)
 	}
 }
 

@@ -119,14 +119,14 @@ func (t tale) running(ctx context.Context, id platform.ServiceID) string {
 func (t tale) follow(ctx context.Context, operation platform.Operation) (platform.Operation, error) {
 	follower := progress.Follower{
 		Operation: func(ctx context.Context) (platform.Operation, error) { return t.Store.OperationByID(ctx, operation.ID) },
-		Lines: func(ctx context.Context, token string, limit int) ([]string, string, error) {
+		Lines: func(ctx context.Context, token string, limit int) ([]progress.Line, string, error) {
 			if token == "" {
 				token = telemetry.FromStart
 			}
 			read, next, err := t.Logs.Read(ctx, operation.ServiceID, "deployment/"+string(operation.ID), token, limit)
-			lines := make([]string, len(read))
+			lines := make([]progress.Line, len(read))
 			for i, line := range read {
-				lines[i] = line.Message
+				lines[i] = progress.Line{At: line.Time, Text: line.Message}
 			}
 			return lines, next, err
 		},
