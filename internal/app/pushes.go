@@ -50,10 +50,14 @@ func (p *pushes) ofBranch(ctx context.Context, push gitserver.Push) func(context
 		code := service.Configuration.Source.Code
 		return code != nil && p.repositories.IsEmbedded(code.RepositoryURL, push.Repository)
 	}}
+	err := p.teller.Begin(ctx, of)
+	if err != nil {
+		p.log.Error("nobody is told what becomes of a push", "repository", push.Repository, "error", err)
+	}
 	p.watch.Changed(ctx, newsOf(push), func(service platform.Service) bool {
 		return of.IsSource(service) && service.Configuration.Source.Code.Branch == push.Branch && service.Name != push.Except
 	})
-	if push.Except != "" || push.Commit == "" {
+	if err != nil || push.Except != "" || push.Commit == "" {
 		return nil
 	}
 	return func(ctx context.Context, to io.Writer) { p.teller.Tell(ctx, of, to) }

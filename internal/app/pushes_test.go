@@ -28,6 +28,10 @@ func (hasAll) Has(context.Context, string) (bool, error) { return true, nil }
 // noOperations is a store of services that nothing was done with yet.
 type noOperations struct{ pushed.Store }
 
+func (noOperations) ListServices(context.Context, store.ServicePage) ([]platform.Service, error) {
+	return nil, nil
+}
+
 func (noOperations) ListOperations(context.Context, platform.ServiceID, store.OperationPage) ([]platform.Operation, error) {
 	return nil, nil
 }

@@ -11,7 +11,6 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -51,42 +50,53 @@ type Push struct {
 	// IsSource says whether a service is deployed from the repository, whatever its branch.
 	IsSource func(platform.Service) bool
 
-	mu    sync.Mutex // guards asked
-	asked []asked
+	candidates []candidate
 }
 
-// asked is a service of which the push has asked for a deployment.
-type asked struct {
+// candidate is a service that the push may deploy.
+type candidate struct {
 	id platform.ServiceID
-	// last is the newest operation that the service had by then.
+	// last is the newest operation that the service had before the push was announced.
 	last platform.OperationID
 }
 
-// Ask remembers that a service is about to be asked for a deployment of the push, so that its operation can be told from
-// those before it. Twice is safe.
-func (t *Teller) Ask(ctx context.Context, push *Push, id platform.ServiceID) error {
-	newest, err := t.Store.ListOperations(ctx, id, store.OperationPage{Limit: 1})
+// beginTimeout bounds Begin, which holds up a push.
+const beginTimeout = 5 * time.Second
+
+// Begin remembers how the services are that the push may deploy. Call it before deployments are asked for: what begins
+// after it can be told from what was there.
+func (t *Teller) Begin(ctx context.Context, push *Push) error {
+	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
+	defer cancel()
+	services, err := t.Store.ListServices(ctx, store.ServicePage{})
 	if err != nil {
-		return fmt.Errorf("read the newest operation: %w", err)
+		return fmt.Errorf("read the services: %w", err)
 	}
-	push.mu.Lock()
-	defer push.mu.Unlock()
-	if push.find(id) >= 0 {
-		return nil
+	for _, service := range services {
+		if !push.IsSource(service) || !push.deploys(service) {
+			continue
+		}
+		one := candidate{id: service.ID}
+		newest, err := t.Store.ListOperations(ctx, service.ID, store.OperationPage{Limit: 1})
+		if err != nil {
+			return fmt.Errorf("read the newest operation: %w", err)
+		}
+		if len(newest) > 0 {
+			one.last = newest[0].ID
+		}
+		push.candidates = append(push.candidates, one)
 	}
-	one := asked{id: id}
-	if len(newest) > 0 {
-		one.last = newest[0].ID
-	}
-	push.asked = append(push.asked, one)
 	return nil
 }
 
-func (p *Push) find(id platform.ServiceID) int {
-	return slices.IndexFunc(p.asked, func(one asked) bool { return one.id == id })
+// deploys says whether a service of the repository is deployed by pushes to this branch.
+func (p *Push) deploys(service platform.Service) bool {
+	source := service.Configuration.Source
+	return source.IsAutoDeployed && source.Code.Branch == p.Branch
 }
 
-// Tell writes what becomes of a push, one service after the other, and returns when that is known, or when ctx ends.
+// Tell writes what becomes of a push that was announced, one service after the other, and returns when that is known, or
+// when ctx ends.
 func (t *Teller) Tell(ctx context.Context, push *Push, to io.Writer) {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
@@ -94,40 +104,32 @@ func (t *Teller) Tell(ctx context.Context, push *Push, to io.Writer) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errLate)
 	defer cancel()
 	fmt.Fprintln(to)
-	push.mu.Lock()
-	services := slices.Clone(push.asked)
-	push.mu.Unlock()
-	for _, one := range services {
+	for _, one := range push.candidates {
 		tale{t, push, to}.service(ctx, one)
 	}
-	t.tellOthers(ctx, push, len(services) > 0, to)
+	t.tellOthers(ctx, push, to)
 	fmt.Fprintln(to)
 }
 
-// tellOthers tells of the repository's services that the push does not deploy, and what deploys them.
-func (t *Teller) tellOthers(ctx context.Context, push *Push, isDeployed bool, to io.Writer) {
+// tellOthers tells of the repository's services that pushes to this branch do not deploy, and what deploys them.
+func (t *Teller) tellOthers(ctx context.Context, push *Push, to io.Writer) {
 	all, err := t.Store.ListServices(ctx, store.ServicePage{})
 	if err != nil {
 		return // the deployments have been told, and were what matters
 	}
 	all = slices.DeleteFunc(all, func(service platform.Service) bool { return !push.IsSource(service) })
-	if len(all) == 0 {
+	if len(all) == 0 && len(push.candidates) == 0 {
 		push.tellFirst(to)
-		return
 	}
 	for _, service := range all {
-		source := service.Configuration.Source
-		isAsked := push.find(service.ID) >= 0
+		branch := service.Configuration.Source.Code.Branch
 		switch {
-		case isAsked:
-		case source.Code.Branch != push.Branch && !isDeployed:
-			fmt.Fprintf(to, "%s is deployed from the branch %s, not from %s. To deploy this: git push apron %s:%s\n",
-				service.Name, source.Code.Branch, push.Branch, push.Branch, source.Code.Branch)
-		case source.Code.Branch != push.Branch:
-		case !source.IsAutoDeployed:
+		case push.deploys(service): // told already
+		case branch == push.Branch:
 			fmt.Fprintf(to, "%s is not deployed by a push: its AutoDeploymentsEnabled is off. To deploy this:\n  %s\n", service.Name, startDeployment(service))
-		default:
-			fmt.Fprintf(to, "%s stays as it is: the push changes nothing that it is made from.\n", service.Name)
+		case len(push.candidates) == 0:
+			fmt.Fprintf(to, "%s is deployed from the branch %s, not from %s. To deploy this: git push apron %s:%s\n",
+				service.Name, branch, push.Branch, push.Branch, branch)
 		}
 	}
 }

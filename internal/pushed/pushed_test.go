@@ -126,12 +126,10 @@ func (w *world) tellUntil(t *testing.T, ctx, leaving context.Context, branch str
 	t.Helper()
 	teller := pushed.Teller{Store: w, Logs: w, Leaving: leaving, URL: func(service platform.Service) string { return "http://" + service.Name + ".test" }}
 	push := &pushed.Push{Repository: "shop", Branch: branch, Commit: newest, IsSource: func(service platform.Service) bool { return service.Name != "foreign" }}
+	if err := teller.Begin(ctx, push); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range asked {
-		for range 2 { // a store that does not answer at once is asked again
-			if err := teller.Ask(ctx, push, platform.ServiceID(name)); err != nil {
-				t.Fatal(err)
-			}
-		}
 		w.ask(name)
 	}
 	begun := time.Now()
@@ -213,9 +211,9 @@ Deploying web (apron operation a):
 web is live at http://web.test
 Deploying jobs (apron operation b):
 jobs is live at http://jobs.test
+untouched stays as it is: nothing that it is made from has changed.
 manual is not deployed by a push: its AutoDeploymentsEnabled is off. To deploy this:
-  aws apprunner start-deployment --service-arn arn:manual
-untouched stays as it is: the push changes nothing that it is made from.`)
+  aws apprunner start-deployment --service-arn arn:manual`)
 	})
 }
 

@@ -30,7 +30,7 @@ type tale struct {
 
 // service tells of the deployment of one service: of the one that takes up what the push asked for, after those that are
 // in its way.
-func (t tale) service(ctx context.Context, one asked) {
+func (t tale) service(ctx context.Context, one candidate) {
 	for {
 		service, operation, err := t.await(ctx, one)
 		if err != nil || operation.ID == "" {
@@ -56,7 +56,7 @@ func (t tale) service(ctx context.Context, one asked) {
 }
 
 // await returns the service and the operation that it was asked for, when that is there; none when it will not come.
-func (t tale) await(ctx context.Context, one asked) (service platform.Service, operation platform.Operation, err error) {
+func (t tale) await(ctx context.Context, one candidate) (service platform.Service, operation platform.Operation, err error) {
 	steps, begun := progress.NewSteps(t.to), time.Now()
 	defer steps.Done()
 	for isAnnounced := false; ; {
@@ -170,7 +170,7 @@ func (t tale) tellNoDeployment(err error, service platform.Service) {
 	case slices.Contains([]platform.ServiceStatus{platform.ServiceStatusDeleted, platform.ServiceStatusDeleteFailed}, service.Status):
 		fmt.Fprintf(t.to, "%s is deleted; the push is not deployed.\n", service.Name)
 	default:
-		fmt.Fprintf(t.to, "No deployment of %s waits for this push any more: apron operations %s\n", service.Name, service.Name)
+		fmt.Fprintf(t.to, "%s stays as it is: nothing that it is made from has changed.\n", service.Name)
 	}
 }
 
