@@ -48,6 +48,13 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 	if exit != nil {
 		how, remedy = exitText(exit.ExitCode)
 	}
+	if exit == nil { // no command has said why, as when COPY finds no file
+		s.recent = append(s.recent, p.hide.Replace(err.Error()))
+	}
+	if cause, known := hintOf(s.recent); cause != "" {
+		code, _, _ := strings.Cut(how, ":")
+		how, remedy = code+": "+cause, known
+	}
 	if p.usedTooMuchMemory() {
 		how = fmt.Sprintf("failed because the build used more than its %d MB of memory", p.memory>>20)
 		remedy = lessMemory
@@ -119,6 +126,8 @@ func exitText(code uint32) (how, remedy string) {
 		return "failed with exit code 126: a file may not be executed", "give it the executable bit (git update-index --chmod=+x FILE)"
 	case 137:
 		return "failed with exit code 137: the process was killed, most likely for want of memory", lessMemory
+	case 139:
+		return "failed with exit code 139: the process crashed (segmentation fault)", mendOutput
 	}
 	return fmt.Sprintf("failed with exit code %d", code), mendOutput
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
@@ -16,6 +17,8 @@ const (
 	evidenceLines = 20
 	// maxLogLine bounds one line of the log; the rest of a longer one becomes further lines.
 	maxLogLine = 16 << 10
+	// maxRecentLine bounds what of a line a failure's cause is looked for in.
+	maxRecentLine = 1000
 )
 
 // progress turns BuildKit's status stream into lines of the log and remembers how each step ended. One goroutine feeds
@@ -47,7 +50,12 @@ type step struct {
 	name, prefix string
 	partial      []byte
 	last         []string
-	isDone       bool
+	// recent are more of its last lines, in which the cause of a failure is looked for.
+	recent []string
+	// fetched is how much of each layer that the step fetches is there; told is when that was last told.
+	fetched map[string]client.VertexStatus
+	told    time.Time
+	isDone  bool
 }
 
 // newProgress returns a progress that must be closed.
@@ -68,6 +76,9 @@ func (p *progress) follow(stream <-chan *client.SolveStatus) {
 	for status := range stream {
 		for _, vertex := range status.Vertexes {
 			p.vertex(vertex)
+		}
+		for _, part := range status.Statuses {
+			p.fetch(part)
 		}
 		for _, output := range status.Logs {
 			if s := p.steps[output.Vertex]; s != nil {
@@ -113,6 +124,30 @@ func (p *progress) finish(vertex *client.Vertex) {
 	}
 }
 
+// fetchEvery is how often it is told how far a step has come that fetches an image.
+const fetchEvery = 2 * time.Second
+
+// fetch tells how much of an image is there. Only a layer that is fetched has a digest for a name, and a size.
+func (p *progress) fetch(part *client.VertexStatus) {
+	s := p.steps[part.Vertex]
+	if s == nil || part.Total == 0 || !strings.HasPrefix(part.ID, "sha256:") {
+		return
+	}
+	if s.fetched == nil {
+		s.fetched, s.told = map[string]client.VertexStatus{}, part.Timestamp
+	}
+	s.fetched[part.ID] = *part
+	if part.Timestamp.Sub(s.told) < fetchEvery {
+		return
+	}
+	s.told = part.Timestamp
+	var current, total int64
+	for _, layer := range s.fetched {
+		current, total = current+layer.Current, total+layer.Total
+	}
+	p.line(s, fmt.Sprintf("fetched %d of %d MB: %s", current>>20, total>>20, s.name))
+}
+
 func (p *progress) output(s *step, data []byte) {
 	s.partial = append(s.partial, data...)
 	for {
@@ -146,6 +181,10 @@ func (p *progress) keep(s *step, raw []byte) {
 	s.last = append(s.last, line)
 	if len(s.last) > evidenceLines {
 		s.last = s.last[1:]
+	}
+	s.recent = append(s.recent, line[:min(len(line), maxRecentLine)])
+	if len(s.recent) > hintLines {
+		s.recent = s.recent[1:]
 	}
 	p.line(s, line)
 }
