@@ -300,7 +300,7 @@ func TestNobodyIsToldForEver(t *testing.T) {
 		within time.Duration
 	}{
 		{"apron is upgraded", func(w *world, leaveApron, _ func()) { w.later(time.Minute, leaveApron) },
-			"apron ends or is upgraded now; the deployment goes on with it: apron operation 3f2a", 61 * time.Second},
+			"apron stops or is upgraded now, and goes on with the deployment when it runs again: apron operation 3f2a", 61 * time.Second},
 		{"the client leaves", func(w *world, _, leaveClient func()) { w.later(time.Minute, leaveClient) }, "", 61 * time.Second},
 		{"a very long build", func(*world, func(), func()) {}, "This takes long; the deployment goes on: apron operation 3f2a", time.Hour},
 		{"no database", func(w *world, _, _ func()) { w.later(time.Second, func() { w.fail = errors.New("gone") }) },

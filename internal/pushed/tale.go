@@ -182,7 +182,7 @@ func (t tale) tellGoesOn(err error, service platform.Service, operation platform
 	}
 	switch {
 	case errors.Is(err, errLeaving):
-		fmt.Fprintf(t.to, "apron ends or is upgraded now; the deployment goes on with it: %s\n", see)
+		fmt.Fprintf(t.to, "apron stops or is upgraded now, and goes on with the deployment when it runs again: %s\n", see)
 	case errors.Is(err, errLate), errors.Is(err, context.DeadlineExceeded):
 		fmt.Fprintf(t.to, "This takes long; the deployment goes on: %s\n", see)
 	case errors.Is(err, context.Canceled):
