@@ -229,7 +229,7 @@ func TestAPushThatWaitsIsToldOfTheDeploymentThatTakesItUp(t *testing.T) {
 		})
 		want(t, told, `
 web has an operation that runs (START_DEPLOYMENT, apron operation earlier). The push is deployed after it.
-  … waiting for its end, since 30.0 s
+  … waiting for its end, since 30.1 s
 Deploying web (apron operation mine):
 web is live at http://web.test`)
 		if took > 42*time.Second {
@@ -286,7 +286,7 @@ From then on a push deploys: git push apron main`},
 		w := &world{}
 		w.service("web", nil)
 		told, _ := w.tell(t, "main", []string{"web"}, func() {
-			w.later(time.Second, func() { w.services[0].Status, w.services[0].WaitingTrigger = platform.ServiceStatusDeleted, "" })
+			w.later(time.Second, func() { w.services[0].Status = platform.ServiceStatusDeleted })
 		})
 		want(t, told, "web is deleted; the push is not deployed.")
 	})

@@ -69,7 +69,7 @@ func (t tale) await(ctx context.Context, one candidate) (service platform.Servic
 			return service, operation, context.Cause(ctx)
 		case err != nil:
 			steps.Waiting("the database does not answer; waiting for it", begun, time.Now())
-		case operation.ID != "", service.WaitingTrigger == "", service.Status == platform.ServiceStatusPaused:
+		case operation.ID != "", service.WaitingTrigger == "", slices.Contains(idle, service.Status):
 			return service, operation, nil
 		case service.Status != platform.ServiceStatusOperationInProgress: // it begins right away
 		case !isAnnounced:
@@ -80,13 +80,22 @@ func (t tale) await(ctx context.Context, one candidate) (service platform.Servic
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(lookEvery):
+		case <-time.After(min(lookEvery+time.Since(begun)/10, lookAtLeastEvery)):
 		}
 	}
 }
 
-// lookEvery is how often it is looked for an operation. One that nothing is in the way of begins within milliseconds.
-const lookEvery = 20 * time.Millisecond
+// How often it is looked for an operation: one that nothing is in the way of begins within milliseconds.
+const (
+	lookEvery        = 20 * time.Millisecond
+	lookAtLeastEvery = 150 * time.Millisecond
+)
+
+var (
+	gone = []platform.ServiceStatus{platform.ServiceStatusDeleted, platform.ServiceStatusDeleteFailed}
+	// idle are the statuses in which no deployment begins by itself.
+	idle = append([]platform.ServiceStatus{platform.ServiceStatusPaused}, gone...)
+)
 
 // next returns the oldest operation after last that something asked for by itself; an empty one when there is none.
 func (t tale) next(ctx context.Context, id platform.ServiceID, last platform.OperationID) (next platform.Operation, err error) {
@@ -167,7 +176,7 @@ func (t tale) tellNoDeployment(err error, service platform.Service) {
 		t.tellGoesOn(err, service, platform.Operation{})
 	case service.Status == platform.ServiceStatusPaused:
 		fmt.Fprintf(t.to, "%s is paused. The push is deployed when it is resumed: apron resume %s\n", service.Name, service.Name)
-	case slices.Contains([]platform.ServiceStatus{platform.ServiceStatusDeleted, platform.ServiceStatusDeleteFailed}, service.Status):
+	case slices.Contains(gone, service.Status):
 		fmt.Fprintf(t.to, "%s is deleted; the push is not deployed.\n", service.Name)
 	default:
 		fmt.Fprintf(t.to, "%s stays as it is: nothing that it is made from has changed.\n", service.Name)

@@ -202,30 +202,6 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) {
 	_ = answer.end() // a client that does not take it is gone
 }
 
-// push takes one push, in its turn, and announces it. An error comes before the answer has begun.
-func (s *Server) push(w http.ResponseWriter, r *http.Request, name string, body io.Reader, answer io.Writer) (tells []func(context.Context, io.Writer), err error) {
-	release, err := s.claim(r.Context(), name)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	before, err := s.branches(r.Context(), name)
-	if err != nil {
-		return nil, err
-	}
-	end, err := s.unannounced().Begin(name, before)
-	if err != nil {
-		return nil, err
-	}
-	defer s.forget(name, end)
-	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
-	cmd, tail := s.command(r, "receive-pack", "--stateless-rpc", s.path(name))
-	cmd.Stdin, cmd.Stdout = body, answer
-	s.logFailure(r, name, cmd.Run(), tail)
-	// The refs may have moved even when the client left before the end.
-	return s.announce(context.WithoutCancel(r.Context()), name, before, r.Header.Get(ExceptHeader)), nil
-}
-
 // remove removes a repository, once no push to it runs. What is being read from it breaks off.
 func (s *Server) remove(w http.ResponseWriter, r *http.Request, name string) {
 	release, err := s.claim(r.Context(), name)

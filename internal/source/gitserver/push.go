@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,30 @@ func (s *Server) forget(name string, end func() error) {
 	if err := end(); err != nil {
 		s.config.Log.Error("the next start announces a push again", "repository", name, "error", err)
 	}
+}
+
+// push takes one push, in its turn, and announces it. An error comes before the answer has begun.
+func (s *Server) push(w http.ResponseWriter, r *http.Request, name string, body io.Reader, answer io.Writer) (tells []func(context.Context, io.Writer), err error) {
+	release, err := s.claim(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	before, err := s.branches(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	end, err := s.unannounced().Begin(name, before)
+	if err != nil {
+		return nil, err
+	}
+	defer s.forget(name, end)
+	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+	cmd, tail := s.command(r, "receive-pack", "--stateless-rpc", s.path(name))
+	cmd.Stdin, cmd.Stdout = body, answer
+	s.logFailure(r, name, cmd.Run(), tail)
+	// The refs may have moved even when the client left before the end.
+	return s.announce(context.WithoutCancel(r.Context()), name, before, r.Header.Get(ExceptHeader)), nil
 }
 
 // announce compares the branches with those before a push, lets HEAD follow the first one, and reports what changed. It
