@@ -61,13 +61,12 @@ func (s *shell) remote(ctx context.Context, name string) error {
 	if s.isJSON() {
 		return view.JSON(s.out, map[string]string{"Remote": remoteName, "RepositoryUrl": address})
 	}
-	fmt.Fprintf(s.out, "The remote %s is %s\n\nNext:\n", remoteName, address)
+	fmt.Fprintf(s.out, "The remote %s is %s\n\nNext:\n  %s   sends what you have committed, and deploys it\n", remoteName, address, pushCommand(ctx, connected))
 	if _, err := connected.ARN(ctx, name); errors.Is(err, client.ErrNoService) {
-		fmt.Fprintf(s.out, "  apron deploy --name %s   creates the service, the first time\n", name)
+		fmt.Fprintf(s.out, "  apron deploy --name %s   once, after the first push: creates the service\n", name)
 	} else if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "  %s   deploys what you have committed\n", pushCommand(ctx, connected))
 	return nil
 }
 
