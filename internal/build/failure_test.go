@@ -64,7 +64,7 @@ fs.writeSync(1, "first\n"); pause();
 fs.writeSync(1, "\x1b[32mgreen\x1b[0m 10%\r20%\r100% done\n\xff\xfe\x00 bytes\n"); pause();
 for (let i = 0; i < 1024; i++) fs.writeSync(1, "x".repeat(1024));
 fs.writeSync(1, "\nafter the long line\n");
-for (let i = 0; i < 20000; i++) fs.writeSync(1, "line " + i + " " + "y".repeat(1000) + "\n");
+for (let i = 0; i < 6000; i++) fs.writeSync(1, "line " + i + " " + "y".repeat(1000) + "\n");
 fs.writeSync(1, "the end\n");
 `)
 	write(t, dir, "apprunner.yaml", "version: 1.0\nruntime: nodejs22\nbuild:\n  commands:\n    build:\n      - node noisy.js\nrun:\n  command: node noisy.js\n")
