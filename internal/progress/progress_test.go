@@ -62,9 +62,9 @@ func TestAnOperationIsToldAsItHappensAndShowsThatItLives(t *testing.T) {
 		}
 		want := `  ✓ fetch               0.0 s
     │ [Build] + make
-  … build goes on, since 30.1 s
+  … build goes on, for 30.1 s
     │ [Build] red
-  … build goes on, since 1 m 30 s
+  … build goes on, for 1 m 30 s
   ✓ build            1 m 40 s  12 MB
 `
 		if diff := cmp.Diff(want, told.String()); diff != "" {
@@ -80,7 +80,7 @@ func TestAnApronThatDoesNotAnswerForAWhileIsWaitedFor(t *testing.T) {
 		if _, err := p.follower().Follow(t.Context(), NewSteps(&told)); err != nil {
 			t.Error(err)
 		}
-		if !strings.Contains(told.String(), "… apron does not answer; waiting for it, since 30.") {
+		if !strings.Contains(told.String(), "… apron does not answer; waiting for it, for 30.") {
 			t.Errorf("told\n%s", &told)
 		}
 		p.lost, p.begun = func(since time.Duration) bool { return since > time.Second }, time.Now()

@@ -74,7 +74,7 @@ func (s *Steps) running(step platform.StepRecord, now time.Time) {
 		s.begun = s.ended + 1
 		fmt.Fprintf(s.out, "  … %s%s\n", step.Name, detail)
 	case s.begun > s.ended && now.Sub(s.spoke) >= silence:
-		fmt.Fprintf(s.out, "  … %s goes on, since %s%s\n", step.Name, Duration(elapsed), detail)
+		fmt.Fprintf(s.out, "  … %s goes on, for %s%s\n", step.Name, Duration(elapsed), detail)
 	default:
 		return
 	}
@@ -115,7 +115,7 @@ func (s *Steps) Waiting(what string, since, now time.Time) {
 		return
 	}
 	if last := max(s.spoke.UnixNano(), since.UnixNano()); now.UnixNano()-last >= silence.Nanoseconds() {
-		fmt.Fprintf(s.out, "  … %s, since %s\n", what, Duration(now.Sub(since)))
+		fmt.Fprintf(s.out, "  … %s, for %s\n", what, Duration(now.Sub(since)))
 		s.spoke = now
 	}
 }

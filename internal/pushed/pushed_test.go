@@ -229,7 +229,7 @@ func TestAPushThatWaitsIsToldOfTheDeploymentThatTakesItUp(t *testing.T) {
 		})
 		want(t, told, `
 web has an operation that runs (START_DEPLOYMENT, apron operation earlier). The push is deployed after it.
-  … waiting for its end, since 30.1 s
+  … waiting for its end, for 30.1 s
 Deploying web (apron operation mine):
 web is live at http://web.test`)
 		if took > 42*time.Second {
