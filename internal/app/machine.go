@@ -58,7 +58,7 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	builder, err := build.New(build.Config{
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, Catalogue: config.Runtimes, ContainerdSocket: paths.Socket(),
 		Images: images, Room: deploy.Disk{Dir: config.CacheDir, Limits: diskLimits}.RoomForBuild,
-		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, Log: log,
+		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, IsClosed: network.IsClosed, Log: log,
 		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
 		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error { return removeBuilds(ctx, backend) },
 		MemoryBytes: limits.memory, MemoryKills: func(ctx context.Context) <-chan struct{} { return buildKills(ctx, backend) },
@@ -134,7 +134,15 @@ func portsOf(addresses ...string) []int {
 // buildRegistries is how Dockerfiles' images are reached: as the images of services are. What cannot be read is told when an
 // image is deployed, and does not keep apron from starting.
 func buildRegistries(config Config, images *registry.Registry, log *slog.Logger) map[string]build.Registry {
-	registries := map[string]build.Registry{config.APIAddr: {IsPlainHTTP: true}}
+	registries := map[string]build.Registry{}
+	for _, port := range portsOf(config.APIAddr) { // apron's own, by the names that lead there from this machine
+		for _, host := range []string{"localhost", "127.0.0.1"} {
+			registries[net.JoinHostPort(host, strconv.Itoa(port))] = build.Registry{IsPlainHTTP: true}
+		}
+	}
+	if host, _, err := net.SplitHostPort(config.APIAddr); err == nil && host != "" {
+		registries[config.APIAddr] = build.Registry{IsPlainHTTP: true}
+	}
 	settings, err := images.Settings()
 	if err != nil {
 		log.Error("read how registries are reached", "error", err)

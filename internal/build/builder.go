@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync"
 
@@ -43,6 +44,8 @@ type Config struct {
 	NetworkPool int
 	// Registries say how to reach registries that a Dockerfile names, by host. buildkitd reads them when it starts.
 	Registries map[string]Registry
+	// IsClosed says whether an address is none that may be fetched from in a build's name. Required.
+	IsClosed func(netip.Addr) bool
 	// Credentials returns the user name and password for a registry's host, or empty ones. May be nil.
 	Credentials func(ctx context.Context, host string) (username, password string, err error)
 	// CgroupParent holds the control groups of build steps; empty is buildkitd's own.

@@ -2,7 +2,9 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -83,8 +85,14 @@ func (b *Builder) ready(ctx context.Context) error {
 	if len(workers) == 0 {
 		return fmt.Errorf("buildkitd has no worker")
 	}
+	// buildkitd mounts this socket of its own into every step, as long as it is there.
+	if err := os.Remove(b.traceSocket()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("close buildkitd's traces to builds: %w", err)
+	}
 	return nil
 }
+
+func (b *Builder) traceSocket() string { return filepath.Join(b.config.Data, "run", "otel.sock") }
 
 func (b *Builder) dial(ctx context.Context) (*client.Client, error) {
 	conn, err := client.New(ctx, "unix://"+b.socket())
@@ -104,6 +112,7 @@ func (b *Builder) configPath() string {
 type daemonConfig struct {
 	Root     string                    `toml:"root"`
 	GRPC     map[string]any            `toml:"grpc"`
+	OTEL     map[string]any            `toml:"otel"`
 	Worker   map[string]any            `toml:"worker"`
 	History  map[string]any            `toml:"history"`
 	CDI      map[string]any            `toml:"cdi"`
@@ -122,6 +131,7 @@ func (b *Builder) daemonConfig() daemonConfig {
 	config := daemonConfig{
 		Root: filepath.Join(b.config.Data, "buildkit"),
 		GRPC: map[string]any{"address": []string{"unix://" + b.socket()}},
+		OTEL: map[string]any{"socketPath": b.traceSocket()},
 		Worker: map[string]any{
 			"oci": map[string]any{"enabled": false},
 			"containerd": map[string]any{

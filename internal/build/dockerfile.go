@@ -93,13 +93,19 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 		return Result{}, err
 	}
 	maps.Copy(frontend, contexts)
+	added, err := openGuard(b.config.IsClosed)
+	if err != nil {
+		return Result{}, err
+	}
+	defer added.close()
+	options.SourcePolicy = sourcePolicy(added, b.config.Registries)
 	progress := b.newProgress(ctx, request.Log, dockerfilePrefix)
 	defer progress.close()
 	progress.showsSteps, progress.hide = true, hiding(secrets.lines())
 	var config ocispec.Image
 	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, &config), progress)
 	if err != nil {
-		return Result{}, progress.explain(ctx, err, "building with the Dockerfile "+name)
+		return Result{}, added.explain(progress.explain(ctx, err, "building with the Dockerfile "+name))
 	}
 	process, err := dockerfileProcess(request.Code, config)
 	return Result{ImageDigest: digest, Process: process}, err

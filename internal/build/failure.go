@@ -31,6 +31,9 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 	if platform.AsExplained(err) != nil {
 		return err
 	}
+	if denied := explainDenied(err); denied != nil {
+		return denied
+	}
 	s := p.failed
 	if s == nil && grpcerrors.Code(err) == codes.Unavailable {
 		return fmt.Errorf("BuildKit %w: %w", platform.ErrUnavailable, err)

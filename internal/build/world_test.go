@@ -107,7 +107,7 @@ func (w *world) start(ctx context.Context, bin string) error {
 	w.config = build.Config{
 		Bin: bin, Data: w.dir, Cache: os.Getenv("APRON_CACHE"), ContainerdSocket: paths.Socket(),
 		NetworkConfig: networks.BuildConflist(), NetworkBin: networks.PluginDir(), Log: log,
-		CgroupParent: containerd.CgroupParent(w.dir),
+		CgroupParent: containerd.CgroupParent(w.dir), IsClosed: network.IsClosed,
 	}
 	w.builder, err = build.New(w.config)
 	if err != nil {
