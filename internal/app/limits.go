@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/deploy"
 )
 
 // buildLimits is what builds may have of the machine.
@@ -11,8 +13,8 @@ type buildLimits struct {
 	// builds is how many run at a time, memory what each may use, in bytes.
 	builds int
 	memory int64
-	// diskPercent is how full the disk may be for a new build.
-	diskPercent int
+	// disk is how full the disk may be.
+	disk deploy.DiskLimits
 }
 
 const (
@@ -30,11 +32,9 @@ func (c Config) buildLimits() (limits buildLimits, err error) {
 	if limits.memory, err = c.buildMemory(); err != nil {
 		return limits, err
 	}
-	disk, err := c.diskLimits()
-	if err != nil {
+	if limits.disk, err = c.diskLimits(); err != nil {
 		return limits, err
 	}
-	limits.diskPercent = min(disk.Build, disk.Deploy)
 	if limits.memory == 0 {
 		var info unix.Sysinfo_t
 		if err := unix.Sysinfo(&info); err != nil {

@@ -1,6 +1,10 @@
 package app
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/apron-run/apron/internal/deploy"
+)
 
 func TestABuildHasItsShareOfTheMachinesMemory(t *testing.T) {
 	const gib = 1 << 30
@@ -15,11 +19,11 @@ func TestABuildHasItsShareOfTheMachinesMemory(t *testing.T) {
 	}
 	config := Default()
 	limits, err := config.buildLimits()
-	if err != nil || limits.builds != 2 || limits.memory <= 0 || limits.diskPercent != 90 {
+	if err != nil || limits.builds != 2 || limits.memory <= 0 || limits.disk.Build != 90 {
 		t.Errorf("by default: %+v, %v", limits, err)
 	}
 	config.Builds, config.BuildMemory, config.DiskLimits = "3", "512M", "deploy=80"
-	if limits, err := config.buildLimits(); err != nil || limits != (buildLimits{3, 512 << 20, 80}) {
+	if limits, err := config.buildLimits(); err != nil || limits != (buildLimits{3, 512 << 20, deploy.DiskLimits{Build: 90, Deploy: 80}}) {
 		t.Errorf("as configured: %+v, %v", limits, err)
 	}
 }

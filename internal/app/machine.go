@@ -40,10 +40,6 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	if err != nil {
 		return nil, err
 	}
-	diskLimits, err := config.diskLimits()
-	if err != nil {
-		return nil, err
-	}
 	plugins := filepath.Join(config.BinDir, "cni")
 	networks, err := network.New(network.Config{DataDir: config.DataDir, PluginDir: plugins, OpenPorts: openPorts(config)})
 	if err != nil {
@@ -57,12 +53,16 @@ func newMachine(config Config, images *registry.Registry, log *slog.Logger) (*ma
 	backend := containerd.Config{Paths: paths, Network: networks, Resolver: images.Resolver, Log: log}
 	builder, err := build.New(build.Config{
 		Bin: config.BinDir, Data: config.DataDir, Cache: config.CacheDir, Catalogue: config.Runtimes, ContainerdSocket: paths.Socket(),
-		Images: images, Room: deploy.Disk{Dir: config.CacheDir, Limits: diskLimits}.RoomForBuild,
+		Images: images, CacheRoom: deploy.Disk{Dir: config.CacheDir, Limits: limits.disk}.RoomForBuild,
 		NetworkConfig: networks.BuildConflist(), NetworkBin: plugins, IsClosed: network.IsClosed, Log: log,
 		Registries: buildRegistries(config, images, log), Credentials: images.Credentials,
 		CgroupParent: containerd.CgroupParent(config.DataDir), BeforeStart: func(ctx context.Context) error { return removeBuilds(ctx, backend) },
 		MemoryBytes: limits.memory, MemoryKills: func(ctx context.Context) <-chan struct{} { return buildKills(ctx, backend) },
-		CacheUntil: max(1, limits.diskPercent-cacheMargin),
+		ProcessKills: func(ctx context.Context) <-chan struct{} {
+			return containerd.BoundSteps(ctx, containerd.CgroupParent(config.DataDir), containerd.StepProcesses)
+		},
+		Room:       deploy.Disk{Dir: config.DataDir, Limits: limits.disk}.RoomToGoOn,
+		CacheUntil: max(1, min(limits.disk.Build, limits.disk.Deploy)-cacheMargin),
 	})
 	if err != nil {
 		return nil, err

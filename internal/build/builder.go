@@ -32,8 +32,8 @@ type Config struct {
 	Catalogue string
 	// Images is where the images of runtimes that are references come from. Nil is nowhere.
 	Images recipe.Registry
-	// Room refuses to prepare a runtime when the disk has no room for it. May be nil.
-	Room func() error
+	// CacheRoom refuses to prepare a runtime when the disk of Cache has no room for it. May be nil.
+	CacheRoom func() error
 	// ContainerdSocket is the backend's containerd; default DATA/run/containerd.sock.
 	ContainerdSocket string
 	// NetworkConfig is the CNI configuration list for build steps, NetworkBin the folder of the CNI plugins; default
@@ -57,6 +57,11 @@ type Config struct {
 	// MemoryKills tells, until ctx ends, each time that a step of any build lost a process because it used more than its
 	// memory. May be nil.
 	MemoryKills func(ctx context.Context) <-chan struct{}
+	// ProcessKills tells, until ctx ends, each time that a step of any build is ended because it started too many processes.
+	// May be nil.
+	ProcessKills func(ctx context.Context) <-chan struct{}
+	// Room is asked while a build runs, and stops it with the error that it returns. May be nil.
+	Room func() error
 	// CacheBytes bounds what buildkitd keeps; default a tenth of the disk, within bounds. It keeps less when the disk is fuller
 	// than CacheUntil, in percent; default 85.
 	CacheBytes int64
@@ -138,6 +143,8 @@ func setDefault(field *string, value string) {
 // Build makes the image and keeps it under request.ImageName in the backend's store, unpacked. Failures that a person can
 // act on are a *platform.ExplainedError.
 func (b *Builder) Build(ctx context.Context, request Request) (Result, error) {
+	ctx, stop := b.whileThereIsRoom(ctx)
+	defer stop()
 	repository, err := openRepository(request.Dir, request.Code.Directory)
 	if err != nil {
 		return Result{}, err
@@ -146,6 +153,9 @@ func (b *Builder) Build(ctx context.Context, request Request) (Result, error) {
 	defer used.release()
 	result, err := b.build(ctx, request, repository, used)
 	result.Runtimes = used.versions
+	if full := platform.AsExplained(context.Cause(ctx)); err != nil && full != nil {
+		err = full // wherever the build was
+	}
 	return result, errors.Join(err, repository.close())
 }
 

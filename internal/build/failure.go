@@ -58,7 +58,9 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		code, _, _ := strings.Cut(how, ":")
 		how, remedy = code+": "+cause, known
 	}
-	if p.usedTooMuchMemory() {
+	if p.startedTooManyProcesses() {
+		how, remedy = "failed because the build had too many processes at a time", "let it start fewer, such as with make -j4"
+	} else if p.usedTooMuchMemory() {
 		how = fmt.Sprintf("failed because the build used more than its %d MB of memory", p.memory>>20)
 		remedy = lessMemory
 	}
@@ -82,6 +84,16 @@ func (p *progress) usedTooMuchMemory() bool {
 	case <-p.kills:
 		return true
 	case <-time.After(killNotice):
+		return false
+	}
+}
+
+// startedTooManyProcesses says whether a step was ended for that while this build ran.
+func (p *progress) startedTooManyProcesses() bool {
+	select {
+	case <-p.processKills:
+		return true
+	default: // it is told before the step is ended
 		return false
 	}
 }

@@ -15,13 +15,7 @@ import (
 // buildkitd of its own.
 func (w *world) limited(t *testing.T, memory int64) *world {
 	t.Helper()
-	config := w.config
-	config.MemoryBytes, config.MemoryKills = memory, w.backend.BuildKills
-	builder, err := build.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &world{builder: builder, backend: w.backend, dir: w.dir, config: config}
+	return w.with(t, func(config *build.Config) { config.MemoryBytes, config.MemoryKills = memory, w.backend.BuildKills })
 }
 
 const configuration = "version: 1.0\nruntime: python311\nbuild:\n  commands:\n    build:\n      - COMMAND\nrun:\n  command: python3 app.py\n"

@@ -181,8 +181,8 @@ func (b *Builder) runPreparation(ctx context.Context, runtime catalogue.Runtime,
 	ctx, cancel := context.WithTimeoutCause(ctx, prepareTimeout, errPrepareTooLong)
 	defer cancel()
 	before, err := b.recipes.Status(b.runtimes, runtime)
-	if err == nil && b.config.Room != nil {
-		err = b.config.Room()
+	if err == nil && b.config.CacheRoom != nil {
+		err = b.config.CacheRoom()
 	}
 	isUnchanged := false
 	if err == nil {

@@ -41,7 +41,9 @@ type progress struct {
 	// memory is what each step may use, in bytes; kills tells of steps that used more.
 	memory int64
 	kills  <-chan struct{}
-	// close ends kills.
+	// processKills tells of steps that started too many processes.
+	processKills <-chan struct{}
+	// close ends both.
 	close context.CancelFunc
 }
 
@@ -67,6 +69,9 @@ func (b *Builder) newProgress(ctx context.Context, log io.Writer, prefixOf func(
 	}
 	if p.memory > 0 && b.config.MemoryKills != nil {
 		p.kills = b.config.MemoryKills(ctx)
+	}
+	if b.config.ProcessKills != nil {
+		p.processKills = b.config.ProcessKills(ctx)
 	}
 	return p
 }

@@ -56,6 +56,17 @@ func (d Disk) RoomForBuild() error {
 // RoomForImage is an explained error when the disk is too full for any new image.
 func (d Disk) RoomForImage() error { return d.room("images", "deploy", d.Limits.Deploy) }
 
+// RoomToGoOn is an explained error when a build that runs has filled the disk so far that it must stop.
+func (d Disk) RoomToGoOn() error {
+	err := d.room("images", "deploy", max(d.Limits.Build, d.Limits.Deploy))
+	full := platform.AsExplained(err)
+	if full == nil {
+		return err
+	}
+	return platform.Explain(full, "the build was stopped because the disk of %s became too full, so that what runs can go on", d.Dir).
+		Try("let it write less, or make room: %s", full.Remedy).WithEvidence(full.Cause)
+}
+
 func (d Disk) room(what, setting string, limit int) error {
 	used := d.Used
 	if used == nil {

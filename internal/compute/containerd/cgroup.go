@@ -32,9 +32,6 @@ func CgroupParent(dataDir string) string {
 // cgroupOf is the group of one instance.
 func (b *Backend) cgroupOf(id platform.InstanceID) string { return filepath.Join(b.cgroup, string(id)) }
 
-// buildPids bounds the processes and threads of one build.
-const buildPids = 4096
-
 // LimitBuilds bounds what all build steps below an apron's group take together, when so many builds run that may use so
 // much memory each: never more than three quarters of the machine's memory, and of a busy processor as much as an instance
 // of half a vCPU. A build that goes wild is ended then, and not the services beside it. It must be called before buildkitd
@@ -45,7 +42,7 @@ func LimitBuilds(parent string, builds int, memoryBytes int64) error {
 		return fmt.Errorf("ask for the machine's memory: %w", err)
 	}
 	memory := strconv.FormatInt(min(int64(builds)*memoryBytes, int64(machine.Totalram)*int64(machine.Unit)/4*3), 10)
-	pids := strconv.Itoa(builds * buildPids)
+	pids := strconv.Itoa(builds * StepProcesses)
 	group := filepath.Join(parent, "buildkit") // the name is buildkitd's
 	if !isUnifiedCgroup() {
 		return errors.Join(
