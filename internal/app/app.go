@@ -33,6 +33,7 @@ import (
 	"github.com/apron-run/apron/internal/build"
 	"github.com/apron-run/apron/internal/certs"
 	"github.com/apron-run/apron/internal/compute/containerd"
+	"github.com/apron-run/apron/internal/compute/network"
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/platform"
@@ -109,7 +110,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 		return err
 	}
 	defer backend.Close()
-	repositories := git.New(git.Config{Data: config.DataDir, Endpoint: endpoint})
+	repositories := git.New(git.Config{Data: config.DataDir, Endpoint: endpoint, IsClosed: network.IsClosed})
 	if err := repositories.CleanUp(); err != nil {
 		log.Error("remove what was left of fetches", "error", err)
 	}

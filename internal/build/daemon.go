@@ -47,7 +47,7 @@ func (b *Builder) newDaemon() *daemon.Daemon {
 		Name: "buildkitd", Prepare: b.prepare,
 		Path: filepath.Join(b.config.Bin, "buildkitd"),
 		Args: []string{"--config", b.configPath()},
-		Env: append(os.Environ(),
+		Env: append(ownEnvironment(),
 			"PATH="+b.config.Bin+":"+os.Getenv("PATH"),
 			"GOGC=50", "GOMEMLIMIT=96MiB", // idle most of the time; a build may exceed it, at the price of more collections
 			"TMPDIR="+b.temporary(), // it mounts there, and below the data directory mounts are found again
@@ -57,6 +57,22 @@ func (b *Builder) newDaemon() *daemon.Daemon {
 		Ready: b.ready,
 		Log:   b.config.Log,
 	}
+}
+
+// passed are the variables of apron's own environment that buildkitd needs to reach registries. The others may be secrets,
+// such as the database's password.
+var passed = []string{
+	"HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	"http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+}
+
+func ownEnvironment() (environment []string) {
+	for _, name := range passed {
+		if value, ok := os.LookupEnv(name); ok {
+			environment = append(environment, name+"="+value)
+		}
+	}
+	return environment
 }
 
 // prepare runs while no buildkitd does.

@@ -101,9 +101,10 @@ func (b *Builder) runDockerfile(ctx context.Context, request Request, repository
 	options.SourcePolicy = sourcePolicy(added, b.config.Registries)
 	progress := b.newProgress(ctx, request.Log, dockerfilePrefix)
 	defer progress.close()
-	progress.showsSteps, progress.hide = true, hiding(secrets.lines())
+	ofHost := b.host().Secrets()
+	progress.showsSteps, progress.hide = true, hiding(slices.Concat(ofHost, secrets.lines()))
 	var config ocispec.Image
-	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, &config), progress)
+	digest, err := b.solve(ctx, options, dockerfileSolver(frontend, hiding(ofHost), &config), progress)
 	if err != nil {
 		return Result{}, added.explain(progress.explain(ctx, err, "building with the Dockerfile "+name))
 	}
@@ -171,14 +172,17 @@ func (b *Builder) dockerfileOptions(request Request) map[string]string {
 	return options
 }
 
-// dockerfileSolver runs the built-in frontend and keeps the image's configuration.
-func dockerfileSolver(options map[string]string, config *ocispec.Image) solver {
+// dockerfileSolver runs the built-in frontend and keeps the image's configuration. A Dockerfile that declares a proxy as its
+// argument has the frontend write it into the image's history, from where it is taken.
+func dockerfileSolver(options map[string]string, hide *strings.Replacer, config *ocispec.Image) solver {
 	return func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		result, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: options, Evaluate: true})
 		if err != nil {
 			return nil, err
 		}
-		if err := json.NewDecoder(bytes.NewReader(result.Metadata[exptypes.ExporterImageConfigKey])).Decode(config); err != nil {
+		described := []byte(hide.Replace(string(result.Metadata[exptypes.ExporterImageConfigKey])))
+		result.AddMeta(exptypes.ExporterImageConfigKey, described)
+		if err := json.NewDecoder(bytes.NewReader(described)).Decode(config); err != nil {
 			return nil, fmt.Errorf("read the image's configuration: %w", err)
 		}
 		return result, nil

@@ -29,7 +29,7 @@ type progress struct {
 	prefixOf func(name string) (string, bool)
 	// showsSteps says whether a step's name is a line of its own.
 	showsSteps bool
-	// hide takes secrets out of what is shown.
+	// hide takes the secrets of the machine and of the build out of what is shown.
 	hide *strings.Replacer
 
 	steps  map[digest.Digest]*step
@@ -64,7 +64,7 @@ type step struct {
 func (b *Builder) newProgress(ctx context.Context, log io.Writer, prefixOf func(string) (string, bool)) *progress {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &progress{
-		log: log, prefixOf: prefixOf, hide: hiding(nil), steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel,
+		log: log, hide: hiding(b.host().Secrets()), prefixOf: prefixOf, steps: map[digest.Digest]*step{}, memory: b.config.MemoryBytes, close: cancel,
 		hasContainerdEnded: watchSocket(b.config.ContainerdSocket),
 	}
 	if p.memory > 0 && b.config.MemoryKills != nil {
@@ -107,10 +107,10 @@ func (p *progress) vertex(vertex *client.Vertex) {
 	if !ok || vertex.Started == nil {
 		return
 	}
-	s := &step{name: vertex.Name, prefix: prefix}
+	s := &step{name: p.hide.Replace(vertex.Name), prefix: prefix} // a Dockerfile's step is named with its variables' values
 	p.steps[vertex.Digest] = s
 	if p.showsSteps {
-		p.line(s, vertex.Name)
+		p.line(s, s.name)
 	}
 }
 

@@ -26,6 +26,10 @@ type address struct {
 	user *url.Userinfo
 	// access is how the connection asks; nil means with the URL's own or the administrator's credentials.
 	access *source.Access
+	// isEmbedded says that it is a repository of apron's own server.
+	isEmbedded bool
+	// isForeign says that it is a submodule at another host than the repository's: it is asked without credentials.
+	isForeign bool
 }
 
 func (a address) String() string { return a.shown }
@@ -37,6 +41,20 @@ func (a address) origin() (scheme, host string) {
 		return "", ""
 	}
 	return u.Scheme, u.Host
+}
+
+// port is the one that is asked, empty for a path.
+func (a address) port() string {
+	u, err := url.Parse(a.argument)
+	switch {
+	case err == nil && u.Port() != "":
+		return u.Port()
+	case a.isSSH:
+		return "22"
+	case a.isHTTP:
+		return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return ""
 }
 
 // scpPattern is [user@]host:path, Git's short form of an ssh URL. A host that begins with a hyphen would be an option of
@@ -163,7 +181,7 @@ func (r *Repositories) embeddedAddress(shown, name string) (address, error) {
 		return address{}, platform.Explain(err, "apron's Git server has no repository %s yet", name).
 			Try("make it with git push to %s", shown)
 	}
-	return address{argument: dir, shown: shown}, nil
+	return address{argument: dir, shown: shown, isEmbedded: true}, nil
 }
 
 // isBranchName follows git check-ref-format. The pattern characters are excluded there too, so a name cannot match

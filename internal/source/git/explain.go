@@ -37,6 +37,9 @@ var symptoms = []symptom{
 	}},
 	{[]string{"Permission denied (", "Too many authentication failures", "bad permissions", "No more authentication methods"},
 		func(r *Repositories, from address) (cause, remedy string) {
+			if from.isForeign {
+				return fmt.Sprintf("%s wants an SSH key for %s", from.host, from.shown), foreignRemedy
+			}
 			if from.access != nil {
 				return fmt.Sprintf("%s refused the SSH key of the connection %s for %s", from.host, from.access.Connection, from.shown), authorize(from)
 			}
@@ -66,6 +69,9 @@ var symptoms = []symptom{
 			fmt.Sprintf("check the line for %s in %s, or the user and password in the URL", from.host, filepath.Join(r.config.Data, "git-credentials"))
 	}},
 	{[]string{"could not read Username", "could not read Password", "terminal prompts disabled"}, func(r *Repositories, from address) (cause, remedy string) {
+		if from.isForeign {
+			return fmt.Sprintf("%s asks for credentials for %s, which is private or does not exist", from.host, from.shown), foreignRemedy
+		}
 		if from.access != nil {
 			return fmt.Sprintf("%s led to another address that asks for credentials, and those of the connection %s go to %s alone",
 				from.shown, from.access.Connection, from.access.Host), "write the URL that it leads to"
@@ -101,6 +107,9 @@ var symptoms = []symptom{
 	{passing, means("the connection to HOST broke off, three times",
 		"check that it is up, and deploy again")},
 }
+
+// foreignRemedy is for submodules that other hosts do not give to everyone.
+const foreignRemedy = "credentials go to submodules at the repository's own host and by the same way alone: move it there, or " + submoduleRemedy
 
 // authorize says how a connection gets other credentials.
 func authorize(from address) string {

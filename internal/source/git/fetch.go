@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/apron-run/apron/internal/platform"
 )
 
 // commitPattern is a full commit id, SHA-1 or SHA-256.
@@ -43,9 +41,12 @@ func (r *Repositories) listRefs(ctx context.Context, s *scratch, pattern string)
 	return refs, nil
 }
 
+// errCommitGone says that no branch has the commit any more.
+var errCommitGone = errors.New("no branch has the commit")
+
 // fetchCommit brings commit into the scratch's repository: by its id, or, where the server answers only to names, by
-// its branch.
-func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, branch, commit string) error {
+// the refs that have it.
+func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, refs, commit string) error {
 	if err := r.initialize(ctx, s, commit); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, branch, comm
 	}
 	// Depth 50 for a branch that went on since it was resolved; 0 for servers that cannot cut a history (dumb HTTP).
 	for _, depth := range []int{1, 50, 0} {
-		err = r.fetchRef(ctx, s, depth, "refs/heads/"+branch)
+		err = r.fetchRef(ctx, s, depth, refs)
 		if isRefusedShallow(err) {
 			continue
 		}
@@ -69,8 +70,7 @@ func (r *Repositories) fetchCommit(ctx context.Context, s *scratch, branch, comm
 			return fmt.Errorf("look for commit: %w", context.Cause(ctx))
 		}
 	}
-	return platform.Explain(err, "commit %.7s is no longer in branch %s of %s, which was rewritten meanwhile", commit, branch, s.from).
-		Try("start a new deployment")
+	return errCommitGone
 }
 
 // initialize makes the scratch's repository, of the kind that commit is of.

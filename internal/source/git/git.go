@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,6 +33,9 @@ type Config struct {
 	Data string
 	// Endpoint is apron's own address: its repositories (http://ADDRESS/git/NAME.git) are read from Data.
 	Endpoint source.Endpoint
+	// IsClosed says whether an address is none that a submodule may be at, other than at the repository's own host; nil
+	// closes none.
+	IsClosed func(netip.Addr) bool
 	Limits   Limits
 }
 
@@ -154,23 +158,51 @@ func (r *Repositories) Fetch(ctx context.Context, code platform.CodeSource, comm
 	if err != nil {
 		return err
 	}
-	defer scratch.remove()
+	w := &whole{from: from, parts: []part{{scratch: scratch, commit: commit}}, found: content{links: links{}}}
+	defer w.remove()
 	fmt.Fprintf(log, "Fetching commit %.7s of branch %s from %s\n", commit, code.Branch, from)
-	if err := r.fetchCommit(ctx, scratch, code.Branch, commit); err != nil {
+	if err := r.fetchCommit(ctx, scratch, "refs/heads/"+code.Branch, commit); errors.Is(err, errCommitGone) {
+		return platform.Explain(err, "commit %.7s is no longer in branch %s of %s, which was rewritten meanwhile", commit, code.Branch, from).
+			Try("start a new deployment")
+	} else if err != nil {
 		return err
 	}
-	content, err := r.inspect(ctx, scratch, commit)
+	modules, err := r.inspect(ctx, w.parts[0], &w.found)
 	if err != nil {
 		return err
 	}
-	if err := r.checkOut(ctx, scratch, commit, dir); err != nil {
+	if err := r.addSubmodules(ctx, w, code.RepositoryURL, modules, 1, log); err != nil {
+		return err
+	}
+	if err := w.found.checkLinks(); err != nil {
+		return err
+	}
+	if err := r.checkOutAll(ctx, w, dir); err != nil {
 		return err
 	}
 	pointers, err := settle(dir)
 	if err != nil {
 		return err
 	}
-	content.report(log, pointers)
+	w.found.report(log, pointers)
+	return nil
+}
+
+// checkOutAll checks the repository out, and then each submodule into its folder.
+func (r *Repositories) checkOutAll(ctx context.Context, w *whole, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("open folder: %w", err)
+	}
+	defer root.Close()
+	for _, part := range w.parts {
+		if err := checkFolder(root, part.at); err != nil {
+			return err
+		}
+		if err := r.checkOut(ctx, part.scratch, part.commit, filepath.Join(dir, filepath.FromSlash(part.at))); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -95,7 +95,9 @@ func (r *Repositories) settings(s *scratch) string {
 	fmt.Fprintf(&file, "[credential]\n\thelper = %s\n", configQuote(stored))
 	// What the administrator added comes in the middle: after what it may add to, before what it may not change.
 	fmt.Fprintf(&file, "[include]\n\tpath = %s\n", configQuote(filepath.Join(r.config.Data, "gitconfig")))
-	if s.from.access != nil {
+	if s.from.isForeign { // an empty value forgets those before it
+		file.WriteString("[credential]\n\thelper =\n[http]\n\textraHeader =\n")
+	} else if s.from.access != nil {
 		// An empty helper forgets those before it: a connection asks with its own credentials alone. Git tells all helpers of
 		// credentials that were asked for and taken.
 		fmt.Fprintf(&file, "[credential]\n\thelper =\n\thelper = %s\n\thelper = %s\n\tuseHttpPath = false\n", configQuote(stored),
@@ -121,6 +123,9 @@ func (r *Repositories) settings(s *scratch) string {
 // a refused one from it.
 func (r *Repositories) writeCredentials(s *scratch) error {
 	s.keepSecret(s.from.user)
+	if s.from.isForeign {
+		return nil
+	}
 	if access := s.from.access; access != nil {
 		if !s.from.isHTTP {
 			return nil
@@ -204,7 +209,7 @@ func (r *Repositories) sshSettings(s *scratch) string {
 	if s.from.access != nil {
 		fmt.Fprintf(&file, "IdentityFile \"%s\"\n", filepath.Join(s.dir, keyFile))
 	}
-	if own := filepath.Join(folder, "config"); exists(own) {
+	if own := filepath.Join(folder, "config"); exists(own) && !s.from.isForeign {
 		fmt.Fprintf(&file, "Include \"%s\"\n", own)
 	}
 	fmt.Fprintf(&file, "Host *\n\tStrictHostKeyChecking accept-new\n\tUserKnownHostsFile \"%s\"\n", filepath.Join(folder, "known_hosts"))
@@ -215,6 +220,9 @@ func (r *Repositories) sshSettings(s *scratch) string {
 		return file.String()
 	}
 	keys, _ := filepath.Glob(filepath.Join(folder, "id_*"))
+	if s.from.isForeign {
+		keys = nil
+	}
 	for _, key := range keys {
 		if !strings.HasSuffix(key, ".pub") {
 			fmt.Fprintf(&file, "\tIdentityFile \"%s\"\n", key)

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,9 +20,16 @@ import (
 
 // content is what a commit holds, known before anything is checked out.
 type content struct {
-	files      int
-	bytes      int64
-	submodules []string
+	files int
+	bytes int64
+	links links
+	// leftOut are the submodules that are not fetched.
+	leftOut []string
+}
+
+// tree is what one part of the whole adds.
+type tree struct {
+	submodules []submodule
 	// symlinks maps the path of each symbolic link to the object that holds its target.
 	symlinks map[string]string
 }
@@ -27,26 +37,26 @@ type content struct {
 // maxTargetBytes is the longest target of a symbolic link (PATH_MAX).
 const maxTargetBytes = 4096
 
-// inspect lists the commit's files and refuses what cannot be used.
-func (r *Repositories) inspect(ctx context.Context, s *scratch, commit string) (content, error) {
-	found := content{symlinks: map[string]string{}}
-	list := &splitter{separator: 0, each: func(line []byte) error { return r.count(&found, string(line)) }}
-	args := []string{"--git-dir=" + s.repository(), "ls-tree", "-r", "-l", "-z", "--full-tree", commit}
-	err := r.run(ctx, s, command{args: args, stdout: list})
+// inspect adds the commit's files to what was found, refuses what cannot be used, and returns the commit's submodules.
+func (r *Repositories) inspect(ctx context.Context, of part, found *content) ([]submodule, error) {
+	own := tree{symlinks: map[string]string{}}
+	list := &splitter{separator: 0, each: func(line []byte) error { return r.count(found, &own, string(line)) }}
+	args := []string{"--git-dir=" + of.scratch.repository(), "ls-tree", "-r", "-l", "-z", "--full-tree", of.commit}
+	err := r.run(ctx, of.scratch, command{args: args, stdout: list})
 	if explained := platform.AsExplained(err); explained != nil {
-		return content{}, explained
+		return nil, explained
 	}
 	if err != nil {
-		return content{}, fmt.Errorf("list files: %w", err)
+		return nil, fmt.Errorf("list files: %w", err)
 	}
-	if err := r.checkSymlinks(ctx, s, found.symlinks); err != nil {
-		return content{}, err
+	if err := r.readSymlinks(ctx, of, own.symlinks, found.links); err != nil {
+		return nil, err
 	}
-	return found, nil
+	return own.submodules, nil
 }
 
 // count takes in one line of ls-tree: mode, type, object, size and, after a tab, the path.
-func (r *Repositories) count(found *content, line string) error {
+func (r *Repositories) count(found *content, own *tree, line string) error {
 	head, path, _ := strings.Cut(line, "\t")
 	fields := strings.Fields(head)
 	if len(fields) != 4 {
@@ -56,13 +66,14 @@ func (r *Repositories) count(found *content, line string) error {
 	size, _ := strconv.ParseInt(fields[3], 10, 64)
 	switch mode {
 	case "160000":
-		found.submodules = append(found.submodules, path)
+		own.submodules = append(own.submodules, submodule{path: path, commit: object})
+		return nil
 	case "120000":
 		if size > maxTargetBytes {
 			return platform.Explain(nil, "the symbolic link %s is %d bytes long", path, size).
 				Try("remove it from the repository")
 		}
-		found.symlinks[path] = object
+		own.symlinks[path] = object
 	}
 	found.files++
 	found.bytes += size
@@ -81,34 +92,38 @@ func tooLarge(limit int64) *platform.ExplainedError {
 		Try("remove what the app does not need at run time, such as data or media")
 }
 
-// checkSymlinks refuses links that lead out of the repository: on this machine they would lead to its files.
-func (r *Repositories) checkSymlinks(ctx context.Context, s *scratch, objects map[string]string) error {
+// readSymlinks adds the links of one part, by their paths in the whole.
+func (r *Repositories) readSymlinks(ctx context.Context, of part, objects map[string]string, into links) error {
 	if len(objects) == 0 {
 		return nil
 	}
 	var question strings.Builder
 	var paths []string
-	for path, object := range objects {
-		paths = append(paths, path)
+	for name, object := range objects {
+		paths = append(paths, name)
 		question.WriteString(object + "\n")
 	}
 	var answer bytes.Buffer
-	args := []string{"--git-dir=" + s.repository(), "cat-file", "--batch"}
-	if err := r.run(ctx, s, command{args: args, stdin: strings.NewReader(question.String()), stdout: &answer}); err != nil {
+	args := []string{"--git-dir=" + of.scratch.repository(), "cat-file", "--batch"}
+	if err := r.run(ctx, of.scratch, command{args: args, stdin: strings.NewReader(question.String()), stdout: &answer}); err != nil {
 		return fmt.Errorf("read symbolic links: %w", err)
 	}
-	links := links{}
 	reader := bufio.NewReader(&answer)
-	for _, path := range paths {
+	for _, name := range paths {
 		target, err := readObject(reader)
 		if err != nil {
-			return fmt.Errorf("read symbolic link %s: %w", path, err)
+			return fmt.Errorf("read symbolic link %s: %w", name, err)
 		}
-		links[path] = target
+		into[path.Join(of.at, name)] = target
 	}
-	for _, path := range paths {
-		if links.escapes(path) {
-			return platform.Explain(nil, "the symbolic link %s points to %s, outside of the repository", path, links[path]).
+	return nil
+}
+
+// checkLinks refuses links that lead out of the repository: on this machine they would lead to its files.
+func (c content) checkLinks() error {
+	for _, path := range slices.Sorted(maps.Keys(c.links)) {
+		if c.links.escapes(path) {
+			return platform.Explain(nil, "the symbolic link %s points to %s, outside of the repository", path, c.links[path]).
 				Try("make it point inside or remove it")
 		}
 	}
@@ -204,12 +219,13 @@ func isPointer(path string, size int64) bool {
 
 // report writes what was fetched, and what was not, for people.
 func (c content) report(log io.Writer, pointers []string) {
-	fmt.Fprintf(log, "Fetched %d files, %s\n", c.files-len(c.submodules), formatBytes(c.bytes))
-	if len(c.submodules) > 0 {
-		fmt.Fprintf(log, "Warning: the submodules of the repository are not fetched, their folders stay empty: %s\n", few(c.submodules))
+	fmt.Fprintf(log, "Fetched %d files, %s\n", c.files, formatBytes(c.bytes))
+	if len(c.leftOut) > 0 {
+		fmt.Fprintf(log, "Warning: submodules that .gitmodules has no URL for, or update = none, are not fetched, and their folders stay empty: %s\n", few(c.leftOut))
 	}
 	if len(pointers) > 0 {
-		fmt.Fprintf(log, "Warning: files kept by Git LFS are not fetched, only their pointers are there: %s\n", few(pointers))
+		fmt.Fprintf(log, "Warning: files kept by Git LFS are not fetched, only their pointers are there: %s. "+
+			"Keep what the app needs in Git itself (git lfs migrate export), or download it in the build\n", few(pointers))
 	}
 }
 
