@@ -62,6 +62,9 @@ func (r *Registry) Credentials(ctx context.Context, host string) (user, password
 	if found.IdentityToken != "" {
 		return "", found.IdentityToken, nil
 	}
+	if ecrPattern.MatchString(host) && accessKeyPattern.MatchString(found.Username) {
+		return r.ecrCredentials(ctx, host, found.Username, found.Password)
+	}
 	return found.Username, found.Password, nil
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // ecrPattern is a host of Amazon's private registries.
-var ecrPattern = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
+var ecrPattern = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(-fips)?\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`)
 
 const (
 	dockerHub = "docker.io"

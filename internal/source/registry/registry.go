@@ -59,6 +59,8 @@ type Registry struct {
 
 	mu         sync.Mutex // guards transports
 	transports map[string]http.RoundTripper
+
+	ecr ecrTokens
 }
 
 // New returns a Registry. It touches nothing yet.
