@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,10 +23,17 @@ const (
 	stepLogBytes = "4194304"
 )
 
-// Ensure adopts or starts buildkitd. containerd and the network configuration must be there already.
+// Ensure adopts or starts buildkitd; one that was started with other settings is started anew. containerd and the network
+// configuration must be there already.
 func (b *Builder) Ensure(ctx context.Context) error {
-	if err := b.writeDaemonConfig(); err != nil {
-		return err
+	hasChanged, err := b.writeDaemonConfig()
+	if err != nil {
+		return fmt.Errorf("write buildkitd's configuration: %w", err)
+	}
+	if hasChanged {
+		if err := b.daemon.Stop(ctx); err != nil {
+			return err
+		}
 	}
 	if err := b.daemon.Ensure(ctx); err != nil {
 		return err
@@ -137,7 +145,7 @@ type daemonConfig struct {
 
 type registryConfig struct {
 	Mirrors  []string `toml:"mirrors,omitempty"`
-	HTTP     bool     `toml:"http,omitempty"`
+	HTTP     *bool    `toml:"http,omitempty"`
 	CA       []string `toml:"ca,omitempty"`
 	Insecure bool     `toml:"insecure,omitempty"`
 }
@@ -172,7 +180,11 @@ func (b *Builder) daemonConfig() daemonConfig {
 		Registry: map[string]registryConfig{},
 	}
 	for host, registry := range b.config.Registries {
-		entry := registryConfig{Mirrors: registry.Mirrors, HTTP: registry.IsPlainHTTP, Insecure: registry.SkipsVerify}
+		entry := registryConfig{Mirrors: registry.Mirrors, Insecure: registry.SkipsVerify}
+		// Nothing said lets buildkitd speak plain HTTP to this machine.
+		if registry.IsPlainHTTP || registry.SkipsVerify || registry.CA != "" {
+			entry.HTTP = &registry.IsPlainHTTP
+		}
 		if registry.CA != "" {
 			entry.CA = []string{registry.CA}
 		}
@@ -181,21 +193,22 @@ func (b *Builder) daemonConfig() daemonConfig {
 	return config
 }
 
-func (b *Builder) writeDaemonConfig() error {
+// writeDaemonConfig says whether the configuration is another than before.
+func (b *Builder) writeDaemonConfig() (hasChanged bool, err error) {
 	data, err := toml.Marshal(b.daemonConfig())
 	if err != nil {
-		return fmt.Errorf("write buildkitd's configuration: %w", err)
+		return false, err
 	}
 	path := b.configPath()
+	if before, err := os.ReadFile(path); err == nil && bytes.Equal(before, data) {
+		return false, nil
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("write buildkitd's configuration: %w", err)
+		return false, err
 	}
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, data, 0o600); err != nil {
-		return fmt.Errorf("write buildkitd's configuration: %w", err)
+		return false, err
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("write buildkitd's configuration: %w", err)
-	}
-	return nil
+	return true, os.Rename(temporary, path)
 }

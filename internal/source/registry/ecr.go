@@ -75,7 +75,11 @@ func (r *Registry) askECR(ctx context.Context, host, keyID, secret string) (ecrT
 	defer cancel()
 	found := ecrPattern.FindStringSubmatch(host)
 	region := found[2]
-	endpoint := cmp.Or(os.Getenv("AWS_ENDPOINT_URL_ECR"), "https://"+map[bool]string{false: "api.ecr", true: "ecr-fips"}[found[1] != ""]+"."+region+".amazonaws.com"+found[3])
+	api := "api.ecr"
+	if found[1] != "" {
+		api = "ecr-fips"
+	}
+	endpoint := cmp.Or(os.Getenv("AWS_ENDPOINT_URL_ECR"), "https://"+api+"."+region+".amazonaws.com"+found[3])
 	address, err := url.Parse(endpoint)
 	if err != nil || address.Host == "" {
 		return ecrToken{}, platform.Explain(nil, "AWS_ENDPOINT_URL_ECR is not a URL").Try("correct it, or start apron without it")
