@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -64,6 +65,7 @@ func TestABuildReachesTheOutsideAndNothingOfTheMachine(t *testing.T) {
 		}
 	}
 	open := outside(t, http.NotFoundHandler())
+	closed = append(closed, publish(t, open))
 
 	dir := t.TempDir()
 	write(t, dir, "reach.py", reachScript)
@@ -80,6 +82,21 @@ func TestABuildReachesTheOutsideAndNothingOfTheMachine(t *testing.T) {
 	if !strings.Contains(made.log, "reached "+open+"\n") {
 		t.Errorf("it does not reach %s of the outside", open)
 	}
+}
+
+// publish makes a port of this machine lead to an address, as published ports of other containers do.
+func publish(t *testing.T, to string) string {
+	t.Helper()
+	const host, port = "198.51.100.1", "39183"
+	rule := []string{"PREROUTING", "-p", "tcp", "-d", host, "--dport", port, "-j", "DNAT", "--to-destination", to}
+	change := func(what string) {
+		if output, err := exec.Command("iptables", append([]string{"-w", "-t", "nat", what}, rule...)...).CombinedOutput(); err != nil {
+			t.Fatalf("iptables %s: %v: %s", what, err, output)
+		}
+	}
+	change("-I")
+	t.Cleanup(func() { change("-D") })
+	return net.JoinHostPort(host, port)
 }
 
 // instance starts one that listens until the test ends, and returns its HOST:PORT.

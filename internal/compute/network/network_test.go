@@ -251,6 +251,15 @@ func firewall(t *testing.T, n *network.Network) string {
 	return all.String()
 }
 
+// Google's machines have their only name server at the address of the metadata.
+func TestNameServersBesideTheMetadataAreReachedByTheirPortAlone(t *testing.T) {
+	rules := firewall(t, newNetwork(t))
+	dns, metadata := strings.Index(rules, "-d 169.254.0.0/16 "), strings.Index(rules, "-d 169.254.0.0/16 -i")
+	if dns < 0 || metadata < 0 || dns > metadata || strings.Count(rules, "169.254.0.0/16") != 6 || strings.Count(rules, "--dport 53 -j ACCEPT") != 4 {
+		t.Errorf("the rules are:\n%s", rules)
+	}
+}
+
 func TestEnsureCanBeRepeatedAndRemoveLeavesNothing(t *testing.T) {
 	n := newNetwork(t)
 	once := firewall(t, n)

@@ -33,8 +33,13 @@ func (n *Network) rules(hosts []platform.HostNetwork) string {
 	line(":%s - [0:0]", n.forwardChain())
 	line(":%s - [0:0]", n.inputChain())
 	n.forwardHosts(line, hosts)
+	// What another program of this machine publishes, such as a container's port, is the machine's too.
+	line("-A %s -i %s -m conntrack --ctstate DNAT -j DROP", n.forwardChain(), b.Name)
 	for _, from := range []bridge{i, b} {
 		line("-A %s -i %s -o %s+ -j DROP", n.forwardChain(), from.Name, bridgePrefix) // also those of another apron
+		for _, protocol := range []string{"udp", "tcp"} {                             // some clouds have their name servers beside the metadata
+			line("-A %s -i %s -s %s -d 169.254.0.0/16 -p %s --dport 53 -j ACCEPT", n.forwardChain(), from.Name, from.Subnet, protocol)
+		}
 		line("-A %s -i %s -d 169.254.0.0/16 -j DROP", n.forwardChain(), from.Name)
 		line("-A %s -i %s ! -s %s -j DROP", n.forwardChain(), from.Name, from.Subnet)
 		line("-A %s -i %s -j ACCEPT", n.forwardChain(), from.Name)
