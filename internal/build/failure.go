@@ -44,7 +44,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		return fmt.Errorf("containerd %w: %w", platform.ErrUnavailable, err)
 	}
 	if s == nil {
-		return platform.Explain(err, "%s failed%s: %s", what, dockerfileLine(err), p.hide.Replace(err.Error())).
+		return platform.Explain(err, "%s failed%s: %s", what, dockerfileLine(err), p.hidden(err.Error())).
 			Try("mend what it complains about, and deploy again")
 	}
 	how, remedy := "failed", mendOutput
@@ -52,7 +52,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 		how, remedy = exitText(exit.ExitCode)
 	}
 	if exit == nil { // no command has said why, as when COPY finds no file
-		s.recent = append(s.recent, p.hide.Replace(err.Error()))
+		s.recent = append(s.recent, p.hidden(err.Error()))
 	}
 	if cause, known := hintOf(s.recent); cause != "" {
 		code, _, _ := strings.Cut(how, ":")
@@ -66,7 +66,7 @@ func (p *progress) explain(ctx context.Context, err error, what string) error {
 	}
 	explained := platform.Explain(err, "%s %s", p.subject(s, err), how).Try("%s", remedy).WithEvidence(s.last...)
 	if exit == nil { // no command has said why, as when COPY finds no file
-		explained = explained.WithEvidence(p.hide.Replace(err.Error()))
+		explained = explained.WithEvidence(p.hidden(err.Error()))
 	}
 	return explained
 }

@@ -29,7 +29,7 @@ type progress struct {
 	prefixOf func(name string) (string, bool)
 	// showsSteps says whether a step's name is a line of its own.
 	showsSteps bool
-	// hide takes the secrets of the machine and of the build out of what is shown.
+	// hide takes the secrets of the machine and of the build out of what is shown; nil when there are none.
 	hide *strings.Replacer
 
 	steps  map[digest.Digest]*step
@@ -107,7 +107,7 @@ func (p *progress) vertex(vertex *client.Vertex) {
 	if !ok || vertex.Started == nil {
 		return
 	}
-	s := &step{name: p.hide.Replace(vertex.Name), prefix: prefix} // a Dockerfile's step is named with its variables' values
+	s := &step{name: p.hidden(vertex.Name), prefix: prefix} // a Dockerfile's step is named with its variables' values
 	p.steps[vertex.Digest] = s
 	if p.showsSteps {
 		p.line(s, s.name)
@@ -182,7 +182,7 @@ func (p *progress) keep(s *step, raw []byte) {
 	if i := bytes.LastIndexByte(raw, '\r'); i >= 0 {
 		raw = raw[i+1:]
 	}
-	line := p.hide.Replace(strings.ToValidUTF8(string(raw), "\uFFFD"))
+	line := p.hidden(strings.ToValidUTF8(string(raw), "\uFFFD"))
 	s.last = append(s.last, line)
 	if len(s.last) > evidenceLines {
 		s.last = s.last[1:]
@@ -192,6 +192,13 @@ func (p *progress) keep(s *step, raw []byte) {
 		s.recent = s.recent[1:]
 	}
 	p.line(s, line)
+}
+
+func (p *progress) hidden(text string) string {
+	if p.hide == nil {
+		return text
+	}
+	return p.hide.Replace(text)
 }
 
 func (p *progress) line(s *step, text string) { fmt.Fprintf(p.log, "%s %s\n", s.prefix, text) }
