@@ -162,7 +162,7 @@ print("sockets", *[line.split()[-1] for line in open("/proc/net/unix") if "@" in
 print("resolver", *[line.split()[1] for line in open("/etc/resolv.conf") if line.startswith("nameserver")])
 `
 
-// allowedCapabilities are what a step has of root's powers: docker's, without those that nothing to install needs.
+// allowedCapabilities are what a step has of root's powers: Docker's usual ones, which docs/builds-security.md explains.
 const allowedCapabilities = 1<<0 | 1<<1 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<13 | 1<<18 | 1<<27 | 1<<29 | 1<<31
 
 func TestABuildHasNoPrivilegesOnTheMachine(t *testing.T) {

@@ -18,7 +18,7 @@ const stepsEvery = 50 * time.Millisecond
 const StepProcesses = 4096
 
 // BoundSteps gives each build step below an apron's group so many processes until ctx ends, and ends a step that comes to
-// the bound: what forks without end gives up never. It tells each time, shortly before; a reader that is late hears of
+// the bound: what forks without end never gives up. It tells each time, shortly before; a reader that is late hears of
 // several as one. Several may run at a time.
 func BoundSteps(ctx context.Context, parent string, processes int) <-chan struct{} {
 	told := make(chan struct{}, 1)
