@@ -60,7 +60,7 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	}
 	defer lock.Close()
 	output := &tailWriter{next: log, keep: evidenceLines}
-	command := exec.CommandContext(ctx, program, c.debianArgs(recipe)...)
+	command := workCommand(ctx, program, c.debianArgs(recipe))
 	// Python's order of sets goes into what it compiles.
 	command.Env = append(os.Environ(), "TMPDIR="+work, "PYTHONHASHSEED=0")
 	command.ExtraFiles = []*os.File{lock}
