@@ -59,14 +59,14 @@ func TestADockerfileIsToldWhatHasNoEffect(t *testing.T) {
 		t.Fatal(err)
 	}
 	notices, err := read.check(map[string]string{
-		platform.TagBuildArg + "VERSION": "1", platform.TagBuildArg + "BASE": "x", platform.TagBuildArg + "VERSOIN": "1",
+		platform.TagBuildArg + "VERSION": "1", platform.TagBuildArg + "BASE": "x", platform.TagBuildArg + "VERSON": "1",
 		platform.TagBuildSecret + "token": "t", platform.TagBuildSecret + "other": "o", platform.TagTarget: "ONE", "team": "a",
 	})
 	want := []string{
 		"line 5 of docker/Dockerfile: HEALTHCHECK is ignored: the service's HealthCheckConfiguration says how the app is asked",
 		"line 6 of docker/Dockerfile: VOLUME is ignored: each instance has files of its own, which end with it",
 		"line 7 of docker/Dockerfile: the secret npmrc is not there: no tag apron:build-secret:npmrc names one",
-		"the tag apron:build-arg:VERSOIN has no effect: docker/Dockerfile has no ARG VERSOIN",
+		"the tag apron:build-arg:VERSON has no effect: docker/Dockerfile has no ARG VERSON",
 		"the tag apron:build-secret:other has no effect: docker/Dockerfile has no RUN --mount=type=secret,id=other",
 	}
 	if diff := cmp.Diff(want, notices); diff != "" || err != nil {

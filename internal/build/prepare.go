@@ -163,7 +163,7 @@ func (b *Builder) RunPreparations(ctx context.Context) error {
 func (p *preparations) stop(cause error, isMeant func(*preparation) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.isClosed = p.isClosed || cause == errStopping
+	p.isClosed = p.isClosed || errors.Is(cause, errStopping)
 	for _, each := range p.newest {
 		if isMeant(each) {
 			each.cancel(cause)

@@ -33,7 +33,7 @@ func golang(f *folder, found string) app {
 	if module == "" || module == "." || module == "/" || !plainName.MatchString(module) {
 		module = "app"
 	}
-	program, where, why := "", "", ""
+	var program, where, why string
 	commands := goMains(f, "cmd")
 	switch {
 	case isMain(f, "."):

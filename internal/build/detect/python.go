@@ -157,7 +157,8 @@ func startPython(f *folder, a *app, packages map[string]bool) {
 		text := f.head(file)
 		folder, module := pythonModule(file)
 		match := webObject.FindStringSubmatch(text)
-		isASGI, object, what := packages["fastapi"] || packages["starlette"], "", ""
+		isASGI := packages["fastapi"] || packages["starlette"]
+		var object, what string
 		switch {
 		case match != nil:
 			isASGI = match[2] == "FastAPI" || match[2] == "Starlette" || match[2] == "Quart"
