@@ -98,7 +98,26 @@ func usage(dir string) (Usage, error) {
 }
 
 // mountOverlay mounts an overlay in a folder of its own in dir, writes through it, and takes it away again.
-func mountOverlay(dir string) (err error) {
+func mountOverlay(dir string) error {
+	done := make(chan error, 1)
+	go func() {
+		// The mount is in a namespace of the thread's own, so that it is gone when the process is killed. The thread ends with
+		// the goroutine, which keeps it locked.
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			done <- err
+			return
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			done <- err
+			return
+		}
+		done <- tryOverlay(dir)
+	}()
+	return <-done
+}
+
+func tryOverlay(dir string) (err error) {
 	base, err := os.MkdirTemp(dir, ".doctor-")
 	if err != nil {
 		return err

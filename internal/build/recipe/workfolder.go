@@ -17,8 +17,15 @@ const (
 
 // inMemory runs a program with a file system in memory at $TMPDIR, where the machine can mount one. An installation writes each
 // file several times and is thrown away, so the disk costs it a third of its time. The mount is the program's own: it is gone
-// with the program, however that ends.
-const inMemory = `mount -t tmpfs -o size=%d,mode=755 tmpfs "$TMPDIR" || echo "working on the disk" >&2; exec "$0" "$@"`
+// with the program, however that ends. What instances have mounted is not the program's matter: it lets go of that, because a
+// file system stays as long as anyone has it.
+const inMemory = `while read -r id parent device root at rest; do
+  case "$at" in / | /usr/* | /etc/* | /opt/*) continue ;; esac
+  case "$TMPDIR" in "$at"/*) continue ;; esac
+  case " $rest " in *" - overlay "* | *" - nsfs "* | *" /dev/loop"*) umount -l "$at" 2>/dev/null ;; esac
+done </proc/self/mountinfo
+mount -t tmpfs -o size=%d,mode=755 tmpfs "$TMPDIR" || echo "working on the disk" >&2
+exec "$0" "$@"`
 
 // workCommand is the command with its work folder in memory, if there is plenty.
 func workCommand(ctx context.Context, program string, args []string) *exec.Cmd {

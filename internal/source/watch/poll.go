@@ -37,7 +37,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	defer round.Stop()
 	hints, polls, ended := make(chan struct{}, hintsAtOnce), make(chan struct{}, pollsAtOnce), make(chan *polled, pollsAtOnce)
 	sources := map[string]*polled{}
-	w.refresh(ctx, sources)
+	isRead := w.refresh(ctx, sources, true)
 	for {
 		w.poll(ctx, sources, polls, ended)
 		select {
@@ -49,7 +49,7 @@ func (w *Watch) Run(ctx context.Context) error {
 			one.isBusy = false
 			<-polls
 		case <-round.C:
-			w.refresh(ctx, sources)
+			isRead = w.refresh(ctx, sources, !isRead) || isRead
 		}
 	}
 }
@@ -63,15 +63,16 @@ func (w *Watch) round() time.Duration {
 	return min(max(w.config.Every/6, 100*time.Millisecond), longestRound)
 }
 
-// refresh makes sources those that are to be looked at. A new one is due within a round. Without polling each is looked at
-// once if its service has a webhook: a hint may have been lost with the process before this one.
-func (w *Watch) refresh(ctx context.Context, sources map[string]*polled) {
+// refresh makes sources those that are to be looked at, and says whether it could. A new one is due within a round. Without
+// polling those that are there at the start are looked at once if their service has a webhook: a hint may have been lost with
+// the process before this one.
+func (w *Watch) refresh(ctx context.Context, sources map[string]*polled, isStart bool) bool {
 	services, err := w.config.Services(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.config.Log.Error("look for services with automatic deployments", "error", err)
 		}
-		return
+		return false
 	}
 	for _, each := range sources {
 		each.services = nil
@@ -84,6 +85,9 @@ func (w *Watch) refresh(ctx context.Context, sources map[string]*polled) {
 			continue
 		}
 		key := keyOf(from)
+		if sources[key] == nil && w.config.Every == 0 && !isStart {
+			continue
+		}
 		if sources[key] == nil {
 			sources[key] = &polled{from: from, due: time.Now().Add(rand.N(w.round()))}
 		}
@@ -95,6 +99,7 @@ func (w *Watch) refresh(ctx context.Context, sources map[string]*polled) {
 	for _, told := range []map[platform.ServiceID]bool{w.hooked, w.troubled} {
 		maps.DeleteFunc(told, func(id platform.ServiceID, _ bool) bool { return !there[id] })
 	}
+	return true
 }
 
 // isPolled says whether a service could be deployed for a change now, or after the operation that runs. One that runs for the

@@ -48,6 +48,14 @@ func TestWithoutPollingAServiceWithAWebhookIsLookedAtOnce(t *testing.T) {
 			t.Errorf("%d looks", looks)
 		}
 	})
+	inWorld(t, 0, func(w *world) {
+		w.run()
+		time.Sleep(time.Minute)
+		w.add("hooked", first, func(service *platform.Service) { service.Webhook = "sealed" }) // no call of it was lost
+		w.set(func() { w.heads["main"] = second })
+		time.Sleep(day)
+		w.wantAsked()
+	})
 }
 
 func TestWhatFailedIsNotTriedAgainUntilSomethingChanges(t *testing.T) {
