@@ -61,7 +61,7 @@ func newDeploy(s *shell) *cobra.Command {
 	set.StringVar(&flags.target, "target", "", "the stage of the Dockerfile that is built (default the last)")
 	set.StringArrayVar(&flags.arguments, "build-arg", nil, "a build argument of the Dockerfile, NAME=VALUE; may be repeated")
 	set.StringArrayVar(&flags.buildSecrets, "build-secret", nil, "a secret for RUN --mount=type=secret,id=ID, ID=NAME; may be repeated. See `apron secret --help`")
-	set.StringVar(&flags.runtime, "runtime", "", "build without an apprunner.yaml, on this runtime: python311, nodejs22, go1")
+	set.StringVar(&flags.runtime, "runtime", "", "build without an apprunner.yaml, on this runtime: python311, nodejs24, go1, … (`apron runtimes` lists them)")
 	set.StringVar(&flags.build, "build", "", "with --runtime, or without any file that says it: the command that builds the app")
 	set.StringVar(&flags.start, "start", "", "with --runtime or --image, or without any file that says it: the command that starts the app")
 	set.BoolVar(&flags.onlyIfChanged, "if-changed", false, "do nothing when this very folder runs already")
@@ -100,12 +100,34 @@ func (s *shell) deploy(ctx context.Context, dir string, flags deployFlags) error
 	if err != nil {
 		return err
 	}
+	if err := checkRuntime(ctx, connected, wish.runtimeTag); err != nil {
+		return err
+	}
 	d := &deployment{shell: s, client: connected, wish: wish, flags: flags}
 	outcome, err := d.run(ctx)
 	if err != nil {
 		return err
 	}
 	return s.printOutcome(ctx, outcome, flags)
+}
+
+// checkRuntime refuses a runtime that apron does not have, before anything is sent.
+func checkRuntime(ctx context.Context, connected *client.Client, name string) error {
+	if name == "" {
+		return nil
+	}
+	runtimes, err := connected.Runtimes(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, each := range runtimes {
+		if each.Name == name {
+			return nil
+		}
+		names = append(names, each.Name)
+	}
+	return &usageError{fmt.Errorf("--runtime %s: there is no such runtime", name), "There are " + strings.Join(names, ", ") + "."}
 }
 
 func checkFolder(dir string) error {

@@ -68,7 +68,7 @@ func TestDeployRefusesWrongNumbersBeforeItSendsAnything(t *testing.T) {
 	apron(t, "deploy", dir, "--cpu", "3").expect(t, 2, "--cpu 3: want 0.25, 0.5, 1, 2 or 4")
 	apron(t, "deploy", dir, "--memory", "1.5 GB").expect(t, 2, "--memory 1.5 GB: want 0.5, 1, 2, 3, 4, 6, 8, 10 or 12")
 	apron(t, "deploy", dir, "--port", "abc").expect(t, 2, "--port abc: want a port, which is a number from 1 to 65535")
-	apron(t, "deploy", dir, "--runtime", "perl5", "--start", "./app").expect(t, 2, "--runtime perl5: want python311")
+	apron(t, "deploy", dir, "--runtime", "perl5", "--start", "./app").expect(t, 2, "--runtime perl5: there is no such runtime", "go1")
 	if entries, err := os.ReadDir(fake.repositories); err != nil || len(entries) != 0 {
 		t.Errorf("the Git server holds %v (%v)", entries, err)
 	}
@@ -287,6 +287,20 @@ func TestDeployOfAFolderThatSaysNothingOfItsBuild(t *testing.T) {
 	apron(t, "deploy", dir, "--runtime", "nodejs22", "--start", "node c.js").expect(t, 0, "Updating shop")
 	if removed := fake.did("UntagResource"); len(removed) != 1 || cmp.Diff([]any{"apron:build"}, removed[0]["TagKeys"]) != "" {
 		t.Errorf("the tag that the runtime contradicts: %v", removed)
+	}
+}
+
+func TestDeployWithARuntimeThatAppRunnerDoesNotHave(t *testing.T) {
+	fake := newFakeAPI(t)
+	dir := folder(t, map[string]string{"a.js": ""})
+	apron(t, "deploy", dir, "--name", "shop", "--runtime", "nodejs24", "--start", "node a.js").expect(t, 0)
+	created := fake.did("CreateService")[0]
+	if diff := cmp.Diff([]any{map[string]any{"Key": "apron:runtime", "Value": "nodejs24"}}, created["Tags"]); diff != "" {
+		t.Error(diff)
+	}
+	values := created["SourceConfiguration"].(map[string]any)["CodeRepository"].(map[string]any)["CodeConfiguration"].(map[string]any)["CodeConfigurationValues"]
+	if got := values.(map[string]any)["Runtime"]; got != "PYTHON_311" {
+		t.Errorf("the API is given the runtime %v, and must have one of its own", got)
 	}
 }
 

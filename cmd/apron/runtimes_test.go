@@ -18,6 +18,7 @@ func fakeRuntimes() []map[string]any {
 		{"Name": "dotnet6", "ApiName": "DOTNET_6", "Version": "6.0", "IsImage": true, "State": "NOT_MADE", "OutdatedServices": []any{}},
 		{"Name": "go1", "ApiName": "GO_1", "State": "READY", "SizeMb": 250, "Digest": "sha256:aaaabbbbccccdddd", "MadeAt": now - 100*86400,
 			"CheckedAt": now - 40*86400, "OutdatedServices": []any{}},
+		{"Name": "nodejs24", "Version": "24.1.0", "State": "NOT_MADE", "OutdatedServices": []any{}},
 		{"Name": "php81", "ApiName": "PHP_81", "IsImage": true, "State": "FAILED", "Failure": "the registry cannot be reached", "OutdatedServices": []any{}},
 		{"Name": "python311", "ApiName": "PYTHON_311", "Version": "3.11", "State": "READY", "SizeMb": 145, "Digest": "sha256:0123456789abcdef",
 			"MadeAt": now - 7200, "CheckedAt": now - 60, "OutdatedServices": []any{"shop", "blog", "api", "wiki"}},

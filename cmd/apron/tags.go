@@ -17,6 +17,7 @@ const (
 	tagTarget      = "apron:target"
 	tagBuildArg    = "apron:build-arg:"
 	tagBuildSecret = "apron:build-secret:"
+	tagRuntime     = "apron:runtime"
 )
 
 // tags say how a folder is built, as far as apprunner.yaml and App Runner's model do not.
@@ -33,6 +34,9 @@ func (w wish) tags() map[string]string {
 	}
 	if w.target != "" {
 		tags[tagTarget] = w.target
+	}
+	if w.runtimeTag != "" {
+		tags[tagRuntime] = w.runtimeTag
 	}
 	for name, value := range w.arguments {
 		tags[tagBuildArg+name] = value
@@ -69,7 +73,7 @@ func (d *deployment) retag(ctx context.Context, service found) (bool, error) {
 		if value, isWished := wished[key]; isWished && value == aws.ToString(tag.Value) {
 			delete(wished, key)
 		}
-		if d.wish.runtime != "" && key == tagBuild {
+		if d.wish.runtime != "" && (key == tagBuild || key == tagRuntime && d.wish.runtimeTag == "") {
 			foreign = append(foreign, key)
 		}
 	}

@@ -34,7 +34,9 @@ type wish struct {
 	target                  string
 	arguments, buildSecrets map[string]string
 	runtime, build, start   string
-	port                    int
+	// runtimeTag is a runtime of apron's that the API has no name for.
+	runtimeTag string
+	port       int
 	// secrets are references to secrets, by the variables that get their values.
 	environment, secrets map[string]string
 	cpu, memory          string
@@ -87,7 +89,7 @@ func (w *wish) readHow(flags deployFlags) error {
 	if flags.runtime != "" {
 		w.runtime = runtimeName(flags.runtime)
 		if !slices.Contains(types.Runtime("").Values(), types.Runtime(w.runtime)) {
-			return &usageError{fmt.Errorf("--runtime %s: want python311, nodejs22, go1 or another of App Runner's names", flags.runtime), ""}
+			w.runtime, w.runtimeTag = string(types.RuntimePython311), strings.ToLower(flags.runtime) // the API wants one of its own
 		}
 		if flags.start == "" {
 			return &usageError{fmt.Errorf("--runtime needs the command that starts the app"), "Give it with --start."}
