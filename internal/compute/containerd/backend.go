@@ -125,7 +125,8 @@ func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.D
 // defaultStopSignal asks an app to end whose image names no other signal.
 const defaultStopSignal = "SIGTERM"
 
-// terminate sends the image's stop signal and waits until the app has ended, the grace is over or ctx ends.
+// terminate sends the image's stop signal and waits until the app has ended, the grace is over or ctx ends. An app that would
+// not hear the signal is left as it is.
 func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, grace+callTimeout)
 	defer cancel()
@@ -147,7 +148,7 @@ func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace t
 	if err != nil { // the image names one that there is not
 		signal = syscall.SIGTERM
 	}
-	if task.Kill(ctx, signal) != nil {
+	if !hears(task.Pid(), signal) || task.Kill(ctx, signal) != nil {
 		return
 	}
 	select {

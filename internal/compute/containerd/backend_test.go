@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/apron-run/apron/internal/compute/computetest"
 	"github.com/apron-run/apron/internal/compute/containerd"
@@ -34,11 +35,25 @@ func newBench(t testing.TB) *bench {
 func TestInstances(t *testing.T) {
 	b := newBench(t)
 	computetest.Run(t, b.Bench)
+	t.Run("one that hears no signal ends at once", func(t *testing.T) { endsWithoutHearing(t, b) })
 	t.Run("outlives the connection and containerd", func(t *testing.T) { outlivesContainerd(t, b) })
 	t.Run("remains are swept while others start", func(t *testing.T) { testSweep(t, b) })
 	t.Run("what only runc knows is no obstacle and does not stay", func(t *testing.T) { testRemainsOfRunc(t, b) })
 	t.Run("layers of removed images leave the disk", func(t *testing.T) { removesLayers(t, b) })
 	t.Run("nothing is left of those that were stopped", func(t *testing.T) { leavesNothing(t, b) })
+}
+
+// What an app cannot hear is not waited for.
+func endsWithoutHearing(t *testing.T, b *bench) {
+	spec, instance := b.On(t).Start("/testapp", "deaf")
+	b.Get(instance, "/")
+	began := time.Now()
+	if err := b.backend.Stop(t.Context(), spec.ID, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("its end took %s", took)
+	}
 }
 
 func outlivesContainerd(t *testing.T, b *bench) {

@@ -39,15 +39,17 @@ func main() {
 		for {
 			fmt.Println(strings.Repeat("x", 200))
 		}
+	case "deaf":
+		serve(func() { signal.Ignore(syscall.SIGTERM) })
 	case "sleep":
 		time.Sleep(time.Hour)
 	default:
-		serve()
+		serve(endWhenAsked)
 	}
 }
 
-// serve answers with what tests want to know about the inside of an instance.
-func serve() {
+// serve answers with what tests want to know about the inside of an instance. Beside that it runs untilAsked.
+func serve(untilAsked func()) {
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "hello from %s\n", os.Getenv("VERSION"))
 	})
@@ -80,12 +82,14 @@ func serve() {
 	http.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(7) })
 	fmt.Println("listening on", os.Getenv("PORT"))
 	fmt.Fprintln(os.Stderr, "a line on stderr")
-	go func() {
-		waitForSignal()
-		os.Exit(0)
-	}()
+	go untilAsked()
 	fmt.Println(http.ListenAndServe(":"+os.Getenv("PORT"), nil))
 	os.Exit(1)
+}
+
+func endWhenAsked() {
+	waitForSignal()
+	os.Exit(0)
 }
 
 func waitForSignal() {
@@ -122,7 +126,7 @@ func fill() {
 			break
 		}
 	}
-	serve()
+	serve(endWhenAsked)
 }
 
 // fork starts processes until it may not, says how many, and serves.
@@ -134,5 +138,5 @@ func fork() {
 			break
 		}
 	}
-	serve()
+	serve(endWhenAsked)
 }
