@@ -45,7 +45,7 @@ func (d *deployment) run(ctx context.Context) (outcome, error) {
 		}
 	}
 	if d.wish.isAuto {
-		d.note("There is no apprunner.yaml and no Dockerfile: it is built as %s. The log of the build shows how (--verbose).", d.wish.kind)
+		d.note("There is no apprunner.yaml and no Dockerfile: it is built as %s. The output of the build shows how.", d.wish.kind)
 	}
 	commit, err := d.send(ctx, service)
 	if err != nil {
