@@ -90,7 +90,7 @@ func (m *machine) down(ctx context.Context) error {
 	} else {
 		errs = append(errs, backend.RemoveBuilds(ctx), backend.Down(ctx), backend.Close())
 	}
-	errs = append(errs, m.containerd.Stop(ctx), containerd.RemoveMounts(m.backend.Paths.MountDirs()...), m.network.Remove(ctx))
+	errs = append(errs, m.containerd.Stop(ctx), m.backend.Paths.EndShims(), containerd.RemoveMounts(m.backend.Paths.MountDirs()...), m.network.Remove(ctx))
 	return errors.Join(errs...)
 }
 

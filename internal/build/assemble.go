@@ -33,11 +33,11 @@ const maxVertexName = 200
 // real repositories rely on both. The arguments are data, never part of the script.
 //
 // sudo, which no image has, is a function that runs the rest: commands are root's already.
-const runCommands = `type -P sudo >/dev/null || sudo() {
-while [[ "${1-}" == -* ]]; do case $1 in -u|-g|-h|-p|-C|-D|-R|-T|-U|-r|-t) shift 2;; --) shift; break;; *) shift;; esac; done
+const runCommands = `command -v sudo >/dev/null || sudo() {
+while :; do case ${1-} in -u | -g | -h | -p | -C | -D | -R | -T | -U | -r | -t) shift 2 ;; --) shift; break ;; -*) shift ;; *) break ;; esac; done
 env "$@"
 }
-export -f sudo 2>/dev/null || true
+[ -z "${BASH_VERSION-}" ] || export -f sudo 2>/dev/null || true
 for apron_command in "$@"; do printf '+ %s\n' "$apron_command"; eval "$apron_command"; done`
 
 // tracing are the variables that BuildKit gives to every step, so that its programs report to BuildKit what they do.

@@ -86,7 +86,7 @@ func TestAFailedStepOfADockerfileIsToldWithItsLine(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a command":                  {"FROM apron.local/python311\n\nRUN echo so far && exit 7\n", "(line 3) failed with exit code 7"},
 		"a file that there is not":   {"FROM apron.local/python311\nCOPY nothing /\n", "(line 2)"},
-		"an image that there is not": {"FROM 127.0.0.1:1/nothing\n", "(line 1)"},
+		"an image that there is not": {"FROM registry.invalid/nothing\n", "(line 1)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := byDockerfile(t, c.text, nil)

@@ -38,6 +38,7 @@ func TestInstances(t *testing.T) {
 	t.Run("one that hears no signal ends at once", func(t *testing.T) { endsWithoutHearing(t, b) })
 	t.Run("outlives the connection and containerd", func(t *testing.T) { outlivesContainerd(t, b) })
 	t.Run("remains are swept while others start", func(t *testing.T) { testSweep(t, b) })
+	t.Run("a shim that nobody knows is swept", func(t *testing.T) { sweepsLostShims(t, b) })
 	t.Run("what only runc knows is no obstacle and does not stay", func(t *testing.T) { testRemainsOfRunc(t, b) })
 	t.Run("layers of removed images leave the disk", func(t *testing.T) { removesLayers(t, b) })
 	t.Run("nothing is left of those that were stopped", func(t *testing.T) { leavesNothing(t, b) })

@@ -1,7 +1,6 @@
 package containerd
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"golang.org/x/sys/unix"
@@ -31,10 +31,8 @@ func (p Paths) removeBundle(id string) error {
 	if _, err := os.Stat(bundle); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	for _, pid := range p.shims(id) {
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("end the shim %d: %w", pid, err)
-		}
+	if err := p.endShims(func(of string) bool { return of == id }); err != nil {
+		return err
 	}
 	if err := mount.UnmountRecursive(bundle, unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount the bundle: %w", err)
@@ -42,30 +40,45 @@ func (p Paths) removeBundle(id string) error {
 	return errors.Join(os.RemoveAll(bundle), os.RemoveAll(filepath.Join(p.root(), "io.containerd.runtime.v2.task", Namespace, id)))
 }
 
-// shims finds the processes that were started as the shim of id by the containerd of p.
-func (p Paths) shims(id string) []int {
+// EndShims ends all shims of p's containerd, which has ended with all that it knew of.
+func (p Paths) EndShims() error {
+	return p.endShims(func(string) bool { return true })
+}
+
+// endLostShims ends shims without a bundle. One is left when containerd is killed while it starts the shim: the next one cannot
+// reach it, and removes the bundle alone.
+func (p Paths) endLostShims() error {
+	return p.endShims(func(id string) bool { return !p.hasBundle(id) })
+}
+
+// endShims ends the processes that were started by p's containerd as the shim of an id that is meant.
+func (p Paths) endShims(isMeant func(id string) bool) error {
 	commandLines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	var pids []int
+	var errs []error
 	for _, file := range commandLines {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			continue // it has ended
 		}
-		var args []string
-		for arg := range bytes.SplitSeq(bytes.TrimRight(content, "\x00"), []byte{0}) {
-			args = append(args, string(arg))
-		}
-		if filepath.Base(args[0]) != "containerd-shim-runc-v2" || !hasFlag(args, "-address", p.Socket()) || !hasFlag(args, "-id", id) {
+		args := strings.Split(strings.TrimRight(string(content), "\x00"), "\x00")
+		if filepath.Base(args[0]) != "containerd-shim-runc-v2" || flagOf(args, "-address") != p.Socket() || !isMeant(flagOf(args, "-id")) {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			pids = append(pids, pid)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err == nil {
+			err = unix.Kill(pid, unix.SIGKILL)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("end the shim %d: %w", pid, err))
 		}
 	}
-	return pids
+	return errors.Join(errs...)
 }
 
-func hasFlag(args []string, name, value string) bool {
-	i := slices.Index(args, name)
-	return i >= 0 && i+1 < len(args) && args[i+1] == value
+// flagOf returns the value that follows a flag, or nothing.
+func flagOf(args []string, name string) string {
+	if i := slices.Index(args, name); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
 }

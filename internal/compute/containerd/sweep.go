@@ -34,7 +34,7 @@ func (b *Backend) Sweep(ctx context.Context) error {
 	for id := range found {
 		errs = append(errs, b.sweep(ctx, platform.InstanceID(id)))
 	}
-	return errors.Join(append(errs, b.sweepImages(ctx))...)
+	return errors.Join(append(errs, b.config.Paths.endLostShims(), b.sweepImages(ctx))...)
 }
 
 // sweepImages removes the names that pulls and imports that were cut short have left.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,4 +187,32 @@ func sizeOf(dir string) (bytes int64) {
 		return nil
 	})
 	return bytes
+}
+
+// sweepsLostShims looks at two processes that are called as shims are: of an id that has a bundle, and of one that has none.
+func sweepsLostShims(t *testing.T, b *bench) {
+	spec, _ := b.On(t).Start()
+	shim := func(id string) *exec.Cmd {
+		command := exec.Command("/bin/sh")
+		command.Args = []string{"containerd-shim-runc-v2", "-c", "read line", "sh", "-id", id, "-address", filepath.Join(b.machine.DataDir, "run", "containerd.sock")}
+		held, err := command.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = held.Close(); _ = command.Wait() })
+		return command
+	}
+	lost, known := shim("lost"), shim(string(spec.ID))
+	if err := b.backend.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := lost.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("the lost shim ended with %v", err)
+	}
+	if err := known.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the known shim: %v", err)
+	}
 }
