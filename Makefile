@@ -78,9 +78,9 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 	@$(call beside,bin/failpoint)
 
 test: packages build check ## run the whole test suite; needs root, because it runs real containers
-	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash)
+	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash -e /test/examples)
 	@$(MAKE) --no-print-directory build-race build-failpoint
-	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance ./test/crash
+	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance ./test/crash ./test/examples
 
 examples: packages build ## deploy each example twice on each runtime it runs on, and tell how long both took
 	@APRON_EXAMPLES=all go test -count=1 -v -timeout $(TEST_TIMEOUT) ./test/examples
