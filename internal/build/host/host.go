@@ -17,11 +17,9 @@ import (
 )
 
 const (
-	// DefaultNPMRegistry, DefaultGoProxy and DefaultDebianMirror are what npm, Go and mmdebstrap use on a machine where nobody
-	// chose.
-	DefaultNPMRegistry  = "https://registry.npmjs.org/"
-	DefaultGoProxy      = "https://proxy.golang.org,direct"
-	DefaultDebianMirror = "http://deb.debian.org/debian"
+	// DefaultNPMRegistry and DefaultGoProxy are what npm and Go use on a machine where nobody chose.
+	DefaultNPMRegistry = "https://registry.npmjs.org/"
+	DefaultGoProxy     = "https://proxy.golang.org,direct"
 	// discoverTimeout bounds what asking the installed tools may take.
 	discoverTimeout = 10 * time.Second
 	// trustBundle is where Debian and its kin keep the certificate authorities that the machine trusts.

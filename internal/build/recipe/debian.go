@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"archive/tar"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/apron-run/apron/internal/build/catalogue"
-	"github.com/apron-run/apron/internal/build/host"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -86,7 +84,7 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 		return context.Cause(ctx)
 	case waitErr != nil && c.isGone(ctx, recipe.Suite):
 		return platform.Explain(waitErr, "the Debian mirror %s no longer has the suite %s, of which the runtime's base image is made",
-			c.mirror(), recipe.Suite).
+			c.host().DebianMirror, recipe.Suite).
 			Try("use another runtime, or let apt on this machine use a mirror that still has it, as Debian's archive").
 			WithEvidence(output.lines()...)
 	case waitErr != nil:
@@ -96,16 +94,18 @@ func (c *Cache) writeDebian(ctx context.Context, archive *tar.Writer, recipe cat
 	return errors.Join(copyErr, removeErr)
 }
 
-// isGone says whether the mirror answers and does not have the suite.
+// isGone says whether the machine's mirror, where it names one, answers and does not have the suite.
 func (c *Cache) isGone(ctx context.Context, suite string) bool {
+	mirror := c.host().DebianMirror
+	if mirror == "" {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var refused *refusedError
-	err := c.download(ctx, strings.TrimSuffix(c.mirror(), "/")+"/dists/"+suite+"/InRelease", io.Discard)
+	err := c.download(ctx, strings.TrimSuffix(mirror, "/")+"/dists/"+suite+"/InRelease", io.Discard)
 	return errors.As(err, &refused) && refused.code == http.StatusNotFound
 }
-
-func (c *Cache) mirror() string { return cmp.Or(c.host().DebianMirror, host.DefaultDebianMirror) }
 
 // lockFolder tells Collect that a folder is in use: by those who have the file open, which outlive apron when it is killed.
 func lockFolder(dir string) (*os.File, error) {
