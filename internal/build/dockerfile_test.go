@@ -91,7 +91,7 @@ func TestAFailedStepOfADockerfileIsToldWithItsLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, r := byDockerfile(t, c.text, nil)
 			_, err := w.try(t, r)
-			for errors.Is(err, platform.ErrUnavailable) { // as such failures are said to be in containerd's first seconds
+			for began := time.Now(); errors.Is(err, platform.ErrUnavailable) && time.Since(began) < time.Minute; { // as such failures are said to be in containerd's first seconds
 				time.Sleep(time.Second)
 				_, err = w.try(t, r)
 			}
