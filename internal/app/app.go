@@ -27,7 +27,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/apron-run/apron/internal/build"
@@ -174,11 +173,14 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 		return err
 	}
 	begun <- server
-	err = runAll(ctx,
-		server.run, embedded.Run, newReserve(config.DataDir, log).run,
-		worker.Run, supervisor.Run, domains.Run, ingress.Run, watch.Run,
-		machine.containerd.Run, machine.runBuilder, machine.builder.RunPreparations,
-		plane.client.Run, plane.daemon.Run, plane.leave, config.keepOwning(db),
+	err = runAll(ctx, log,
+		part{"API", server.run}, part{"registry", embedded.Run}, part{"reserve of the disk", newReserve(config.DataDir, log).run},
+		part{"worker", worker.Run}, part{"supervisor", supervisor.Run}, part{"custom domains", domains.Run},
+		part{"VPC ingress connections", ingress.Run}, part{"watch of sources", watch.Run},
+		part{"containerd", machine.containerd.Run}, part{"BuildKit", machine.runBuilder},
+		part{"preparation of runtimes", machine.builder.RunPreparations},
+		part{"client of the data plane", plane.client.Run}, part{"data plane", plane.daemon.Run},
+		part{"end of earlier data planes", plane.leave}, part{"claim on the database", config.keepOwning(db)},
 	)
 	if err != nil || stopping.Err() == nil {
 		return err // something failed, or another program goes on: services go on answering
@@ -199,23 +201,6 @@ func Down(ctx context.Context, config Config) error {
 		return err
 	}
 	return errors.Join(plane.stop(ctx), machine.down(ctx))
-}
-
-// runAll runs all parts until ctx ends or one of them fails, and returns after all have ended.
-func runAll(ctx context.Context, parts ...func(context.Context) error) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range parts {
-		group.Go(func() error {
-			if err := part(ctx); err != nil {
-				return err
-			}
-			if ctx.Err() == nil {
-				return errors.New("a part ended by itself")
-			}
-			return nil
-		})
-	}
-	return group.Wait()
 }
 
 // host is the host name of a service, without a port.

@@ -56,7 +56,7 @@ func Start(t testing.TB, flags ...string) *Apron {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of apron's log:\n%s", a.news(100))
+			t.Logf("the end of apron's log (%s):\n%s", a.state(), a.news(100))
 		}
 		if err := a.Close(); err != nil {
 			t.Error(err)
@@ -182,6 +182,19 @@ func (a *Apron) PID() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.process.Process.Pid
+}
+
+// state says whether `apron serve` runs, and how it ended if it does not.
+func (a *Apron) state() string {
+	a.mu.Lock()
+	process, ended := a.process, a.ended
+	a.mu.Unlock()
+	select {
+	case <-ended:
+		return "ended: " + process.ProcessState.String()
+	default:
+		return "running"
+	}
 }
 
 // Kill9 ends `apron serve` without a warning. What it had started goes on.
