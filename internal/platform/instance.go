@@ -18,7 +18,10 @@ type Instance struct {
 	RevisionID RevisionID
 	State      InstanceState
 	// Address is host:port where the app should listen; empty once exited.
-	Address   string
+	Address string
+	// Freezer is the file by which it is frozen and thawed (freezer.state or cgroup.freeze of its control group); empty where that
+	// cannot be done.
+	Freezer   string
 	StartedAt time.Time
 	// Exit says how it ended; nil while it runs.
 	Exit *Exit

@@ -25,8 +25,13 @@ type Route struct {
 	State        RouteState
 	// Endpoints are the ready instances.
 	Endpoints []Endpoint
-	// MaxConcurrency is the most requests one instance should hold at a time.
+	// MaxConcurrency is the most requests one instance gets at a time; more wait. 0 means no limit.
 	MaxConcurrency int
+	// MaxWaiting bounds the requests that wait for room; 0 means the data plane's default.
+	MaxWaiting int
+	// IsWakeable says that the service has no instance because it was scaled to zero: requests wait while one starts.
+	IsWakeable bool
+	Traffic    Traffic
 }
 
 // Endpoint is where one ready Instance listens.
@@ -34,4 +39,6 @@ type Endpoint struct {
 	InstanceID InstanceID
 	// Address is host:port.
 	Address string
+	// Freezer is the file by which the instance is frozen and thawed; empty where that cannot be done.
+	Freezer string
 }
