@@ -2,16 +2,19 @@ package proxy
 
 import "time"
 
-// seeker is a request that seeks a place in an instance.
+// seeker is a request that seeks a place in an instance. It can be used again once done was called or abandon has returned true.
 type seeker struct {
 	host      string // canonical
 	isPrivate bool
-	// tried are the instances that have not taken the request; they are offered last.
+	// tried are the instances that have not taken the request. They are not offered until the others had a chance for a while;
+	// then they leave this list.
 	tried []*instance
 	// since is the uptime at which the request came, deadline that at which it gives up.
 	since, deadline time.Duration
-	// done is called once, by any goroutine and without a lock held, when seek has returned false.
+	// done is called once, by any goroutine and without a lock held, when seek has returned false. It must not wait.
 	done func(place)
+
+	waiter
 }
 
 // place is what a seeker has found: an instance on which the request is counted, until release, or why there is none.
@@ -25,14 +28,93 @@ type place struct {
 
 // seek finds a place at once and returns it with true, or has the request wait and returns false: then the seeker's done is called
 // later, unless abandon comes first.
+//
+// Where nobody waits, this takes no lock. Where somebody does, the request queues behind: who comes later is served later.
 func (p *Proxy) seek(s *seeker) (place, bool) {
-	route, in, _ := p.claim(s.isPrivate, s.host, s.tried)
-	if in == nil {
-		return place{route: route, refusal: refuseRoute(s.host, route, len(s.tried) > 0)}, true
+	s.again, s.hasTried = 0, s.hasTried || len(s.tried) > 0
+	for {
+		table := p.table.Load()
+		route := table.on(s.isPrivate).find(s.host)
+		if !route.isServing() {
+			return place{route: route, refusal: refuseRoute(s.host, route, false)}, true
+		}
+		if route.service.waiting.Load() == 0 {
+			in, isStale := route.claim(s.tried)
+			if isStale {
+				continue // a newer table is there
+			}
+			if in != nil {
+				return p.hand(s, place{route: route, instance: in})
+			}
+		}
+		found, isStale := route.service.wait(s, table, route)
+		switch {
+		case isStale:
+		case found.instance != nil:
+			return p.hand(s, found)
+		default:
+			return found, found.refusal != nil
+		}
 	}
-	return place{route: route, instance: in}, true
 }
 
-// abandon gives up waiting, as when the client is gone. It returns false when done has been called already, or is about to be: the
-// place must be released then.
-func (p *Proxy) abandon(*seeker) bool { return false }
+// hand gives a place to its seeker: at once, or later when the instance must be thawed first, which the seeker's goroutine does not
+// wait for.
+func (p *Proxy) hand(s *seeker, found place) (place, bool) {
+	if found.instance.warmth.Load() == isWarm {
+		return found, true
+	}
+	go p.handThawed(s, found)
+	return place{}, false
+}
+
+func (p *Proxy) handThawed(s *seeker, found place) {
+	p.thaw(found.instance)
+	found.waited = uptime() - s.since
+	s.done(found)
+}
+
+// handAll gives seekers that have waited what they have found. Nobody holds a lock.
+func (p *Proxy) handAll(served []*seeker) {
+	for _, s := range served {
+		found := s.found
+		if found.instance != nil {
+			var isNow bool
+			if found, isNow = p.hand(s, found); !isNow {
+				continue
+			}
+		}
+		s.done(found)
+	}
+}
+
+// abandon gives up waiting, as when the client is gone. It returns false when done has been called already, or will be: the place
+// must be released then.
+func (p *Proxy) abandon(s *seeker) bool {
+	for {
+		queue := s.queue.Load()
+		if queue == nil {
+			return false
+		}
+		queue.mu.Lock()
+		isHere := s.queue.Load() == queue
+		if isHere {
+			queue.remove(s)
+		}
+		queue.mu.Unlock()
+		if isHere {
+			return true
+		}
+	}
+}
+
+// release ends a claim, and gives the place to the next that waits.
+//
+// No wake-up is lost: a seeker is counted in waiting before it looks for a place for the last time, and here the place is given
+// up before the look at waiting. These are atomic and in one order, so that one of the two sees the other.
+func (p *Proxy) release(in *instance) {
+	p.unclaim(in)
+	if in.service.waiting.Load() > 0 {
+		in.service.serveNext()
+	}
+}

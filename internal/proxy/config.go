@@ -37,8 +37,17 @@ type Config struct {
 	// HoldTimeout is how long after a service that serves has lost its last instance its requests wait for another one, and
 	// how long one waits for an instance that accepts no connections. By default 10 s.
 	HoldTimeout time.Duration
-	// MaxHeld bounds the requests that wait so; more are refused at once. By default 1,000.
+	// QueueTimeout is how long a request waits while all instances of its service have as many as they may. By default 60 s.
+	QueueTimeout time.Duration
+	// MaxWaiting bounds the requests of one service that wait, where its route does not; more are refused at once. By default 1,000.
+	MaxWaiting int
+	// MaxHeld bounds those of all services. By default 10,000.
 	MaxHeld int
+	// Freezer freezes and thaws instances; nil means that none is ever frozen.
+	Freezer Freezer
+	// IsAlone says whether no other data plane has requests for the same instances: only then are instances frozen. It is asked until
+	// it has said yes once. nil means yes.
+	IsAlone func() bool
 	// ShutdownTimeout bounds how long Run waits for requests in flight once its context has ended. By default 30 s.
 	ShutdownTimeout time.Duration
 
@@ -59,7 +68,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.TunnelIdleTimeout, 10*time.Minute)
 	setDefault(&c.DialTimeout, 5*time.Second)
 	setDefault(&c.HoldTimeout, 10*time.Second)
-	setDefault(&c.MaxHeld, 1000)
+	setDefault(&c.QueueTimeout, 60*time.Second)
+	setDefault(&c.MaxWaiting, 1000)
+	setDefault(&c.MaxHeld, 10_000)
 	setDefault(&c.ShutdownTimeout, 30*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()

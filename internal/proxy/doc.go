@@ -14,8 +14,11 @@
 //     also sent again to the same instance if a connection that was kept open died before the first byte of the answer:
 //     the app had closed it already. Every other request gets a new connection, because a kept one can die like that
 //     and then nobody knows whether the app has seen the request.
-//   - A request for a service that has just lost its last instance waits for the next one, instead of being refused. How long, and how
-//     many at a time, has a bound (HoldTimeout, MaxHeld).
+//   - An instance has at most MaxConcurrency requests. Those that find no room wait in the queue of their service, in the order in
+//     which they came, as those do whose service has just lost its last instance or was scaled to zero. How many wait, and how long, has
+//     a bound (MaxWaiting, MaxHeld; QueueTimeout, HoldTimeout); a request that waits has a deadline.
+//   - An instance without a request for a while is frozen, and thawed before the next one is sent to it. Requests, streams and upgraded
+//     connections in flight keep it warm. One data plane freezes at a time, and any thaws.
 //   - Bodies and trailers are streamed in both directions, with back-pressure; nothing is buffered whole.
 //   - What says who the client is comes from the proxy, not from the client, unless the peer is a trusted proxy.
 //
@@ -24,7 +27,9 @@
 //	400  the request cannot be read without doubt
 //	404  no service has this host on the listener that was asked
 //	405  CONNECT
+//	429  neither an instance has room nor the queue
 //	502  an instance got the request and broke off, or answered something that is not HTTP
-//	503  no instance got the request: the service is paused, starting, or had no instance that accepts connections for a while
+//	503  no instance got the request: the service is paused, starting, had no instance that accepts connections for a while, or
+//	     none with room
 //	504  an instance got the request and did not answer in time
 package proxy

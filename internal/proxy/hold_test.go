@@ -82,7 +82,7 @@ func TestOnlySoManyRequestsWait(t *testing.T) {
 	p.serve(route())
 	first := p.asked(t.Context(), t)
 	waits(t, first)
-	if got := <-p.asked(t.Context(), t); got != http.StatusServiceUnavailable {
+	if got := <-p.asked(t.Context(), t); got != http.StatusTooManyRequests {
 		t.Errorf("one too many: status %d", got)
 	}
 	p.serve(route(backend(t, says("hello"))))
@@ -104,7 +104,7 @@ func TestAClientLeavesWhileItsRequestWaits(t *testing.T) {
 		next := p.asked(t.Context(), t)
 		select {
 		case got := <-next:
-			if got != http.StatusServiceUnavailable {
+			if got != http.StatusTooManyRequests {
 				t.Fatalf("status %d", got)
 			}
 			continue // the proxy has not noticed yet

@@ -16,6 +16,7 @@ const lingerEvery = 50 * time.Millisecond
 //
 // It does not begin with the server's own Shutdown, which drops a connection that was accepted and not read yet.
 func (p *Proxy) Leave() {
+	p.StopFreezing()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.isLeaving.Swap(true) {

@@ -19,22 +19,30 @@ type Proxy struct {
 	server  *http.Server
 	table   atomic.Pointer[table]
 	tunnels tunnels
-	// held counts the requests that wait for an instance.
-	held atomic.Int64
+	// held counts the requests that wait, over all services.
+	held    atomic.Int64
+	gauges  gauges
+	watches watches
 	// handlers counts requests, those of hijacked connections too.
 	handlers sync.WaitGroup
 	// isLeaving and leaving, which is closed then, say that Leave was called.
 	isLeaving atomic.Bool
 	leaving   chan struct{}
 
-	mu        sync.Mutex // guards instances and their routes, and listeners, and orders the changes of table
-	instances map[platform.Endpoint]*instance
+	mu        sync.Mutex // guards instances, services and their routes, and listeners, and orders the changes of table
+	instances map[instanceKey]*instance
+	services  map[platform.ServiceID]*service
 	listeners []*limitedListener
 }
 
 // New returns a Proxy without routes. Nothing runs before Run.
 func New(config Config) *Proxy {
-	p := &Proxy{config: config.withDefaults(), instances: map[platform.Endpoint]*instance{}, leaving: make(chan struct{})}
+	p := &Proxy{
+		config: config.withDefaults(), instances: map[instanceKey]*instance{}, services: map[platform.ServiceID]*service{},
+		leaving: make(chan struct{}),
+	}
+	p.watches.changed = make(chan struct{}, 1)
+	p.gauges.init()
 	p.table.Store(newTable())
 	p.server = &http.Server{
 		Handler:                      p,
@@ -63,6 +71,12 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if p.config.PrivateListener != nil {
 		listeners = append(listeners, privateListener{p.enter(p.config.PrivateListener)})
 	}
+	working, rest := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { p.freezeIdle(working) })
+	loops.Go(func() { p.measure(working) })
+	defer loops.Wait()
+	defer rest()
 	var serving sync.WaitGroup
 	failed := make(chan error, len(listeners))
 	for _, each := range listeners {

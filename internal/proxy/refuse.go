@@ -46,6 +46,21 @@ func refuseRoute(host string, route *route, hasTried bool) *refusal {
 	}
 }
 
+// refuseFull is for a request that found neither room in an instance nor in the queue.
+func refuseFull(route *route) *refusal {
+	return &refusal{http.StatusTooManyRequests, fmt.Sprintf("The service %s has as many requests as it can take, and as many wait as may. Try again in a moment.", route.ServiceName), retryNotReady}
+}
+
+// refuseBusy is for a request that has waited for room for too long.
+func refuseBusy(route *route) *refusal {
+	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("All instances of the service %s have been busy for too long. Try again in a moment.", route.ServiceName), retryNotReady}
+}
+
+// refuseAsleep is for a request that has waited in vain for the first instance of a service at zero.
+func refuseAsleep(route *route) *refusal {
+	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s has not started in time. Try again in a moment; `apron logs %s` may tell why.", route.ServiceName, route.ServiceName), retryStarting}
+}
+
 func refuseBroken(route *route) *refusal {
 	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s broke off before it had answered, or its answer was not HTTP. `apron logs %s` may tell why.", route.ServiceName, route.ServiceName)}
 }

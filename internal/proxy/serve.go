@@ -56,44 +56,67 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve(ctx, peer)
 }
 
-// serve offers the request to one instance after the other until one has got it. Where there is none, the request waits a while.
+// serve offers the request to one instance after the other until one has got it. Where there is no place, the request waits a while.
 func (x *exchange) serve(ctx context.Context, peer netip.Addr) {
 	if x.r.Method == http.MethodConnect {
 		x.refuse(refuseConnect())
 		return
 	}
-	host, isPrivate := canonicalHost(x.r.Host), isPrivate(x.r.Context())
+	granted := make(chan place, 1)
 	since := uptime()
+	s := &seeker{
+		host: canonicalHost(x.r.Host), isPrivate: isPrivate(x.r.Context()), since: since, deadline: since + x.config.RequestTimeout,
+		done: func(found place) { granted <- found },
+	}
 	var header http.Header
-	var tried []*instance
-	for hasTried := false; ; {
-		route, in, newer := x.claim(isPrivate, host, tried)
-		if route != nil {
-			x.record.ServiceID = route.ServiceID
+	for {
+		found := x.seekAndWait(ctx, s, granted)
+		if found.route != nil {
+			x.record.ServiceID = found.route.ServiceID
 		}
-		if in == nil {
-			hasTried = hasTried || len(tried) > 0
-			switch {
-			case x.hold(ctx, route, since, newer):
-				tried = tried[:0]
-				continue
-			case ctx.Err() != nil:
-				x.fail(ctx, route, context.Cause(ctx))
-			default:
-				x.refuse(refuseRoute(host, route, hasTried))
-			}
+		switch {
+		case found.refusal != nil:
+			x.refuse(found.refusal)
+			return
+		case found.instance == nil:
+			x.fail(ctx, found.route, context.Cause(ctx))
 			return
 		}
 		if header == nil {
 			header = x.requestHeader(x.r, peer)
 		}
 		x.record.Attempts++
-		if x.offer(ctx, route, in, header) {
+		if x.offer(ctx, found.route, found.instance, header) {
 			return
 		}
-		in.avoid()
-		tried = append(tried, in)
+		found.instance.avoid()
+		s.tried = append(s.tried, found.instance)
 	}
+}
+
+// seekAndWait seeks a place and waits for it. It returns neither an instance nor a refusal when ctx has ended first; when that was
+// because the request's time was over, there is a refusal.
+func (x *exchange) seekAndWait(ctx context.Context, s *seeker, granted <-chan place) place {
+	found, isNow := x.seek(s)
+	if isNow {
+		return found
+	}
+	select {
+	case found = <-granted:
+		return found
+	case <-ctx.Done():
+	}
+	if !x.abandon(s) {
+		if found = <-granted; found.instance != nil {
+			x.release(found.instance)
+		}
+		return place{route: found.route, refusal: found.refusal}
+	}
+	found = place{route: s.route}
+	if errors.Is(context.Cause(ctx), errTookTooLong) {
+		found.refusal = s.refusal()
+	}
+	return found
 }
 
 // offer sends the request to one instance and its answer to the client. It returns false when nothing of the request

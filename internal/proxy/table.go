@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"math/rand/v2"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,8 +12,6 @@ import (
 // table says where each host's requests go. It is never changed once it is published.
 type table struct {
 	routes []*route
-	// newer is closed when another table has taken this one's place.
-	newer chan struct{}
 	// public and private are the hosts of the two listeners.
 	public, private hosts
 }
@@ -26,7 +24,7 @@ type hosts struct {
 }
 
 func newTable() *table {
-	return &table{newer: make(chan struct{}), public: newHosts(), private: newHosts()}
+	return &table{public: newHosts(), private: newHosts()}
 }
 
 func newHosts() hosts { return hosts{map[string]*route{}, map[string]*route{}} }
@@ -65,6 +63,7 @@ func (t *table) on(isPrivate bool) hosts {
 // route is a Route with its instances' counters.
 type route struct {
 	platform.Route
+	service   *service
 	instances []*instance
 	// emptySince is the uptime since which the route has no instances.
 	emptySince time.Duration
@@ -76,16 +75,25 @@ type route struct {
 // The order matters: the new table is published before the instances that only the old one names are retired, so that
 // who finds an instance retired finds a newer table too.
 func (p *Proxy) SetRoutes(routes []platform.Route) {
+	for _, each := range p.publish(routes) {
+		if each.waiting.Load() > 0 {
+			each.reroute()
+		}
+	}
+}
+
+// publish puts a table of the routes in the place of the old one, and returns the services of both.
+func (p *Proxy) publish(routes []platform.Route) []*service {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next, before := newTable(), p.table.Load().emptyRoutes()
 	for _, each := range routes {
-		entry := &route{Route: each, emptySince: uptime()}
+		entry := &route{Route: each, service: p.joinService(each.ServiceID), emptySince: uptime()}
 		if since, wasEmpty := before[each.ServiceID]; wasEmpty {
 			entry.emptySince = since
 		}
 		for _, endpoint := range each.Endpoints {
-			entry.instances = append(entry.instances, p.enlist(endpoint))
+			entry.instances = append(entry.instances, p.enlist(entry.service, endpoint, each.Traffic.FreezeAfter))
 		}
 		next.routes = append(next.routes, entry)
 		for _, name := range each.Hosts {
@@ -95,12 +103,32 @@ func (p *Proxy) SetRoutes(routes []platform.Route) {
 			next.private.add(name, entry)
 		}
 	}
+	services := slices.Collect(maps.Values(p.services))
 	old := p.table.Swap(next)
-	close(old.newer)
 	for _, each := range old.routes {
 		for _, in := range each.instances {
 			p.delist(in)
 		}
+		p.leaveService(each.service)
+	}
+	return services
+}
+
+// joinService returns the service with an id and counts one more use of it. Callers hold mu.
+func (p *Proxy) joinService(id platform.ServiceID) *service {
+	found := p.services[id]
+	if found == nil {
+		found = &service{proxy: p, id: id}
+		p.services[id] = found
+	}
+	found.uses++
+	return found
+}
+
+// leaveService counts one use less. Callers hold mu.
+func (p *Proxy) leaveService(one *service) {
+	if one.uses--; one.uses == 0 {
+		delete(p.services, one.id)
 	}
 }
 
@@ -115,53 +143,5 @@ func (t *table) emptyRoutes() map[platform.ServiceID]time.Duration {
 	return empty
 }
 
-// pick returns the instance with the fewest requests in flight that was not tried yet; nil when all were. Those that
-// did not accept a connection just now come last. Among equals it begins anywhere, so that a quiet service's load is
-// spread too.
-func (r *route) pick(tried []*instance) *instance {
-	if len(r.instances) == 0 {
-		return nil
-	}
-	var best *instance
-	var bestLoad int64
-	var now int64
-	first := rand.IntN(len(r.instances))
-	for i := range r.instances {
-		in := r.instances[(first+i)%len(r.instances)]
-		if slices.Contains(tried, in) {
-			continue
-		}
-		load := in.inFlight.Load()
-		if until := in.avoidUntil.Load(); until != 0 {
-			if now == 0 {
-				now = int64(uptime())
-			}
-			if now < until {
-				load += 1 << 32 // beyond any count of requests
-			}
-		}
-		if best == nil || load < bestLoad {
-			best, bestLoad = in, load
-		}
-	}
-	return best
-}
-
-// claim finds the host's route in the newest table, and counts the request on one of its instances that was not tried
-// yet. The route is nil for an unknown host, the instance when there is none to try. newer is closed when there is a newer
-// table than the one that was looked into.
-func (p *Proxy) claim(isPrivate bool, host string, tried []*instance) (found *route, in *instance, newer <-chan struct{}) {
-	for {
-		table := p.table.Load()
-		route := table.on(isPrivate).find(host)
-		if route == nil || route.State != platform.RouteStateServing {
-			return route, nil, table.newer
-		}
-		in := route.pick(tried)
-		if in == nil || in.claim() {
-			return route, in, table.newer
-		}
-		// It was retired between the look into the table and the claim, so a newer table is there.
-		p.release(in)
-	}
-}
+// isServing says whether requests are sent to instances. A nil route has none.
+func (r *route) isServing() bool { return r != nil && r.State == platform.RouteStateServing }
