@@ -227,9 +227,13 @@ func (e *Executor) AwaitHealthy(ctx context.Context, service platform.Service, r
 func Endpoints(instances []platform.Instance) []platform.Endpoint {
 	endpoints := make([]platform.Endpoint, len(instances))
 	for i, instance := range instances {
-		endpoints[i] = platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
+		endpoints[i] = endpointOf(instance)
 	}
 	return endpoints
+}
+
+func endpointOf(instance platform.Instance) platform.Endpoint {
+	return platform.Endpoint{InstanceID: instance.ID, Address: instance.Address, Freezer: instance.Freezer}
 }
 
 // Unwanted lists the service's instances that do not belong to keep. With an empty keep, all of them.

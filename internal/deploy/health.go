@@ -55,7 +55,13 @@ func (s *Supervisor) probe(ctx context.Context, state *supervision, service plat
 		probes.Go(func() {
 			asking, cancel := context.WithTimeout(ctx, time.Duration(check.TimeoutSeconds)*time.Second)
 			defer cancel()
+			if isFrozen(instance) {
+				return
+			}
 			err := s.executor.Prober.Probe(asking, instance.Address, check)
+			if err != nil && isFrozen(instance) { // since
+				return
+			}
 			if ctx.Err() != nil || !s.recordProbe(state, instance.ID, err, check.UnhealthyThreshold) {
 				return
 			}

@@ -20,6 +20,7 @@ func (e *Executor) awaitHealthy(ctx context.Context, service platform.Service, r
 	if instance.Exit != nil { // already when it was started: it has no address to ask at
 		return e.explainExit(service, revision, instance.ID, instance.Exit, seen)
 	}
+	thaw(instance)
 	probing, cancel := context.WithTimeout(ctx, e.HealthTimeout)
 	defer cancel()
 	ended := make(chan *platform.Exit, 1)

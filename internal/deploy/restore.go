@@ -82,9 +82,12 @@ func (s *Supervisor) restore(ctx context.Context, service platform.Service, inst
 			continue
 		}
 		probes.Go(func() {
-			endpoint := platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
+			endpoint := endpointOf(instance)
 			asking, cancel := context.WithTimeout(ctx, restoreProbe)
 			defer cancel()
+			if !routed[endpoint] {
+				thaw(instance)
+			}
 			if !routed[endpoint] && s.executor.Prober.Probe(asking, instance.Address, revision.Configuration.HealthCheck) != nil {
 				return
 			}

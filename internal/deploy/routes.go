@@ -69,6 +69,7 @@ func (r *Routes) replace(service platform.Service, configuration platform.Config
 	route := platform.Route{
 		ServiceID: service.ID, ServiceName: service.Name, RevisionID: service.ActiveRevisionID,
 		State: state, Endpoints: endpoints, MaxConcurrency: configuration.AutoScaling.MaxConcurrency,
+		Traffic: platform.Traffic{FreezeAfter: platform.DefaultFreezeAfter},
 	}
 	r.set(exposed{route, r.host(service), configuration.Network.IsPubliclyAccessible})
 	return gone

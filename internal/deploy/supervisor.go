@@ -343,8 +343,7 @@ func (s *Supervisor) awaitAdmission(ctx context.Context, service platform.Servic
 		s.countFailure(service.ID)
 		return false
 	}
-	endpoint := platform.Endpoint{InstanceID: instance.ID, Address: instance.Address}
-	if s.executor.Routes.Add(service, endpoint) {
+	if s.executor.Routes.Add(service, endpointOf(instance)) {
 		s.executor.Logs.Event(service.ID, "Instance %s is healthy and receives traffic.", instance.ID)
 	}
 	return true

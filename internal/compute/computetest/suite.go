@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/freezer"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -30,6 +31,7 @@ func Run(t *testing.T, b *Bench) {
 		{"keeps bounded output", keepsBoundedOutput},
 		{"reaches neither another instance nor the host nor link-local addresses", reachesNothing},
 		{"ends when it is asked to", endsWhenAsked},
+		{"answers what came while it was frozen, and ends when it is frozen", canBeFrozen},
 		{"a command that is not there is told in a sentence", explainsAMissingCommand},
 	} {
 		t.Run(each.name, func(t *testing.T) { each.test(t, b.On(t)) })
@@ -172,6 +174,48 @@ func endsWhenAsked(t *testing.T, b *Bench) {
 	}
 	if _, err := b.Backend.Inspect(t.Context(), spec.ID); !errors.Is(err, compute.ErrNotFound) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+func canBeFrozen(t *testing.T, b *Bench) {
+	spec, instance := b.Start()
+	if instance.Freezer == "" {
+		t.Skip("the backend freezes nothing")
+	}
+	b.Get(instance, "/")
+	files := freezer.Files{}
+	if err := files.Freeze(instance.Freezer); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := b.Backend.Inspect(t.Context(), spec.ID)
+	if err != nil || seen.State != platform.InstanceStateRunning || seen.Freezer != instance.Freezer {
+		t.Errorf("frozen: %+v, %v", seen, err)
+	}
+	answered := make(chan string, 1)
+	go func() {
+		_, body := b.Get(instance, "/")
+		answered <- body
+	}()
+	select {
+	case <-answered:
+		t.Error("a frozen instance answers")
+	case <-time.After(200 * time.Millisecond): // long for an answer on this machine
+	}
+	if err := files.Thaw(instance.Freezer); err != nil {
+		t.Fatal(err)
+	}
+	if body := <-answered; body != "hello from v1\n" {
+		t.Errorf("answer after the thaw: %q", body)
+	}
+	if err := files.Freeze(instance.Freezer); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := b.Backend.Stop(t.Context(), spec.ID, 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the app handles SIGTERM, and its end took %s when it was frozen", took)
 	}
 }
 

@@ -113,6 +113,7 @@ func (b *Backend) Stop(ctx context.Context, id platform.InstanceID, grace time.D
 		return err
 	}
 	defer release()
+	b.thaw(id) // a frozen app hears nothing, and does not even die
 	if grace > 0 {
 		b.terminate(ctx, id, grace)
 	}
@@ -178,7 +179,7 @@ func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err 
 		if b.isStarting(platform.InstanceID(record.ID)) && !hasBegun(processes[record.ID]) {
 			continue // Start is at work on it
 		}
-		instances = append(instances, instanceFrom(record, processes[record.ID], time.Now()))
+		instances = append(instances, b.withFreezer(instanceFrom(record, processes[record.ID], time.Now())))
 	}
 	return instances, nil
 }
@@ -206,7 +207,7 @@ func (b *Backend) Inspect(ctx context.Context, id platform.InstanceID) (_ platfo
 	if err != nil && !errdefs.IsNotFound(errgrpc.ToNative(err)) {
 		return platform.Instance{}, fmt.Errorf("read task: %w", err)
 	}
-	return instanceFrom(record, response.GetProcess(), time.Now()), nil
+	return b.withFreezer(instanceFrom(record, response.GetProcess(), time.Now())), nil
 }
 
 // hasBegun says whether an app was let begin. A process that waits for that was left by a start that was cut short.
@@ -238,6 +239,15 @@ func instanceFrom(record containers.Container, process *tasktypes.Process, now t
 	}
 	if instance.Exit != nil {
 		instance.State, instance.Address = platform.InstanceStateExited, ""
+	}
+	return instance
+}
+
+// withFreezer says by which file a running instance is frozen. Its state does not say whether it is: that may change at any time
+// without containerd, and the file tells.
+func (b *Backend) withFreezer(instance platform.Instance) platform.Instance {
+	if instance.Exit == nil {
+		instance.Freezer = b.freezerOf(instance.ID)
 	}
 	return instance
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apron-run/apron/internal/compute/computetest"
 	"github.com/apron-run/apron/internal/compute/containerd"
 	"github.com/apron-run/apron/internal/compute/containerd/containerdtest"
+	"github.com/apron-run/apron/internal/freezer"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -36,6 +37,7 @@ func TestInstances(t *testing.T) {
 	b := newBench(t)
 	computetest.Run(t, b.Bench)
 	t.Run("one that hears no signal ends at once", func(t *testing.T) { endsWithoutHearing(t, b) })
+	t.Run("a frozen one uses no processor and can be killed", func(t *testing.T) { freezesWhole(t, b) })
 	t.Run("outlives the connection and containerd", func(t *testing.T) { outlivesContainerd(t, b) })
 	t.Run("remains are swept while others start", func(t *testing.T) { testSweep(t, b) })
 	t.Run("a shim that nobody knows is swept", func(t *testing.T) { sweepsLostShims(t, b) })
@@ -53,6 +55,41 @@ func endsWithoutHearing(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("its end took %s", took)
+	}
+}
+
+// A frozen process of cgroup v1 does not die of SIGKILL either.
+func freezesWhole(t *testing.T, b *bench) {
+	spec, instance := b.On(t).Start("/testapp", "print")
+	group := filepath.Dir(instance.Freezer)
+	usage := filepath.Join(strings.Replace(group, "/freezer/", "/cpuacct/", 1), "cpuacct.usage")
+	if filepath.Base(instance.Freezer) == "cgroup.freeze" {
+		usage = filepath.Join(group, "cpu.stat")
+	}
+	used := func() string {
+		content, err := os.ReadFile(usage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	for begun := used(); used() == begun; time.Sleep(time.Millisecond) {
+	}
+	if err := (freezer.Files{}).Freeze(instance.Freezer); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // it may be in the kernel still
+	before := used()
+	time.Sleep(200 * time.Millisecond)
+	if after := used(); after != before {
+		t.Errorf("it used the processor: %s, before %s", after, before)
+	}
+	began := time.Now()
+	if err := b.backend.Stop(t.Context(), spec.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("its end took %s", took)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/apron-run/apron/internal/freezer"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -31,6 +32,21 @@ func CgroupParent(dataDir string) string {
 
 // cgroupOf is the group of one instance.
 func (b *Backend) cgroupOf(id platform.InstanceID) string { return filepath.Join(b.cgroup, string(id)) }
+
+// freezerOf is the file by which an instance is frozen.
+func (b *Backend) freezerOf(id platform.InstanceID) string {
+	if isUnifiedCgroup() {
+		return filepath.Join(cgroupRoot, b.cgroupOf(id), "cgroup.freeze")
+	}
+	return filepath.Join(cgroupRoot, "freezer", b.cgroupOf(id), "freezer.state")
+}
+
+// thaw lets an instance go on that was frozen, so that it can end. One without a group has no process either.
+func (b *Backend) thaw(id platform.InstanceID) {
+	if err := (freezer.Files{}).Thaw(b.freezerOf(id)); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENODEV) {
+		b.config.Log.Warn("thaw an instance that is to end", "instance", id, "error", err)
+	}
+}
 
 // LimitBuilds bounds what all build steps below an apron's group take together, when so many builds run that may use so
 // much memory each: never more than three quarters of the machine's memory, and of a busy processor as much as an instance

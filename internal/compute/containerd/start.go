@@ -162,6 +162,7 @@ func (b *Backend) netns(id platform.InstanceID) string {
 
 // remove takes away whatever is there of an instance but its log.
 func (b *Backend) remove(ctx context.Context, id platform.InstanceID) error {
+	b.thaw(id)
 	errs := []error{b.removeContainer(ctx, string(id))}
 	if errs[0] == nil {
 		// runc knows it no more, unless the disk lost other parts of it when the machine stopped.
