@@ -18,6 +18,7 @@ import (
 
 	"github.com/apron-run/apron/internal/daemon"
 	"github.com/apron-run/apron/internal/dataplane"
+	"github.com/apron-run/apron/internal/freezer"
 	"github.com/apron-run/apron/internal/proxy"
 	"github.com/apron-run/apron/internal/telemetry"
 )
@@ -188,6 +189,6 @@ func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile string, 
 	log := slog.New(slog.NewTextHandler(telemetry.NewProgramLog(logFile), nil))
 	return dataplane.Serve(ctx, dataplane.ServerConfig{
 		Socket: control, PrivateAddress: privateAddr, Arguments: arguments, Log: log,
-		Proxy: proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout, Log: log},
+		Proxy: proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout, Freezer: freezer.Files{}, Log: log},
 	})
 }

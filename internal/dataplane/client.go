@@ -38,7 +38,9 @@ const (
 type Client struct {
 	socket string
 	http   *http.Client
-	log    *slog.Logger
+	// watching keeps no connections: one would lead to the same data plane after it was set aside.
+	watching *http.Client
+	log      *slog.Logger
 	// session makes the IDs of this client's tables unlike those of any other.
 	session string
 
@@ -52,8 +54,10 @@ type Client struct {
 
 // NewClient returns a Client without routes for the data plane at the Unix socket.
 func NewClient(socket string, log *slog.Logger) *Client {
+	watching := newHTTP()
+	watching.Transport.(*http.Transport).DisableKeepAlives = true
 	return &Client{
-		socket: socket, http: newHTTP(),
+		socket: socket, http: newHTTP(), watching: watching,
 		log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{},
 		reached: make(chan struct{}), changed: make(chan struct{}, 1), wanted: 1, // even no route at all must be said once
 	}

@@ -34,6 +34,7 @@ type plane struct {
 	socket, address, private string
 	stop                     func()
 	ended                    chan error
+	freezer                  proxy.Freezer
 }
 
 var discard = slog.New(slog.DiscardHandler)
@@ -69,7 +70,7 @@ func (p *plane) start(t *testing.T) {
 		ended <- dataplane.Serve(ctx, dataplane.ServerConfig{
 			Socket: p.socket, Arguments: arguments, Log: log,
 			PrivateAddress: p.private,
-			Proxy:          proxy.Config{Address: p.address, ShutdownTimeout: 100 * time.Millisecond, Log: log},
+			Proxy:          proxy.Config{Address: p.address, ShutdownTimeout: 100 * time.Millisecond, Freezer: p.freezer, Log: log},
 		})
 	}()
 	p.stop = func() {

@@ -10,6 +10,7 @@
 //	POST /v1/drain      wait until instances have no request in flight
 //	GET  /v1/health     who is there, and which table it has
 //	POST /v1/listeners  the listening sockets, for the next data plane
+//	GET  /v1/load       wait for the load to change: which services have requests, find no room, or have frozen instances
 //	POST /v1/leave      take no more connections, and end after those that are open
 //
 // # One after the other
@@ -18,5 +19,8 @@
 // socket run/proxy.sock is renamed to run/proxy-PID.sock: it is set aside. The next one finds it there, takes its
 // listening sockets over and waits for its first table, while the one before still accepts. When the next one has the
 // table, the one before is told to leave. Both have the newest routes as long as both live, and a drain waits for both.
+// Instances are frozen by one of them at a time: the one before stops when its listeners are taken over, and the next one begins when
+// nobody is set aside any more. Both thaw what they have a request for.
+//
 // All of this can be read from the sockets that are there, so that it goes on after a crash at any point.
 package dataplane

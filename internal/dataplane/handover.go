@@ -100,9 +100,24 @@ func open(ctx context.Context, address string, others []string) (*net.TCPListene
 	return listener.(*net.TCPListener), nil
 }
 
+// isAlone says whether no data plane is left that was set aside. One that does not answer may have requests all the same.
+func isAlone(ctx context.Context, socket string) bool {
+	for _, each := range setAside(socket) {
+		conn, err := (&net.Dialer{Timeout: orderTimeout}).DialContext(ctx, "unix", each)
+		if err == nil {
+			conn.Close()
+		}
+		if !isGone(err) {
+			return false
+		}
+	}
+	return true
+}
+
 // handOver sends the listening sockets over the connection of the order itself, which they need beside the bytes. A data
-// plane that has left has none.
+// plane that has left has none. From now on another one may have requests for the same instances, so that they must not be frozen.
 func (s *server) handOver(w http.ResponseWriter, _ *http.Request) {
+	s.proxy.StopFreezing()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		s.log.Warn("hand listeners over", "error", err)

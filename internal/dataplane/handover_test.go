@@ -21,7 +21,7 @@ func (p *plane) next(t *testing.T, client *dataplane.Client) *plane {
 	if err := client.SetAside(os.Getpid()); err != nil {
 		t.Fatal(err)
 	}
-	after := &plane{socket: p.socket, address: p.address, private: p.private, stop: func() {}}
+	after := &plane{socket: p.socket, address: p.address, private: p.private, freezer: p.freezer, stop: func() {}}
 	after.start(t)
 	t.Cleanup(func() { after.stop() })
 	return after

@@ -14,6 +14,7 @@ const (
 	healthPath    = "/v1/health"
 	listenersPath = "/v1/listeners"
 	leavePath     = "/v1/leave"
+	loadPath      = "/v1/load"
 
 	// maxMessageBytes bounds a message: some 100,000 routes.
 	maxMessageBytes = 64 << 20

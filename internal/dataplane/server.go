@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type ServerConfig struct {
 // server is the process: the proxy, and the socket that steers it.
 type server struct {
 	proxy     *proxy.Proxy
+	session   string // unlike that of any other data plane
 	program   string
 	arguments []string
 	log       *slog.Logger
@@ -73,8 +75,9 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
 	}
+	config.Proxy.IsAlone = func() bool { return isAlone(ctx, config.Socket) }
 	s := &server{
-		proxy: proxy.New(config.Proxy), program: program, arguments: config.Arguments, log: config.Log, listeners: listeners,
+		proxy: proxy.New(config.Proxy), session: rand.Text(), program: program, arguments: config.Arguments, log: config.Log, listeners: listeners,
 		ready: make(chan struct{}), left: make(chan struct{}),
 	}
 	control := &http.Server{
@@ -137,6 +140,7 @@ func (s *server) handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+routesPath, func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.current()) })
 	mux.HandleFunc("PUT "+routesPath, s.putRoutes)
+	mux.HandleFunc("GET "+loadPath, s.load)
 	mux.HandleFunc("POST "+drainPath, s.drain)
 	mux.HandleFunc("POST "+listenersPath, s.handOver)
 	mux.HandleFunc("POST "+leavePath, func(w http.ResponseWriter, _ *http.Request) {

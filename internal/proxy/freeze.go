@@ -35,7 +35,9 @@ type watches struct {
 	// gate is held while an instance is frozen. hasStopped, which it guards, says that none will be any more.
 	gate       sync.Mutex
 	hasStopped bool
-	isAlone    bool // guarded by gate
+	// isAlone is what was said last, when it was asked at the uptime askedAt; both are guarded by gate.
+	isAlone bool
+	askedAt time.Duration
 
 	mu    sync.Mutex // guards queue
 	queue watchQueue
@@ -194,8 +196,11 @@ func (p *Proxy) mayFreeze() bool {
 	if p.watches.hasStopped {
 		return false
 	}
-	p.watches.isAlone = p.watches.isAlone || p.config.IsAlone == nil || p.config.IsAlone()
-	return p.watches.isAlone
+	w := &p.watches
+	if now := uptime(); !w.isAlone && (w.askedAt == 0 || now-w.askedAt >= freezeRetry) {
+		w.isAlone, w.askedAt = p.config.IsAlone == nil || p.config.IsAlone(), now
+	}
+	return w.isAlone
 }
 
 // StopFreezing has the proxy freeze no instance any more, as when another one is about to have requests for them. It returns when what
