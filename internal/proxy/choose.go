@@ -11,6 +11,9 @@ const (
 	full    = 1 << 33
 )
 
+// enough is how many instances are looked at, from a random one on. More cost more, and the choice is hardly better.
+const enough = 16
+
 // unlimitedHandicap is how many more requests than a frozen instance a warm one has before the other is thawed, where there is no limit.
 const unlimitedHandicap = 8
 
@@ -34,34 +37,24 @@ func (r *route) claim(tried []*instance) (in *instance, isStale bool) {
 	}
 }
 
-// choose returns the better of two random instances, or of all when neither is as good as one can be: docs/decisions/choice-of-instance.md
-// has the measurement. Nil means that no instance that was not tried has room.
-func (r *route) choose(tried []*instance) *instance {
+// choose returns an idle instance, or the best of enough, or of all when none of enough is warm and has room. Nil means that no instance
+// that was not tried has room. docs/decisions/choice-of-instance.md has the measurement.
+func (r *route) choose(tried []*instance) (best *instance) {
 	n := len(r.instances)
-	if n > 2 && len(tried) == 0 {
-		i, j := rand.IntN(n), rand.IntN(n-1)
-		if j >= i {
-			j++
-		}
-		one, other := r.instances[i], r.instances[j]
-		load, otherLoad := r.load(one), r.load(other)
-		if otherLoad < load {
-			one, load = other, otherLoad
-		}
-		if load < avoided && one.warmth.Load() == isWarm {
-			return one
-		}
-	}
 	if n == 0 {
 		return nil
 	}
-	var best *instance
 	bestLoad := int64(full)
-	first := rand.IntN(n) // so that a quiet service's load is spread too
-	for i := range n {
-		in := r.instances[(first+i)%n]
+	for i, at := 0, rand.IntN(n); i < n; i++ {
+		in := r.instances[at]
 		if load := r.load(in); load < bestLoad && !slices.Contains(tried, in) {
 			best, bestLoad = in, load
+		}
+		if bestLoad == 0 || i+1 >= enough && bestLoad < avoided && best.warmth.Load() != isFrozen {
+			break
+		}
+		if at++; at == n {
+			at = 0
 		}
 	}
 	return best
