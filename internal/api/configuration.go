@@ -58,12 +58,15 @@ func (h *Handler) updateConfiguration(ctx context.Context, service *platform.Ser
 			return invalidRequest("SourceConfiguration.CodeRepository: the service is made from an image, and an update cannot change that.")
 		}
 	}
-	wasPublic := service.Configuration.Network.IsPubliclyAccessible
+	before := *service
 	err := h.apply(ctx, &service.Configuration, service.Tags, changes{
 		input.SourceConfiguration, input.InstanceConfiguration, input.HealthCheckConfiguration,
 		input.AutoScalingConfigurationARN, input.NetworkConfiguration, input.ObservabilityConfiguration,
 	})
-	if err = asOne(err); err == nil && !wasPublic && service.Configuration.Network.IsPubliclyAccessible {
+	if err = asOne(err); err == nil {
+		err = keepServing(before, *service)
+	}
+	if err == nil && !before.Configuration.Network.IsPubliclyAccessible && service.Configuration.Network.IsPubliclyAccessible {
 		err = h.refuseIngress(ctx, apprunner.UpdateService.Action, service.ID, "made publicly accessible")
 	}
 	return err

@@ -96,6 +96,9 @@ func TestACreationThatIsNotValidIsRefused(t *testing.T) {
 		"a build secret of no id":         {created(imageSource, `,"Tags":[{"Key":"apron:build-secret:a/b","Value":"x"}]`), invalid, []string{"apron:build-secret:ID"}},
 		"a build secret of no secret":     {created(imageSource, `,"Tags":[{"Key":"apron:build-secret:a","Value":""}]`), invalid, []string{"apron:build-secret:ID", "name of a secret"}},
 		"a build secret of no reference":  {created(imageSource, `,"Tags":[{"Key":"apron:build-secret:a","Value":"arn:aws:s3:::x"}]`), invalid, []string{"apron:build-secret:ID", "must be a name, or an ARN"}},
+		"a tag of traffic that is wrong":  {created(imageSource, `,"Tags":[{"Key":"apron:request-timeout","Value":"2 hours"}]`), invalid, []string{"Tags[0].Value", "apron:request-timeout", "90s, 15m or 2h"}},
+		"tags that do not fit together":   {created(imageSource, `,"Tags":[{"Key":"apron:scale-target","Value":"50"}]`), invalid, []string{"apron:scale-target", "apron:scale-on=cpu"}},
+		"more instances than the most":    {created(imageSource, `,"Tags":[{"Key":"apron:min-size","Value":"26"}]`), invalid, []string{"apron:min-size is 26", "MaxSize of the auto scaling configuration 25"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := *w

@@ -15,6 +15,9 @@ func (h *Handler) createService(ctx context.Context, input *apprunner.CreateServ
 	if err := asOne(errors.Join(err, badTags)); err != nil {
 		return nil, err
 	}
+	if err := checkServing(tags, configuration.AutoScaling); err != nil {
+		return nil, err
+	}
 	id := platform.NewServiceID()
 	now := h.Now().UTC()
 	service, operation, err := h.Operations.Create(ctx, platform.Service{

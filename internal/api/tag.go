@@ -68,7 +68,16 @@ func (h *Handler) tagged(ctx context.Context, action apprunner.Action, arn *appr
 	case kind == "service":
 		service, err := h.liveService(ctx, arn)
 		return tagged{service.Tags, func(edit func(map[string]string) error) error {
-			return h.Store.UpdateTags(ctx, service.ID, edit)
+			return h.Store.UpdateTags(ctx, service.ID, func(tags map[string]string) error {
+				before := service
+				before.Tags = maps.Clone(tags)
+				if err := edit(tags); err != nil {
+					return err
+				}
+				after := service
+				after.Tags = tags
+				return keepServing(before, after)
+			})
 		}}, renamed(err, "ServiceArn", member)
 	case !isResource:
 		kinds := []string{"service"}
@@ -155,6 +164,13 @@ func checkExtensionTag(at, key, value string) error {
 	if id, isSecret := strings.CutPrefix(key, platform.TagBuildSecret); isSecret {
 		return checkBuildSecret(at, id, value)
 	}
+	isServing, wrong := platform.CheckServingTag(key, value)
+	if wrong != nil {
+		return invalidRequest("%s.Value of the tag %s %s.", at, key, wrong.Rule)
+	}
+	if isServing {
+		return nil
+	}
 	switch key {
 	case platform.TagBuild:
 		if value != platform.BuildDockerfile && value != platform.BuildAuto {
@@ -178,10 +194,10 @@ func checkExtensionTag(at, key, value string) error {
 		}
 	default:
 		return invalidRequest("%s.Key is %q, and of the tags that begin with %s there are %s.",
-			at, key, extensionPrefix, strings.Join([]string{
+			at, key, extensionPrefix, strings.Join(append([]string{
 				platform.TagBuild, platform.TagDockerfile, platform.TagTarget, platform.TagBuildArg + "NAME", platform.TagBuildSecret + "ID", platform.TagHost,
 				platform.TagRuntime,
-			}, ", "))
+			}, platform.ServingTags()...), ", "))
 	}
 	return nil
 }

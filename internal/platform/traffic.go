@@ -55,6 +55,12 @@ const (
 // DefaultFreezeAfter is Traffic.FreezeAfter of a service that does not say otherwise.
 const DefaultFreezeAfter = time.Minute
 
+// DefaultToZeroAfter is Scaling.ToZeroAfter, and DefaultTargetPercent Scaling.TargetPercent, of a service that does not say otherwise.
+const (
+	DefaultToZeroAfter   = 15 * time.Minute
+	DefaultTargetPercent = 70
+)
+
 // Scaling is how a service's size follows its load, as its tags say. The limits come from AutoScaling.
 type Scaling struct {
 	// MinSize replaces AutoScaling.MinSize where it is not nil; 0 scales to zero.
