@@ -7,8 +7,8 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 )
 
-// AccessLog is told about each request when it is over. Access is called by the request's goroutine, so it must not
-// wait.
+// AccessLog is told about each request when it is over. Access is called by whoever carries the request, an event loop among
+// them, so it must not wait. The record's strings may be parts of a buffer that is used again: they hold until Access returns.
 type AccessLog interface {
 	Access(AccessRecord)
 }
@@ -18,8 +18,15 @@ type AccessRecord struct {
 	StartedAt time.Time
 	Duration  time.Duration
 	// ServiceID and InstanceID are empty when no service has the host, or no instance got the request.
-	ServiceID  platform.ServiceID
-	InstanceID platform.InstanceID
+	ServiceID   platform.ServiceID
+	ServiceName string
+	RevisionID  platform.RevisionID
+	InstanceID  platform.InstanceID
+	// QueueTime is how long the request waited for a place in an instance, UpstreamTime how long the instance took from then on to
+	// the head of its answer; 0 where there was neither.
+	QueueTime, UpstreamTime time.Duration
+	// TraceID is that of traceparent and X-Amzn-Trace-Id.
+	TraceID TraceID
 	// Client is who sent the request, as far as trusted proxies tell.
 	Client   netip.Addr
 	Method   string

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/apron-run/apron/internal/proxy"
@@ -16,6 +17,9 @@ type accessLog struct {
 func (l *accessLog) Access(record proxy.AccessRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, text := range []*string{&record.Method, &record.Host, &record.URI, &record.Protocol, &record.Problem, &record.Referrer, &record.Agent} {
+		*text = strings.Clone(*text)
+	}
 	l.records = append(l.records, record)
 }
 

@@ -14,6 +14,7 @@ import (
 
 // answer sends an instance's response to the client as it comes.
 func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
+	x.idle.touch()
 	response := answer.response
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		x.upgrade(ctx, route, answer)
@@ -36,6 +37,9 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 	x.w.WriteHeader(response.StatusCode)
 	if err := x.stream(response); err != nil {
 		x.record.Problem = err.Error()
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+			x.record.Problem = context.Cause(ctx).Error()
+		}
 		panic(http.ErrAbortHandler) // closes the connection, so that the client sees that the answer is cut short
 	}
 	answer.isRead = true
@@ -53,6 +57,7 @@ func (x *exchange) inform(code int, interim http.Header) {
 	if !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
+	x.idle.touch()
 	header := x.w.Header()
 	maps.Copy(header, interim)
 	removeHopByHop(header)
@@ -78,6 +83,7 @@ func (x *exchange) stream(response *http.Response) error {
 		n, err := response.Body.Read(buffer[:])
 		copied += int64(n)
 		if n > 0 {
+			x.idle.touch()
 			if _, err := x.w.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("send the answer: %w", err)
 			}

@@ -24,6 +24,7 @@ type requestBody struct {
 	announced []string
 	// setReadDeadline interrupts a read that waits for the client.
 	setReadDeadline func(time.Time) error
+	idle            *idleWatch
 
 	isEnded   atomic.Bool
 	isAtEOF   atomic.Bool
@@ -52,6 +53,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.request.Body.Read(p)
 	b.bytesRead.Add(int64(n))
+	b.idle.touch()
 	switch {
 	case err == io.EOF:
 		b.isAtEOF.Store(true)

@@ -16,6 +16,9 @@ type Config struct {
 	// PrivateListener takes connections for the private hosts; nil means that none of them is reached.
 	PrivateListener net.Listener
 
+	// HTTPSPort is where clients are sent that are to come by TLS. By default 443.
+	HTTPSPort int
+
 	// TrustedProxies are peers whose X-Forwarded headers are believed and added to. By default none.
 	TrustedProxies []netip.Prefix
 
@@ -26,11 +29,12 @@ type Config struct {
 	// ReadHeaderTimeout bounds how long a request's headers may take. By default 10 s.
 	ReadHeaderTimeout time.Duration
 	// RequestTimeout bounds a whole request, from its headers to the last byte of its answer, but not what follows an
-	// upgrade. By default 120 s, as in App Runner.
+	// upgrade, of services that do not say otherwise. By default 120 s, as in App Runner.
 	RequestTimeout time.Duration
 	// IdleTimeout bounds how long a client connection waits for its next request. By default 75 s.
 	IdleTimeout time.Duration
-	// TunnelIdleTimeout bounds how long an upgraded connection (a WebSocket) stays without a byte. By default 10 min.
+	// TunnelIdleTimeout bounds how long an upgraded connection (a WebSocket) stays without a byte, of services that do not say
+	// otherwise. By default 10 min.
 	TunnelIdleTimeout time.Duration
 	// DialTimeout bounds how long an instance may take to accept a connection. By default 5 s.
 	DialTimeout time.Duration
@@ -60,6 +64,7 @@ type Config struct {
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
 	setDefault(&c.Address, ":8080")
+	setDefault(&c.HTTPSPort, 443)
 	setDefault(&c.MaxConns, 10_000)
 	setDefault(&c.MaxHeaderBytes, 64<<10)
 	setDefault(&c.ReadHeaderTimeout, 10*time.Second)

@@ -65,12 +65,26 @@ func refuseBroken(route *route) *refusal {
 	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s broke off before it had answered, or its answer was not HTTP. `apron logs %s` may tell why.", route.ServiceName, route.ServiceName)}
 }
 
-func refuseLate(route *route, limit time.Duration) *refusal {
-	return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s did not answer within %s.", route.ServiceName, limit)}
+func refuseLate(route *route, limits timeouts, isIdle bool) *refusal {
+	if isIdle {
+		return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s sent nothing for %s.", route.ServiceName, limits.idle)}
+	}
+	return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s did not answer within %s.", route.ServiceName, limits.total)}
 }
 
-func refuseSlowBody(limit time.Duration) *refusal {
-	return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("The body of the request was not complete within %s.", limit)}
+func refuseSlowBody(limits timeouts, isIdle bool) *refusal {
+	if isIdle {
+		return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("Nothing of the request's body came for %s.", limits.idle)}
+	}
+	return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("The body of the request was not complete within %s.", limits.total)}
+}
+
+// refuseByRule is for a request that its service's rules do not let pass.
+func refuseByRule(verdict verdict) *refusal {
+	if verdict == verdictForeign {
+		return &refusal{status: http.StatusForbidden, message: "This service answers only clients at addresses that it allows, and yours is none of them."}
+	}
+	return &refusal{status: http.StatusForbidden, message: "This path is closed."}
 }
 
 func refuseBadBody() *refusal {
@@ -111,17 +125,16 @@ func (f *refusal) write(w http.ResponseWriter, r *http.Request, hasUnreadBody bo
 	return err
 }
 
-// body renders the refusal as HTML for browsers, as JSON for programs that ask for it, and as plain text otherwise.
+// body renders the refusal as a page for browsers, as plain text for who asks for that, and as JSON for all other programs.
 func (f *refusal) body(accept []string) (kind string, body []byte) {
 	title := http.StatusText(f.status)
-	wanted := strings.ToLower(strings.Join(accept, ","))
-	switch {
-	case strings.Contains(wanted, "text/html"):
+	switch preferred(accept) {
+	case "text/html":
 		var text strings.Builder
 		if err := page.Execute(&text, struct{ Title, Message string }{title, f.message}); err == nil {
 			return "text/html; charset=utf-8", []byte(text.String())
 		}
-	case strings.Contains(wanted, "json"):
+	case "application/json":
 		if text, err := json.Marshal(map[string]any{"status": f.status, "error": title, "message": f.message}); err == nil {
 			return "application/json", append(text, '\n')
 		}

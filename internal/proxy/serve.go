@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // errTookTooLong is why a request's context ends when its time is over.
@@ -24,7 +27,10 @@ type exchange struct {
 	r       *http.Request
 	control *http.ResponseController
 	// body is nil when the request has none.
-	body   *requestBody
+	body     *requestBody
+	timeouts timeouts
+	// idle is nil when timeouts.total ends the request first anyway.
+	idle   *idleWatch
 	record AccessRecord
 }
 
@@ -33,27 +39,69 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.handlers.Add(1)
 	defer p.handlers.Done()
 	started, peer := time.Now(), peerOf(r)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), p.config.RequestTimeout, errTookTooLong)
+	var traffic platform.Traffic
+	route := p.table.Load().on(isPrivate(r.Context())).find(canonicalHost(r.Host))
+	if route != nil {
+		traffic = route.Traffic
+	}
+	timeouts := p.config.timeoutsOf(traffic)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), timeouts.total, errTookTooLong)
 	defer cancel()
 	x := &exchange{
-		Proxy: p, w: &recorder{ResponseWriter: w, isLeaving: &p.isLeaving}, r: r, control: http.NewResponseController(w),
+		Proxy: p, w: &recorder{ResponseWriter: w, isLeaving: &p.isLeaving}, r: r, control: http.NewResponseController(w), timeouts: timeouts,
 		record: AccessRecord{
 			StartedAt: started, Client: p.clientOf(r, peer), Method: r.Method, Host: r.Host, URI: r.RequestURI,
-			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(),
+			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(), TraceID: setTrace(r.Header),
 		},
 	}
-	deadline := started.Add(p.config.RequestTimeout + deadlineGrace)
+	if timeouts.idle < timeouts.total {
+		var giveUp context.CancelCauseFunc
+		ctx, giveUp = context.WithCancelCause(ctx)
+		x.idle = &idleWatch{after: timeouts.idle, expire: func() {
+			giveUp(errIdle)
+			_ = x.control.SetWriteDeadline(time.Now().Add(deadlineGrace)) // a client that reads nothing
+		}}
+		defer giveUp(nil)
+		defer x.idle.stop()
+	}
+	deadline := started.Add(timeouts.total + deadlineGrace)
 	// These fail only under a server that has no deadlines, as in tests of handlers; the context is there all the same.
 	_, _ = x.control.SetReadDeadline(deadline), x.control.SetWriteDeadline(deadline)
 	if r.ContentLength != 0 {
 		// Without this the server would itself read what is left of the body when the answer begins.
 		_ = x.control.EnableFullDuplex()
 		x.body = newRequestBody(r, x.control)
+		x.body.idle = x.idle
 		defer context.AfterFunc(ctx, x.body.end)()
 		defer x.body.end()
 	}
 	defer x.log()
-	x.serve(ctx, peer)
+	if route == nil || !route.hasRules() || x.passes(route, peer) {
+		x.serve(ctx, peer)
+	}
+}
+
+// note remembers for the access log whose request it is.
+func (x *exchange) note(route *route) {
+	if route != nil {
+		x.record.ServiceID, x.record.ServiceName, x.record.RevisionID = route.ServiceID, route.ServiceName, route.RevisionID
+	}
+}
+
+// passes applies the service's rules, and answers a request that does not pass.
+func (x *exchange) passes(route *route, peer netip.Addr) bool {
+	isSecure := x.r.TLS != nil || x.isTrusted(peer) && strings.EqualFold(x.r.Header.Get("X-Forwarded-Proto"), "https")
+	verdict := judge(&route.Traffic, x.record.Client, target(x.r), isSecure)
+	if verdict == verdictPass {
+		return true
+	}
+	x.note(route)
+	if verdict == verdictHTTPS {
+		x.redirect()
+	} else {
+		x.refuse(refuseByRule(verdict))
+	}
+	return false
 }
 
 // serve offers the request to one instance after the other until one has got it. Where there is no place, the request waits a while.
@@ -65,15 +113,13 @@ func (x *exchange) serve(ctx context.Context, peer netip.Addr) {
 	granted := make(chan place, 1)
 	since := uptime()
 	s := &seeker{
-		host: canonicalHost(x.r.Host), isPrivate: isPrivate(x.r.Context()), since: since, deadline: since + x.config.RequestTimeout,
+		host: canonicalHost(x.r.Host), isPrivate: isPrivate(x.r.Context()), since: since, deadline: since + x.timeouts.total,
 		done: func(found place) { granted <- found },
 	}
 	var header http.Header
 	for {
 		found := x.seekAndWait(ctx, s, granted)
-		if found.route != nil {
-			x.record.ServiceID = found.route.ServiceID
-		}
+		x.note(found.route)
 		switch {
 		case found.refusal != nil:
 			x.refuse(found.refusal)
@@ -123,7 +169,13 @@ func (x *exchange) seekAndWait(ctx context.Context, s *seeker, granted <-chan pl
 // was sent, so that another instance can have it. It releases the claim.
 func (x *exchange) offer(ctx context.Context, route *route, in *instance, header http.Header) bool {
 	defer x.release(in)
+	offered := time.Now()
+	if x.record.Attempts == 1 {
+		x.record.QueueTime = offered.Sub(x.record.StartedAt)
+	}
+	x.idle.start()
 	answer, err := in.upstream.send(ctx, x.outgoing(header))
+	x.record.UpstreamTime = time.Since(offered)
 	if err != nil && errors.Is(err, errNothingSent) && ctx.Err() == nil && (x.body == nil || x.body.isUntouched()) {
 		return false
 	}
@@ -145,12 +197,13 @@ func (x *exchange) fail(ctx context.Context, route *route, err error) {
 		x.body.end()
 		problem = x.body.clientProblem()
 	}
-	isLate := errors.Is(context.Cause(ctx), errTookTooLong) || isTimeout(problem)
+	isIdle := errors.Is(context.Cause(ctx), errIdle)
+	isLate := isIdle || errors.Is(context.Cause(ctx), errTookTooLong) || isTimeout(problem)
 	switch {
 	case isLate && x.body != nil && !x.body.isAtEOF.Load():
-		x.refuse(refuseSlowBody(x.config.RequestTimeout))
+		x.refuse(refuseSlowBody(x.timeouts, isIdle))
 	case isLate:
-		x.refuse(refuseLate(route, x.config.RequestTimeout))
+		x.refuse(refuseLate(route, x.timeouts, isIdle))
 	case ctx.Err() != nil, errors.Is(problem, io.ErrUnexpectedEOF), isNetError(problem):
 		x.record.Status = StatusClientGone
 		panic(http.ErrAbortHandler)

@@ -19,6 +19,7 @@ func (x *exchange) upgrade(ctx context.Context, route *route, answer *reply) {
 		x.fail(ctx, route, fmt.Errorf("the instance switched to %q when %q was asked for", agreed, asked))
 		return
 	}
+	x.idle.stop()
 	if !answer.takeOver() {
 		x.fail(ctx, route, context.Cause(ctx))
 		return
@@ -29,7 +30,7 @@ func (x *exchange) upgrade(ctx context.Context, route *route, answer *reply) {
 		return
 	}
 	x.w.status = response.StatusCode
-	t := &tunnel{client: conn, instance: &bufferedConn{answer.conn}, idleFor: x.config.TunnelIdleTimeout}
+	t := &tunnel{client: conn, instance: &bufferedConn{answer.conn}, idleFor: x.timeouts.tunnel}
 	defer t.close()
 	if !x.tunnels.add(t) {
 		return // the proxy is stopping

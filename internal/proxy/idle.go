@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// errIdle is why a request's context ends when neither side has sent a byte for long.
+var errIdle = errors.New("neither the client nor the instance sent a byte for too long")
+
+// timeouts are those of one service's requests.
+type timeouts struct {
+	// total bounds a request, from its head to the last byte of its answer.
+	total time.Duration
+	// idle bounds how long neither side of a request sends a byte once an instance has it, tunnel the same of an upgraded connection.
+	idle, tunnel time.Duration
+}
+
+// timeoutsOf are a service's own, and the defaults for what it does not say.
+func (c Config) timeoutsOf(traffic platform.Traffic) timeouts {
+	t := timeouts{total: traffic.RequestTimeout, idle: traffic.IdleTimeout, tunnel: traffic.IdleTimeout}
+	setDefault(&t.total, c.RequestTimeout)
+	setDefault(&t.idle, t.total)
+	setDefault(&t.tunnel, c.TunnelIdleTimeout)
+	return t
+}
+
+// idleWatch calls expire once nothing has passed for long. All methods of nil do nothing.
+type idleWatch struct {
+	after  time.Duration
+	expire func()
+	last   atomic.Int64 // the uptime at which something has passed
+
+	mu     sync.Mutex // guards timer, and that expire is not called after stop
+	timer  *time.Timer
+	isOver bool
+}
+
+// touch tells that something has passed.
+func (w *idleWatch) touch() {
+	if w != nil {
+		w.last.Store(int64(uptime()))
+	}
+}
+
+// start begins to watch; twice is safe.
+func (w *idleWatch) start() {
+	if w == nil {
+		return
+	}
+	w.touch()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil && !w.isOver {
+		w.timer = time.AfterFunc(w.after, w.look)
+	}
+}
+
+func (w *idleWatch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.isOver {
+		return
+	}
+	if left := w.after - (uptime() - time.Duration(w.last.Load())); left > 0 {
+		w.timer.Reset(left)
+		return
+	}
+	w.isOver = true
+	w.expire()
+}
+
+// stop ends the watch. expire is neither called any more nor still running when it returns.
+func (w *idleWatch) stop() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.isOver = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}

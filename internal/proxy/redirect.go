@@ -1,0 +1,33 @@
+package proxy
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+)
+
+// httpsURL is where a client that came by plain HTTP finds the same by TLS.
+func (c Config) httpsURL(host, target string) string {
+	name := canonicalHost(host)
+	if c.HTTPSPort != 443 {
+		return "https://" + net.JoinHostPort(name, strconv.Itoa(c.HTTPSPort)) + target
+	}
+	if address, err := netip.ParseAddr(name); err == nil && address.Is6() {
+		name = "[" + name + "]"
+	}
+	return "https://" + name + target
+}
+
+// redirect sends the client to HTTPS. The answer is not to be kept: the rule may go again.
+func (x *exchange) redirect() {
+	x.record.Problem = "sent to HTTPS"
+	header := x.w.Header()
+	header.Set("Location", x.config.httpsURL(x.r.Host, target(x.r)))
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", "0")
+	if x.body != nil {
+		header.Set("Connection", "close")
+	}
+	x.w.WriteHeader(http.StatusPermanentRedirect)
+}

@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/apron-run/apron/internal/platform"
+)
+
+// hasRules says whether judge may say anything at all; most services have no rules.
+func (r *route) hasRules() bool {
+	return len(r.Traffic.AllowIPs)+len(r.Traffic.PathRules) > 0 || r.Traffic.RedirectsToHTTPS
+}
+
+// verdict is what a service's rules make of a request.
+type verdict int
+
+const (
+	verdictPass verdict = iota
+	verdictForeign
+	verdictDenied
+	verdictHTTPS
+)
+
+// judge applies a service's rules to a request before it seeks a place. client is as trusted proxies tell, target the path with its
+// query as the client wrote it, isSecure that the client came by TLS.
+func judge(rules *platform.Traffic, client netip.Addr, target string, isSecure bool) verdict {
+	isAllowed := func(prefix netip.Prefix) bool { return prefix.Contains(client) }
+	if len(rules.AllowIPs) > 0 && !slices.ContainsFunc(rules.AllowIPs, isAllowed) {
+		return verdictForeign
+	}
+	if len(rules.PathRules) > 0 {
+		switch actionOf(rules.PathRules, target) {
+		case platform.PathActionDeny:
+			return verdictDenied
+		case platform.PathActionHTTPS:
+			if !isSecure {
+				return verdictHTTPS
+			}
+		}
+	}
+	if rules.RedirectsToHTTPS && !isSecure {
+		return verdictHTTPS
+	}
+	return verdictPass
+}
+
+// actionOf returns the action of the first rule that fits, "" when none does. A rule fits when any way to read the path leads to its
+// prefix: which one the app takes nobody here knows, and a rule that can be evaded is none.
+func actionOf(rules []platform.PathRule, target string) platform.PathAction {
+	path, _, _ := strings.Cut(target, "?")
+	readings, isComplete := readingsOf(path)
+	for _, rule := range rules {
+		if !isComplete || slices.ContainsFunc(readings, func(reading string) bool { return isUnder(reading, rule.Prefix) }) {
+			return rule.Action
+		}
+	}
+	return ""
+}
+
+// maxReadings bounds the ways to read a path, and maxUnusualPath the length of one that has several. What is beyond that was made
+// to evade a rule.
+const (
+	maxReadings    = 64
+	maxUnusualPath = 8 << 10
+)
+
+// readingsOf returns the path as servers and frameworks may read it: each of these steps, in any order and any number of times.
+// isComplete is false when there are too many.
+func readingsOf(path string) (readings []string, isComplete bool) {
+	readings = []string{path}
+	if !strings.ContainsAny(path, `%\;`) && !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
+		return readings, true // the usual one
+	}
+	if len(path) > maxUnusualPath {
+		return readings, false
+	}
+	for i := 0; i < len(readings); i++ {
+		for _, step := range []func(string) string{unescape, withSlashes, withoutParameters, withoutEmpty, withoutDots} {
+			if reading := step(readings[i]); !slices.Contains(readings, reading) {
+				if len(readings) == maxReadings {
+					return readings, false
+				}
+				readings = append(readings, reading)
+			}
+		}
+	}
+	return readings, true
+}
+
+// isUnder says whether a path is prefix or below it, whatever their case. A path also ends where some servers end it.
+func isUnder(path, prefix string) bool {
+	if prefix == "/" {
+		return true
+	}
+	for _, char := range prefix {
+		other, size := utf8.DecodeRuneInString(path)
+		if size == 0 || other != char && !strings.EqualFold(string(other), string(char)) {
+			return false
+		}
+		path = path[size:]
+	}
+	return path == "" || path[0] <= ' ' || strings.IndexByte(`/\;?#`, path[0]) >= 0
+}
+
+// unescape decodes once; what is not well-formed stays.
+func unescape(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	var decoded []byte
+	for i := 0; i < len(path); i++ {
+		var char [1]byte
+		if path[i] == '%' && i+2 < len(path) && unhex(char[:], bytes.ToLower([]byte(path[i+1:i+3]))) {
+			decoded, i = append(decoded, char[0]), i+2
+			continue
+		}
+		decoded = append(decoded, path[i])
+	}
+	return string(decoded)
+}
+
+func withSlashes(path string) string { return strings.ReplaceAll(path, `\`, "/") }
+
+// withoutParameters removes what follows a semicolon in each segment.
+func withoutParameters(path string) string {
+	if !strings.Contains(path, ";") {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		segments[i], _, _ = strings.Cut(segment, ";")
+	}
+	return strings.Join(segments, "/")
+}
+
+// withoutEmpty makes one slash of several.
+func withoutEmpty(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
+}
+
+// withoutDots resolves dot segments (RFC 3986, 5.2.4), with empty segments as segments like others.
+func withoutDots(path string) string {
+	if !strings.Contains(path, "/.") {
+		return path
+	}
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	var kept []string
+	for i, segment := range segments {
+		switch segment {
+		case ".", "..":
+			if segment == ".." && len(kept) > 0 {
+				kept = kept[:len(kept)-1]
+			}
+			if i == len(segments)-1 {
+				kept = append(kept, "")
+			}
+		default:
+			kept = append(kept, segment)
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
