@@ -111,6 +111,8 @@ type Config struct {
 	// Provision is called when a custom domain or a VPC ingress connection is to be brought into another state; nil does
 	// nothing.
 	Provision func()
+	// Retag is called when the tags of a service have changed; nil does nothing.
+	Retag func()
 
 	// Keys is the key pair that requests are signed with.
 	Keys source.KeyPair

@@ -58,6 +58,9 @@ func New(config Config) *Handler {
 	if config.Provision == nil {
 		config.Provision = func() {}
 	}
+	if config.Retag == nil {
+		config.Retag = func() {}
+	}
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}

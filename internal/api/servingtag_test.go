@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/platform"
 )
 
 func TestTagsThatDoNotFitTogetherChangeNothing(t *testing.T) {
-	w := newWorld(t)
+	changes := 0
+	w := newWorld(t, func(c *api.Config) { c.Retag = func() { changes++ } })
 	arn := w.running("webapp")
 	tags := func(members string) string { return fmt.Sprintf(`{"ResourceArn":%q,%s}`, arn, members) }
 	w.call("TagResource", tags(`"Tags":[{"Key":"apron:min-size","Value":"0"},{"Key":"apron:scale-to-zero-after","Value":"5m"},{"Key":"apron:allow-ips","Value":"10.0.0.0/8, ::1"}]`))
@@ -34,6 +36,9 @@ func TestTagsThatDoNotFitTogetherChangeNothing(t *testing.T) {
 		t.Errorf("after refusals: %s", got.body)
 	}
 	w.call("UntagResource", tags(`"TagKeys":["apron:scale-to-zero-after","apron:min-size"]`))
+	if changes != 2 {
+		t.Errorf("%d changes were told of, want 2", changes)
+	}
 }
 
 // A database may hold tags that a version before did not check.

@@ -68,7 +68,7 @@ func (h *Handler) tagged(ctx context.Context, action apprunner.Action, arn *appr
 	case kind == "service":
 		service, err := h.liveService(ctx, arn)
 		return tagged{service.Tags, func(edit func(map[string]string) error) error {
-			return h.Store.UpdateTags(ctx, service.ID, func(tags map[string]string) error {
+			err := h.Store.UpdateTags(ctx, service.ID, func(tags map[string]string) error {
 				before := service
 				before.Tags = maps.Clone(tags)
 				if err := edit(tags); err != nil {
@@ -78,6 +78,10 @@ func (h *Handler) tagged(ctx context.Context, action apprunner.Action, arn *appr
 				after.Tags = tags
 				return keepServing(before, after)
 			})
+			if err == nil {
+				h.Retag()
+			}
+			return err
 		}}, renamed(err, "ServiceArn", member)
 	case !isResource:
 		kinds := []string{"service"}

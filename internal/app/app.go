@@ -149,6 +149,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	supervisor := deploy.NewSupervisor(executor, db, log)
 	worker := operation.NewWorker(db, executor, supervisor, logs, log, owner, deadlines, machine.limits.builds)
 	ingress := deploy.NewIngress(db, routes, plane.client, log)
+	traffic := deploy.NewTraffic(db, routes, log)
 	domains := certs.NewKeeper(certs.Config{
 		Store: db, Resolver: certs.DNS{Server: config.Resolver}, Names: ingress, Events: logs, Log: log,
 		Account: config.Account, Region: config.Region,
@@ -166,8 +167,8 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	server, err := newServer(ctx, config, claim.listener, serverParts{
 		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
 		webhookSecrets: webhookSecrets, webhooks: newWebhooks(db, webhookSecrets, images, watch, logs, log),
-		provision: func() { domains.Wake(); ingress.Wake() },
-		networks:  machine.network, keys: keys, images: embedded, room: disk.RoomForImage, runtimes: machine.builder, log: log,
+		provision: func() { domains.Wake(); ingress.Wake() }, retag: traffic.Wake,
+		networks: machine.network, keys: keys, images: embedded, room: disk.RoomForImage, runtimes: machine.builder, log: log,
 	})
 	if err != nil {
 		return err
@@ -176,7 +177,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	err = runAll(ctx, log,
 		part{"API", server.run}, part{"registry", embedded.Run}, part{"reserve of the disk", newReserve(config.DataDir, log).run},
 		part{"worker", worker.Run}, part{"supervisor", supervisor.Run}, part{"custom domains", domains.Run},
-		part{"VPC ingress connections", ingress.Run}, part{"watch of sources", watch.Run},
+		part{"VPC ingress connections", ingress.Run}, part{"tags of traffic", traffic.Run}, part{"watch of sources", watch.Run},
 		part{"containerd", machine.containerd.Run}, part{"BuildKit", machine.runBuilder},
 		part{"preparation of runtimes", machine.builder.RunPreparations},
 		part{"client of the data plane", plane.client.Run}, part{"data plane", plane.daemon.Run},

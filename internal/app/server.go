@@ -67,6 +67,7 @@ type serverParts struct {
 	logs        *telemetry.Logs
 	instances   compute.Backend
 	provision   func()
+	retag       func()
 	connections *connection.Connections
 	secrets     api.Secrets
 	// webhooks answers those of services, whose secrets the API tells.
@@ -114,8 +115,8 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,
 		Secrets:  parts.secrets,
 		Webhooks: parts.webhookSecrets, WebhookBase: config.webhookBase(),
-		Provision: parts.provision,
-		Networks:  parts.networks, Keys: parts.keys,
+		Provision: parts.provision, Retag: parts.retag,
+		Networks: parts.networks, Keys: parts.keys,
 		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
 		Quotas: quotas, Runtimes: parts.runtimes.Runtimes, ManagedRuntimes: parts.runtimes, StoreFault: config.storeFault, Log: parts.log,
 	})

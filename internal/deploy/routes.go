@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 
@@ -13,9 +14,10 @@ type Routes struct {
 	router Router
 	host   func(platform.Service) string
 
-	mu     sync.Mutex // guards routes and names, and orders the calls of router, which do not wait
-	routes map[platform.ServiceID]exposed
-	names  map[platform.ServiceID]Names
+	mu      sync.Mutex // guards what follows, and orders the calls of router, which do not wait
+	routes  map[platform.ServiceID]exposed
+	names   map[platform.ServiceID]Names
+	traffic map[platform.ServiceID]platform.Traffic
 }
 
 // exposed is a Route and what decides on its hosts.
@@ -66,10 +68,10 @@ func (r *Routes) replace(service platform.Service, configuration platform.Config
 			gone = append(gone, old.InstanceID)
 		}
 	}
+	traffic, _ := platform.ParseTraffic(service.Tags) // Traffic tells what is wrong with them
 	route := platform.Route{
 		ServiceID: service.ID, ServiceName: service.Name, RevisionID: service.ActiveRevisionID,
-		State: state, Endpoints: endpoints, MaxConcurrency: configuration.AutoScaling.MaxConcurrency,
-		Traffic: platform.Traffic{FreezeAfter: platform.DefaultFreezeAfter},
+		State: state, Endpoints: endpoints, MaxConcurrency: configuration.AutoScaling.MaxConcurrency, Traffic: traffic,
 	}
 	r.set(exposed{route, r.host(service), configuration.Network.IsPubliclyAccessible})
 	return gone
@@ -139,11 +141,24 @@ func (r *Routes) SetNames(names map[platform.ServiceID]Names) {
 	}
 }
 
+// SetTraffic replaces how the requests of all services are treated. It holds for the routes that there are and for those to come,
+// whose service may have been read before its tags were changed.
+func (r *Routes) SetTraffic(traffic map[platform.ServiceID]platform.Traffic) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.traffic = traffic
+	for id, route := range r.routes {
+		if wanted, ok := traffic[id]; ok && !reflect.DeepEqual(route.Traffic, wanted) {
+			r.set(route)
+		}
+	}
+}
+
 func (n Names) equal(other Names) bool {
 	return slices.Equal(n.Domains, other.Domains) && slices.Equal(n.Ingress, other.Ingress)
 }
 
-// set remembers and publishes route with its hosts. A private service answers to nothing but where its VPC ingress
+// set remembers and publishes route with its hosts and how its requests are treated. A private service answers to nothing but where its VPC ingress
 // connections lead; without one it has no host at all. Callers hold mu.
 func (r *Routes) set(route exposed) {
 	names := r.names[route.ServiceID]
@@ -153,6 +168,9 @@ func (r *Routes) set(route exposed) {
 		route.Hosts = append([]string{route.host}, names.Domains...)
 	case len(names.Ingress) > 0:
 		route.PrivateHosts = slices.Concat(names.Ingress, names.Domains)
+	}
+	if traffic, ok := r.traffic[route.ServiceID]; ok {
+		route.Traffic = traffic
 	}
 	r.routes[route.ServiceID] = route
 	r.router.SetRoute(route.Route)

@@ -1,0 +1,84 @@
+package deploy
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// tagged lists services, whose tags may change meanwhile.
+type tagged struct {
+	store.Services
+	services []platform.Service
+	err      error
+}
+
+func (s *tagged) ListServices(context.Context, store.ServicePage) ([]platform.Service, error) {
+	return s.services, s.err
+}
+
+func (p *plane) traffic(service platform.ServiceID) platform.Traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.routes[service].Traffic
+}
+
+func TestAChangeOfTagsHoldsWithoutADeployment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlane()
+		routes := NewRoutes(p, hostOf)
+		service := serving("r1")
+		service.Tags = map[string]string{platform.TagRequestTimeout: "5m"}
+		_, revision := of(true)
+		routes.Serve(service, revision, nil)
+		want := func(when string, edit func(*platform.Traffic)) {
+			t.Helper()
+			synctest.Wait()
+			wanted := platform.Traffic{FreezeAfter: time.Minute}
+			edit(&wanted)
+			if diff := cmp.Diff(wanted, p.traffic(service.ID)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", when, diff)
+			}
+		}
+		long := func(t *platform.Traffic) { t.RequestTimeout = 5 * time.Minute }
+		want("from the service's own tags", long)
+
+		db := &tagged{services: []platform.Service{service}}
+		traffic := NewTraffic(db, routes, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- traffic.Run(ctx) }()
+		before := p.changes
+		want("at the start", long)
+		if p.changes != before {
+			t.Error("what has not changed was told again")
+		}
+		changed := service
+		changed.Tags = map[string]string{platform.TagCompression: "on"}
+		db.services = []platform.Service{changed}
+		traffic.Wake()
+		compressed := func(t *platform.Traffic) { t.Compresses = true }
+		want("after a change", compressed)
+		routes.Serve(service, revision, nil) // by a deployment that has read the service before the change
+		want("after a deployment", compressed)
+
+		db.err = context.DeadlineExceeded
+		traffic.Wake()
+		want("while the database is away", compressed)
+		changed.Tags = map[string]string{platform.TagRequestTimeout: "for ever", platform.TagHTTPS: "redirect"}
+		db.services, db.err = []platform.Service{changed}, nil
+		time.Sleep(2 * settleEvery)
+		want("with a tag that cannot be read", func(t *platform.Traffic) { t.RedirectsToHTTPS = true })
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
