@@ -8,8 +8,8 @@ import (
 // Shapes of the extension actions: what App Runner's own actions have no words for. Their target prefix is "Apron.", and
 // they are signed like the others.
 
-// StreamName is one log of a service: "events", "deployment/OPERATION_ID", "instance/INSTANCE_ID", or "application" for
-// all instances together.
+// StreamName is one log of a service: "events", "deployment/OPERATION_ID", "instance/INSTANCE_ID", "application" for all
+// instances together, or "access" for its requests, whose lines are JSON.
 type StreamName string
 
 // Limit bounds the lines of one answer.
@@ -96,7 +96,7 @@ type ReadLogsResponse struct {
 type LogLine struct {
 	// Timestamp is absent for a line that carries none.
 	Timestamp *time.Time
-	// Stream is stdout or stderr for an instance's output, else events or deployment.
+	// Stream is stdout or stderr for an instance's output, else events, deployment or access.
 	Stream  *String
 	Message *String `api:",required"`
 }

@@ -122,7 +122,7 @@ var table = map[reflect.Type]*limits{
 	// Extensions.
 	of[GitSecret]():   {min: 1, max: 16384, isSensitive: true},
 	of[Limit]():       {min: 1, max: 10_000},
-	of[StreamName]():  {min: 1, max: 64, pattern: `events|application|(deployment|instance)/[0-9a-f]{32}`, says: "be events, application, deployment/OPERATION_ID or instance/INSTANCE_ID"},
+	of[StreamName]():  {min: 1, max: 64, pattern: `events|application|access|(deployment|instance)/[0-9a-f]{32}`, says: "be events, application, access, deployment/OPERATION_ID or instance/INSTANCE_ID"},
 	of[SecretName]():  {min: 1, max: 512, pattern: `[A-Za-z0-9/_+=.@-]+`, says: "hold only letters, digits and characters of /_+=.@-"},
 	of[SecretValue](): {min: 1, max: 65536, isSensitive: true},
 	of[RuntimeName](): {min: 1, max: 40, pattern: `[a-z0-9]+`, says: "hold only small letters and digits"},

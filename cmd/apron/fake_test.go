@@ -326,9 +326,13 @@ func (f *fakeAPI) readLogs(input map[string]any) map[string]any {
 	if token, _ := input["NextToken"].(string); token != "" && token != "start" {
 		fmt.Sscan(token, &from)
 	}
+	stream := "stdout"
+	if input["Stream"] == "access" {
+		stream = "access"
+	}
 	lines := []map[string]any{}
 	for _, line := range f.lines[from:] {
-		lines = append(lines, map[string]any{"Timestamp": 1700000000.5, "Stream": "stdout", "Message": line})
+		lines = append(lines, map[string]any{"Timestamp": 1700000000.5, "Stream": stream, "Message": line})
 	}
 	return map[string]any{"Lines": lines, "NextToken": fmt.Sprint(len(f.lines))}
 }

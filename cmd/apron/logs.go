@@ -17,9 +17,9 @@ import (
 
 // logFlags say which log, and how much of it.
 type logFlags struct {
-	isFollowing, isBuild, isEvents bool
-	deployment, instance           string
-	number                         int
+	isFollowing, isBuild, isEvents, isAccess bool
+	deployment, instance                     string
+	number                                   int
 }
 
 func newLogs(s *shell) *cobra.Command {
@@ -27,8 +27,8 @@ func newLogs(s *shell) *cobra.Command {
 	command := &cobra.Command{
 		Use: "logs NAME", Short: "Show what a service prints, or the log of a deployment",
 		Long: "logs shows the output of all instances of a service, oldest first. With --build or --deployment it shows the\n" +
-			"log of a deployment, with --events what happened to the service.",
-		Example: "  apron logs my-app -f\n  apron logs my-app --build\n  apron logs my-app --deployment 3f2a…\n  apron logs my-app -n 1000 --output json",
+			"log of a deployment, with --events what happened to the service, with --access the requests to it.",
+		Example: "  apron logs my-app -f\n  apron logs my-app --build\n  apron logs my-app --deployment 3f2a…\n  apron logs my-app --access -f\n  apron logs my-app -n 1000 --output json",
 		Args:    args(cobra.ExactArgs(1), "the name or ARN of a service"),
 		RunE: func(command *cobra.Command, given []string) error {
 			return s.logs(command.Context(), given[0], flags)
@@ -38,9 +38,10 @@ func newLogs(s *shell) *cobra.Command {
 	command.Flags().BoolVar(&flags.isBuild, "build", false, "the log of the newest deployment")
 	command.Flags().StringVar(&flags.deployment, "deployment", "", "the log of the operation with this id")
 	command.Flags().BoolVar(&flags.isEvents, "events", false, "what happened to the service")
+	command.Flags().BoolVar(&flags.isAccess, "access", false, "the requests to the service; all that is known of each with --output json")
 	command.Flags().StringVar(&flags.instance, "instance", "", "the output of the instance with this id")
 	command.Flags().IntVarP(&flags.number, "number", "n", 100, "how many of the last lines; 0 for all (a deployment's log is shown from its beginning)")
-	command.MarkFlagsMutuallyExclusive("build", "deployment", "events", "instance")
+	command.MarkFlagsMutuallyExclusive("build", "deployment", "events", "access", "instance")
 	return command
 }
 
@@ -97,6 +98,8 @@ func streamOf(flags logFlags) string {
 		return "instance/" + flags.instance
 	case flags.isEvents:
 		return "events"
+	case flags.isAccess:
+		return "access"
 	}
 	return "application"
 }
@@ -121,14 +124,23 @@ func (s *shell) linePrinter() func(client.LogLine) error {
 	if s.isJSON() {
 		encoder := json.NewEncoder(s.out)
 		encoder.SetEscapeHTML(false)
-		return func(line client.LogLine) error { return encoder.Encode(line) }
+		return func(line client.LogLine) error {
+			if line.Stream == "access" && json.Valid([]byte(line.Message)) {
+				return encoder.Encode(json.RawMessage(line.Message))
+			}
+			return encoder.Encode(line)
+		}
 	}
 	return func(line client.LogLine) error {
 		stamp := line.Timestamp.Local().Format("01-02 15:04:05.000")
 		if line.Timestamp.Unix() <= 0 {
 			stamp = strings.Repeat(" ", len("01-02 15:04:05.000"))
 		}
-		_, err := fmt.Fprintf(s.out, "%s  %s\n", stamp, view.Clean(line.Message))
+		text := line.Message
+		if line.Stream == "access" {
+			text = accessText(text)
+		}
+		_, err := fmt.Fprintf(s.out, "%s  %s\n", stamp, view.Clean(text))
 		return err
 	}
 }

@@ -250,6 +250,21 @@ func TestLogsShowLinesAndJSON(t *testing.T) {
 	apron(t, "logs", "shop").expect(t, 0, "nothing in this log")
 }
 
+func TestTheAccessLogIsShownForPeopleAndAsItIs(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	const line = `{"time":"2026-11-26T07:00:00.000000Z","service_id":"a","client":"10.0.0.9","method":"GET","host":"shop.test","path":"/a\u000ab\u001b[31m",` +
+		`"status":504,"response_bytes":120,"duration_ms":120000.500,"queue_ms":12.300,"user_agent":"curl","problem":"The service shop did not answer within 2m0s."}`
+	fake.lines = []string{line, `{"time":"2026-11-26T07:00:00.000000Z","lost":7,"problem":"The disk was full."}`, "no line"}
+	apron(t, "logs", "shop", "--access").expect(t, 0,
+		"  504 GET /ab  120000.5 ms  120 B  10.0.0.9  shop.test  waited 12 ms  The service shop did not answer within 2m0s.\n",
+		"7 lines are missing here. The disk was full.\n", "no line\n")
+	shown := apron(t, "logs", "shop", "--access", "-o", "json").out
+	if first, _, _ := strings.Cut(shown, "\n"); first != line {
+		t.Errorf("as JSON it is %s", first)
+	}
+}
+
 // An app that prints faster than its log is read would have no last line.
 func TestLogsFromTheBeginningEndWithWhatWasThere(t *testing.T) {
 	fake := newFakeAPI(t)

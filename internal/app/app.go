@@ -119,7 +119,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	}
 	connections, vault := newConnections(db, box, repositories), newVault(config, db, box)
 
-	logs := telemetry.NewLogs(filepath.Join(config.DataDir, "logs"))
+	logs := telemetry.NewLogs(filepath.Join(config.DataDir, "logs")).WithAccess(accessLog(config.DataDir))
 	plane, err := newDataPlane(config, log)
 	if err != nil {
 		return err

@@ -28,6 +28,8 @@ type Config struct {
 	APIAddr, HTTPAddr, HTTPSAddr string
 	// PrivateHTTPAddr takes the traffic of services that are not publicly accessible.
 	PrivateHTTPAddr string
+	// AccessLog is on or off: whether there is a line about each request in accessLog.
+	AccessLog string
 	// Resolver is the DNS server that custom domains' records are looked for at; empty means those of the machine.
 	Resolver string
 	// Domain is what the host names of services end with.
@@ -69,7 +71,8 @@ func Default() Config {
 	return Config{
 		DataDir: "/var/lib/apron", CacheDir: "/var/cache/apron", BinDir: defaultBinDir(),
 		APIAddr: "127.0.0.1:8700", HTTPAddr: ":8080", HTTPSAddr: ":8443", PrivateHTTPAddr: "127.0.0.1:8081",
-		Domain: "apron.localhost", Region: "us-east-1", Account: "000000000000",
+		AccessLog: "on",
+		Domain:    "apron.localhost", Region: "us-east-1", Account: "000000000000",
 		Compute: "containerd", Builds: "2", Revisions: "10", Poll: "60s",
 	}
 }
@@ -126,6 +129,9 @@ func (c Config) Validate() error {
 	}
 	if !accountPattern.MatchString(c.Account) {
 		problem("account %q: want 12 digits", c.Account)
+	}
+	if c.AccessLog != "on" && c.AccessLog != "off" {
+		problem("access-log %q: want on or off", c.AccessLog)
 	}
 	if c.Compute != "containerd" {
 		problem("compute %q: only containerd is there", c.Compute)

@@ -54,14 +54,21 @@ func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
 	run := filepath.Join(config.DataDir, "run")
 	socket := filepath.Join(run, "proxy.sock")
 	client := dataplane.NewClient(socket, log)
+	arguments := []string{
+		"proxy", "--control", socket, "--http", config.HTTPAddr, "--private-http", config.PrivateHTTPAddr,
+		"--log-file", filepath.Join(config.DataDir, "proxy.log"),
+	}
+	if config.AccessLog == "on" {
+		arguments = append(arguments, "--access-log", accessLog(config.DataDir))
+	}
 	return &dataPlane{client: client, run: run, socket: socket, daemon: &daemon.Daemon{
 		Name: "proxy", Path: program, Dir: run, Log: log, Ready: client.Check, StopTimeout: proxyStopTimeout, Env: []string{},
-		Args: []string{
-			"proxy", "--control", socket, "--http", config.HTTPAddr, "--private-http", config.PrivateHTTPAddr,
-			"--log-file", filepath.Join(config.DataDir, "proxy.log"),
-		},
+		Args: arguments,
 	}}, nil
 }
+
+// accessLog is the file with a line about each request to a service.
+func accessLog(dataDir string) string { return filepath.Join(dataDir, "access.log") }
 
 // ensure adopts the data plane that runs, or starts one. One of another program or with other addresses is set aside for
 // that: it goes on until leave has it leave.
@@ -184,11 +191,20 @@ func AnswersServices(ctx context.Context, config Config) bool {
 }
 
 // Proxy is the data plane's process: it answers on httpAddr and privateAddr as the orders at the control socket say, until
-// ctx ends.
-func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile string, arguments []string) error {
+// ctx ends. Without a file for it there is no access log.
+func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile, accessFile string, arguments []string) error {
 	log := slog.New(slog.NewTextHandler(telemetry.NewProgramLog(logFile), nil))
+	config := proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout, Freezer: freezer.Files{}, Log: log}
+	if accessFile != "" {
+		access := proxy.NewAccessWriter(telemetry.NewAccessLog(accessFile), log)
+		config.AccessLog = access
+		writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var writer sync.WaitGroup
+		writer.Go(func() { access.Run(writing) })
+		defer writer.Wait()
+		defer stop()
+	}
 	return dataplane.Serve(ctx, dataplane.ServerConfig{
-		Socket: control, PrivateAddress: privateAddr, Arguments: arguments, Log: log,
-		Proxy: proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout, Freezer: freezer.Files{}, Log: log},
+		Socket: control, PrivateAddress: privateAddr, Arguments: arguments, Log: log, Proxy: config,
 	})
 }

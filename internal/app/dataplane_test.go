@@ -24,10 +24,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) == 10 && os.Args[1] == "proxy" {
+	if len(os.Args) == 12 && os.Args[1] == "proxy" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		if err := Proxy(ctx, os.Args[3], os.Args[5], os.Args[7], os.Args[9], os.Args[1:]); err != nil {
+		if err := Proxy(ctx, os.Args[3], os.Args[5], os.Args[7], os.Args[9], os.Args[11], os.Args[1:]); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}

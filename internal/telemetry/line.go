@@ -11,13 +11,14 @@ const (
 	streamDeployment  = "deployment"
 	streamInstance    = "instance"
 	streamApplication = "application"
+	streamAccess      = "access"
 )
 
 // Line is one line of a log.
 type Line struct {
 	// Time is when it was written; zero for a line that carries none.
 	Time time.Time
-	// Stream is stdout or stderr for an instance's output, else events or deployment.
+	// Stream is stdout or stderr for an instance's output, else events, deployment or access.
 	Stream string
 	// Message is the text, without its newline.
 	Message string

@@ -16,7 +16,7 @@ import (
 
 var (
 	// ErrInvalidStream says that a stream's name, or an id in it, is none.
-	ErrInvalidStream = errors.New("not a log stream: want events, deployment/ID, instance/ID or application")
+	ErrInvalidStream = errors.New("not a log stream: want events, deployment/ID, instance/ID, application or access")
 	// ErrInvalidToken says that a token did not come from Read.
 	ErrInvalidToken = errors.New("not a token of this log")
 )
@@ -42,7 +42,9 @@ const (
 // Logs is the folder of logs. All methods may be called at the same time.
 type Logs struct {
 	dir string
-	now func() time.Time
+	// access is the path of the access log; "" without one.
+	access string
+	now    func() time.Time
 
 	// mu guards open and the writing of event logs.
 	mu sync.Mutex

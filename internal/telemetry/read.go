@@ -25,7 +25,7 @@ const (
 )
 
 // Read returns lines of a stream, oldest first, and the token to go on with: "events", "deployment/ID", "instance/ID",
-// or "application" for all instances merged by time. An empty token means the last limit lines, FromStart the first
+// "application" for all instances merged by time, or "access" for the service's lines of the access log. An empty token means the last limit lines, FromStart the first
 // ones, and a token from an earlier Read those written since; asking again with the newest token follows the log,
 // across rotation. A log that is not there has no lines. limit 0 means 1000.
 //
@@ -35,6 +35,9 @@ func (l *Logs) Read(ctx context.Context, service platform.ServiceID, name, token
 		limit = defaultReadLines
 	}
 	limit = min(limit, maxReadLines)
+	if name == streamAccess && l.access != "" {
+		return l.readAccess(ctx, service, token, limit)
+	}
 	places, err := parseToken(token)
 	if err != nil {
 		return nil, "", err
