@@ -34,8 +34,15 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 		// The app has answered before it got the whole body. What is left of it must not be taken for a request.
 		header["Connection"] = []string{"close"}
 	}
+	isCompressed := route.Traffic.Compresses && compress(header, x.r, response)
 	x.w.WriteHeader(response.StatusCode)
-	if err := x.stream(response); err != nil {
+	var err error
+	if isCompressed && x.r.Method != http.MethodHead {
+		err = x.streamCompressed(response)
+	} else {
+		err = x.stream(response, x.w, x.control.Flush)
+	}
+	if err != nil {
 		x.record.Problem = err.Error()
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 			x.record.Problem = context.Cause(ctx).Error()
@@ -68,9 +75,26 @@ func (x *exchange) inform(code int, interim http.Header) {
 // buffers holds the copy buffers of bodies.
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
+// streamCompressed is stream for an answer that is compressed on its way.
+func (x *exchange) streamCompressed(response *http.Response) error {
+	to := newCompressed(x.w, x.control.Flush)
+	defer to.free()
+	flush := to.Flush
+	if response.ContentLength >= 0 {
+		flush = func() error { return nil } // it is on its way as a whole, and small pieces compress badly
+	}
+	if err := x.stream(response, to, flush); err != nil {
+		return err
+	}
+	if err := to.Close(); err != nil {
+		return fmt.Errorf("send the end of the answer: %w", err)
+	}
+	return nil
+}
+
 // stream copies the body. A body of unknown length is sent piece by piece, as an event stream needs it; one of known
 // length too, but its head waits for its first piece.
-func (x *exchange) stream(response *http.Response) error {
+func (x *exchange) stream(response *http.Response, to io.Writer, flush func() error) error {
 	if response.ContentLength < 0 || len(response.Trailer) > 0 {
 		if err := x.control.Flush(); err != nil {
 			return fmt.Errorf("send the head of the answer: %w", err)
@@ -84,11 +108,11 @@ func (x *exchange) stream(response *http.Response) error {
 		copied += int64(n)
 		if n > 0 {
 			x.idle.touch()
-			if _, err := x.w.Write(buffer[:n]); err != nil {
+			if _, err := to.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("send the answer: %w", err)
 			}
 			if copied != response.ContentLength {
-				if err := x.control.Flush(); err != nil {
+				if err := flush(); err != nil {
 					return fmt.Errorf("send the answer: %w", err)
 				}
 			}
