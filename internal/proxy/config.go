@@ -57,6 +57,8 @@ type Config struct {
 
 	// AccessLog is told about each request; nil means none.
 	AccessLog AccessLog
+	// isStandardOnly keeps all connections on the standard road.
+	isStandardOnly bool
 	// Log takes what goes wrong in the proxy itself; nil means slog.Default.
 	Log *slog.Logger
 }

@@ -121,6 +121,7 @@ func (p *Proxy) forgetIfIdle(in *instance) {
 	in.service.gauge.remove(in)
 	p.leaveService(in.service)
 	in.upstream.close()
+	p.fast.dropKept(in)
 	close(in.gone)
 }
 

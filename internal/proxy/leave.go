@@ -28,8 +28,16 @@ func (p *Proxy) Leave() {
 	}
 }
 
+func (p *Proxy) closeListeners() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, each := range p.listeners {
+		_ = each.Close()
+	}
+}
+
 // enter limits a listener's connections, and closes it already when the proxy is leaving.
-func (p *Proxy) enter(listener net.Listener) net.Listener {
+func (p *Proxy) enter(listener net.Listener) *limitedListener {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limited := limitConns(listener, p.config.MaxConns)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // limitConns bounds the connections that are open at a time. The others wait in the kernel's queue.
@@ -15,6 +16,47 @@ type limitedListener struct {
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
+	// isFull says that enter has found no slot: the next exit calls resume.
+	isFull atomic.Bool
+
+	mu             sync.Mutex // guards the members below
+	detach, resume func()     // the acceptor's, if there is one
+}
+
+// attach lets an acceptor take the connections instead of Accept. It is called at most once, before anything is accepted.
+func (l *limitedListener) attach(detach, resume func()) {
+	l.mu.Lock()
+	l.detach, l.resume = detach, resume
+	l.mu.Unlock()
+	select {
+	case <-l.closed:
+		detach()
+	default:
+	}
+}
+
+// enter takes a slot without waiting.
+func (l *limitedListener) enter() bool {
+	for range 2 { // one may have become free before isFull was seen
+		select {
+		case l.slots <- struct{}{}:
+			return true
+		default:
+			l.isFull.Store(true)
+		}
+	}
+	return false
+}
+
+// exit gives a slot back.
+func (l *limitedListener) exit() {
+	<-l.slots
+	if l.isFull.CompareAndSwap(true, false) {
+		l.mu.Lock()
+		resume := l.resume
+		l.mu.Unlock()
+		resume()
+	}
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
@@ -28,11 +70,17 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	return &limitedConn{Conn: conn, release: sync.OnceFunc(l.exit)}, nil
 }
 
 func (l *limitedListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
+	l.mu.Lock()
+	detach := l.detach
+	l.mu.Unlock()
+	if detach != nil {
+		detach()
+	}
 	return l.Listener.Close()
 }
 

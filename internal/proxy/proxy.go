@@ -29,10 +29,12 @@ type Proxy struct {
 	isLeaving atomic.Bool
 	leaving   chan struct{}
 
-	mu        sync.Mutex // guards instances, services and their routes, and listeners, and orders the changes of table
+	mu        sync.Mutex // guards instances, services and their routes, listeners and fast, and orders the changes of table
 	instances map[instanceKey]*instance
 	services  map[platform.ServiceID]*service
 	listeners []*limitedListener
+	// fast takes the connections of the listeners; nil before Run, and where all go by the standard road.
+	fast *fastRoad
 }
 
 // New returns a Proxy without routes. Nothing runs before Run.
@@ -67,10 +69,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 			return platform.Explain(err, "The proxy cannot listen on %s: %v. Choose another address with --http.", p.config.Address, err)
 		}
 	}
-	listeners := []net.Listener{p.enter(listener)}
-	if p.config.PrivateListener != nil {
-		listeners = append(listeners, privateListener{p.enter(p.config.PrivateListener)})
+	fast, err := p.openFastRoad()
+	if err != nil {
+		return err
 	}
+	defer fast.stop()
 	working, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
 	loops.Go(func() { p.freezeIdle(working) })
@@ -78,19 +81,36 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer loops.Wait()
 	defer rest()
 	var serving sync.WaitGroup
-	failed := make(chan error, len(listeners))
-	for _, each := range listeners {
+	failed := make(chan error, 4)
+	serve := func(listener net.Listener, isPrivate bool) {
+		limited := p.enter(listener)
+		var standard net.Listener = limited
+		if fast.takes(limited) {
+			others := newHandedOver(limited, isPrivate)
+			standard = others
+			if err := fast.accept(limited, others); err != nil {
+				failed <- err
+			}
+		}
+		if isPrivate {
+			standard = privateListener{standard}
+		}
 		serving.Go(func() {
-			if err := p.server.Serve(each); !p.isLeaving.Load() {
+			if err := p.server.Serve(standard); !p.isLeaving.Load() {
 				failed <- err
 			}
 		})
+	}
+	serve(listener, false)
+	if p.config.PrivateListener != nil {
+		serve(p.config.PrivateListener, true)
 	}
 	select {
 	case err := <-failed:
 		if errors.Is(err, http.ErrServerClosed) { // Shutdown was called
 			return nil
 		}
+		p.closeListeners()
 		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
 	case <-p.leaving:
 		p.linger(ctx)
@@ -98,7 +118,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.ShutdownTimeout)
 	defer cancel()
-	err := p.Shutdown(stopping)
+	err = p.Shutdown(stopping)
 	serving.Wait()
 	if err != nil {
 		p.config.Log.Warn("requests were cut off", "error", err)
@@ -109,11 +129,21 @@ func (p *Proxy) Run(ctx context.Context) error {
 // Shutdown takes no more connections, waits for the requests in flight, and ends upgraded connections and idle ones.
 // When ctx ends first it cuts off what is left and returns why.
 func (p *Proxy) Shutdown(ctx context.Context) error {
+	p.closeListeners()
+	p.mu.Lock()
+	fast := p.fast
+	p.mu.Unlock()
+	drained := make(chan error, 1)
+	go func() { drained <- fast.drain(ctx) }()
 	err := p.server.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("wait for requests: %w", err), p.server.Close())
+		err = errors.Join(err, p.server.Close())
+	}
+	if err = errors.Join(err, <-drained); err != nil {
+		err = fmt.Errorf("wait for requests: %w", err)
 	}
 	p.tunnels.closeAll()
+	fast.closeAll()
 	p.handlers.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()

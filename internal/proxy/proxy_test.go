@@ -21,7 +21,20 @@ var (
 	_ deploy.Prober = proxy.Prober{}
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(bothRoads{m}) }
+
+// bothRoads runs the tests twice: with the fast road before the standard one, and with the standard road alone.
+type bothRoads struct{ *testing.M }
+
+var isStandardOnly bool
+
+func (m bothRoads) Run() int {
+	if code := m.M.Run(); code != 0 {
+		return code
+	}
+	isStandardOnly = true
+	return m.M.Run()
+}
 
 // running is a proxy that serves on a port of its own.
 type running struct {
@@ -35,6 +48,9 @@ type running struct {
 // start starts a proxy and stops it when the test ends.
 func start(t testing.TB, config proxy.Config) *running {
 	t.Helper()
+	if isStandardOnly {
+		config = proxy.StandardOnly(config)
+	}
 	for _, listener := range []*net.Listener{&config.Listener, &config.PrivateListener} {
 		var err error
 		if *listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/apron-run/apron/internal/proxy/eventloop"
+)
+
+// appConn is a connection to an instance on the fast road. It holds no buffer of its own.
+type appConn struct {
+	*lane
+	fd int
+	in *instance
+	// client has the connection; nil while it is kept for the next request.
+	client *clientConn
+	// canRead and canWrite hold until a read or a write says otherwise; hasEnded says that the app sends no more.
+	canRead, canWrite, hasEnded bool
+	isConnected, isClosed       bool
+	timer                       eventloop.Timer
+}
+
+// connect begins a connection. The client is told when it is made, or cannot be made.
+func (l *lane) connect(in *instance, address netip.AddrPort, c *clientConn) (*appConn, error) {
+	fd, err := eventloop.Connect(address)
+	if err != nil {
+		return nil, err
+	}
+	a := &appConn{lane: l, fd: fd, in: in, client: c}
+	if err := l.loop.Add(fd, a); err != nil {
+		syscall.Close(fd)
+		return nil, err
+	}
+	a.timer.Expired = a.expire
+	l.loop.SetTimer(&a.timer, l.config.DialTimeout)
+	return a, nil
+}
+
+// Ready is called by the loop.
+func (a *appConn) Ready(events eventloop.Events) {
+	a.canRead = a.canRead || events.Has(eventloop.CanRead)
+	a.canWrite = a.canWrite || events.Has(eventloop.CanWrite)
+	a.hasEnded = a.hasEnded || events.Has(eventloop.IsEnded)
+	switch {
+	case a.client == nil:
+		a.lookWhileKept()
+	case !a.isConnected:
+		if a.canWrite || a.hasEnded {
+			a.isConnected = true
+			a.client.connected(eventloop.ConnectError(a.fd))
+		}
+	default:
+		a.client.advance()
+	}
+}
+
+// lookWhileKept closes a kept connection on which something came: the app has closed it, or says what nobody asked.
+func (a *appConn) lookWhileKept() {
+	if !a.canRead {
+		return
+	}
+	if _, errno := eventloop.Peek(a.fd); errno != syscall.EAGAIN || a.hasEnded {
+		a.forget()
+		a.close()
+		return
+	}
+	a.canRead = false
+}
+
+func (a *appConn) forget() {
+	kept := a.kept[a.in]
+	if i := slices.Index(kept, a); i >= 0 {
+		a.kept[a.in] = slices.Delete(kept, i, i+1)
+	}
+	if len(a.kept[a.in]) == 0 {
+		delete(a.kept, a.in)
+	}
+}
+
+// expire is called when the instance has not accepted in time, or nobody has used the connection for long.
+func (a *appConn) expire() {
+	switch {
+	case a.client == nil:
+		a.forget()
+		a.close()
+	case !a.isConnected:
+		a.client.connected(syscall.ETIMEDOUT)
+	}
+}
+
+// takeKept returns the connection that was used last, or nil. One that the app has closed is not among them, as far as is known.
+func (l *lane) takeKept(in *instance, c *clientConn) *appConn {
+	kept := l.kept[in]
+	if len(kept) == 0 {
+		return nil
+	}
+	a := kept[len(kept)-1]
+	kept[len(kept)-1] = nil
+	l.kept[in] = kept[:len(kept)-1]
+	a.client = c
+	return a
+}
+
+// keep keeps a connection for the next request, or closes it.
+func (l *lane) keep(a *appConn) {
+	a.client = nil
+	if a.hasEnded || a.in.isRetired.Load() || l.isShut || len(l.kept[a.in]) >= maxIdlePerInstance {
+		a.close()
+		return
+	}
+	l.kept[a.in] = append(l.kept[a.in], a)
+	l.loop.SetTimer(&a.timer, idlePerInstance)
+}
+
+// close closes the connection; twice is safe.
+func (a *appConn) close() {
+	if a.isClosed {
+		return
+	}
+	a.isClosed, a.client = true, nil
+	a.loop.StopTimer(&a.timer)
+	a.loop.Close(a.fd)
+}

@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+	"syscall"
+
+	"github.com/apron-run/apron/internal/proxy/eventloop"
+	"github.com/apron-run/apron/internal/proxy/http1"
+)
+
+// switched makes a tunnel of the connections when the instance has agreed to what the client asked for. It always returns false: there
+// is no answer to read any more.
+func (c *clientConn) switched(answer *http1.Response) bool {
+	x := c.x
+	asked, agreed := x.request.Bytes(x.upgrade), answer.Find(http1.Upgrade)
+	if len(asked) == 0 || !answer.SaysUpgrade || !bytes.EqualFold(asked, agreed) {
+		c.broken("the instance switched to \"" + string(agreed) + "\" when \"" + string(asked) + "\" was asked for")
+		return false
+	}
+	c.out.reserve(c.lane, answer.End+headRoom)
+	b := appendStatus(c.out.buffer[c.out.to:c.out.to], answer)
+	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), agreed...), "\r\n\r\n"...)
+	c.out.append(b)
+	x.status, x.isAnswered = answer.Status, true
+	if c.config.AccessLog != nil {
+		x.tunnelled = &AccessRecord{}
+		c.record(x.tunnelled)
+		keep := x.tunnelled // its strings are the head's, which goes
+		for _, text := range []*string{&keep.Method, &keep.URI, &keep.Referrer, &keep.Agent} {
+			*text = strings.Clone(*text)
+		}
+	}
+	// From here on all that comes from one side is for the other.
+	x.answer.from, x.answer.mid = answer.End, x.answer.to
+	c.in.base, c.in.mid = 0, c.in.to
+	x.request = http1.Request{}
+	x.responseBytes, x.isSent, x.answerBody.isDone = 0, false, false // of the request; now of its connections
+	c.enter(connTunnel)
+	c.upgraded.Add(1)
+	c.loop.SetTimer(&c.timer, x.limits.tunnel)
+	return false
+}
+
+// pump passes bytes in both directions until both sides have ended. The orderly end of one side ends that direction of the other, which
+// may go on sending; an error ends both.
+func (c *clientConn) pump() {
+	x, a := c.x, c.app
+	_, errno := c.out.send(c.fd)
+	switch {
+	case errno == syscall.EAGAIN:
+		c.canWrite = false
+		return
+	case errno != 0:
+		c.abort("")
+		return
+	}
+	c.out.drop(c.lane)
+	toApp, isUpOver, upErr := c.pass(&c.in, c.fd, a.fd, &c.canRead, &a.canWrite, &x.isSent)
+	toClient, isDownOver, downErr := c.pass(&x.answer, a.fd, c.fd, &a.canRead, &c.canWrite, &x.answerBody.isDone)
+	x.requestBytes += toApp
+	x.responseBytes += toClient
+	if toApp+toClient > 0 {
+		c.loop.SetTimer(&c.timer, x.limits.tunnel)
+	}
+	if upErr != 0 || downErr != 0 || isUpOver && isDownOver {
+		c.abort("")
+	}
+}
+
+// pass passes what comes in one direction. isEnded is kept by the caller; it says that the end was passed on.
+func (c *clientConn) pass(w *window, from, to int, canRead, canWrite, isEnded *bool) (passed int64, isOver bool, errno syscall.Errno) {
+	for range maxSteps {
+		n, errno := w.send(to)
+		passed += int64(n)
+		switch {
+		case errno == syscall.EAGAIN:
+			*canWrite = false
+			return passed, false, 0
+		case errno != 0:
+			return passed, true, errno
+		}
+		if *isEnded {
+			return passed, true, 0
+		}
+		if w.rewind(); !*canRead {
+			w.drop(c.lane)
+			return passed, false, 0
+		}
+		if w.buffer == nil {
+			w.buffer = c.takeBuffer(smallBuffer)
+		}
+		n, _, errno = w.fill(from)
+		switch {
+		case errno == syscall.EAGAIN:
+			*canRead = false
+		case errno == syscall.EINTR:
+		case errno != 0:
+			return passed, true, errno
+		case n == 0:
+			*isEnded = true
+			if errno := eventloop.EndWriting(to); errno != 0 {
+				return passed, true, errno
+			}
+		default:
+			w.mid = w.to
+		}
+	}
+	c.loop.Again(c)
+	return passed, false, 0
+}

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/apron-run/apron/internal/proxy/eventloop"
+	"github.com/apron-run/apron/internal/proxy/http1"
+)
+
+const (
+	// smallBuffer is what a message gets at first, largeBuffer what it gets when it turns out to be longer.
+	smallBuffer = 16 << 10
+	largeBuffer = 64 << 10
+	// spareBuffers and spareExchanges bound what a lane keeps for later.
+	spareBuffers   = 64
+	spareExchanges = 256
+)
+
+// lane is one event loop, with what its connections share. All of it is touched by the loop's goroutine only.
+type lane struct {
+	*fastRoad
+	loop  *eventloop.Loop
+	conns map[*clientConn]struct{}
+	// kept are the connections to instances that wait for their next request.
+	kept map[*instance][]*appConn
+	// isShut says that the proxy is shutting down.
+	isShut bool
+
+	small, large [][]byte
+	exchanges    []*carried
+	answer       http1.Response // of the answer that is being read
+	dateAt       int64
+	date         []byte // for dateAt
+}
+
+func newLane(f *fastRoad, loop *eventloop.Loop) *lane {
+	return &lane{fastRoad: f, loop: loop, conns: map[*clientConn]struct{}{}, kept: map[*instance][]*appConn{}}
+}
+
+// begin takes a new connection.
+func (l *lane) begin(fd int, peer netip.AddrPort, listener *limitedListener, others *handedOver) {
+	c := &clientConn{
+		lane: l, fd: fd, peer: peer.Addr().Unmap().WithZone(""), listener: listener, others: others, isPrivate: others.isPrivate,
+	}
+	c.isTrusted = l.isTrusted(c.peer)
+	c.timer.Expired = c.expire
+	l.conns[c] = struct{}{}
+	eventloop.SetUp(fd)
+	if l.isShut || l.loop.Add(fd, c) != nil {
+		c.close()
+		return
+	}
+	l.loop.SetTimer(&c.timer, l.config.ReadHeaderTimeout)
+}
+
+// shut closes what is idle, and has the others closed after their answer.
+func (l *lane) shut() {
+	l.isShut = true
+	for c := range l.conns {
+		if c.state == connIdle {
+			c.close()
+		}
+	}
+	for in := range l.kept {
+		l.dropKept(in)
+	}
+}
+
+// closeAll cuts everything off.
+func (l *lane) closeAll() {
+	l.shut()
+	for c := range l.conns {
+		problem := "the proxy has stopped"
+		if c.state == connTunnel {
+			problem = "" // the usual end of one
+		}
+		c.abort(problem)
+	}
+}
+
+func (l *lane) dropKept(in *instance) {
+	for _, a := range l.kept[in] {
+		a.close()
+	}
+	delete(l.kept, in)
+}
+
+// takeBuffer returns a buffer of at least size bytes, to be given back.
+func (l *lane) takeBuffer(size int) []byte {
+	spare := &l.small
+	switch {
+	case size > largeBuffer:
+		return make([]byte, size)
+	case size > smallBuffer:
+		spare, size = &l.large, largeBuffer
+	default:
+		size = smallBuffer
+	}
+	if n := len(*spare); n > 0 {
+		buffer := (*spare)[n-1]
+		*spare = (*spare)[:n-1]
+		return buffer
+	}
+	return make([]byte, size)
+}
+
+func (l *lane) giveBack(buffer []byte) {
+	spare := &l.small
+	switch len(buffer) {
+	case smallBuffer:
+	case largeBuffer:
+		spare = &l.large
+	default:
+		return
+	}
+	if len(*spare) < spareBuffers {
+		*spare = append(*spare, buffer)
+	}
+}
+
+func (l *lane) takeExchange() *carried {
+	x := &carried{}
+	if n := len(l.exchanges); n > 0 {
+		x = l.exchanges[n-1]
+		l.exchanges = l.exchanges[:n-1]
+	}
+	x.startedAt = l.loop.Now()
+	return x
+}
+
+func (l *lane) giveBackExchange(x *carried) {
+	if len(l.exchanges) < spareExchanges {
+		request, done := x.request, x.seeker.done
+		*x = carried{request: request}
+		x.seeker.done = done
+		l.exchanges = append(l.exchanges, x)
+	}
+}
+
+// dateField is the Date header for now.
+func (l *lane) dateField() []byte {
+	if now := l.loop.Now(); now.Unix() != l.dateAt {
+		l.dateAt = now.Unix()
+		l.date = append(now.UTC().AppendFormat(append(l.date[:0], "Date: "...), http.TimeFormat), "\r\n"...)
+	}
+	return l.date
+}
+
+// uptimeNow is uptime as of the loop's last look at the clock.
+func (l *lane) uptimeNow() time.Duration { return l.loop.Now().Sub(begun) }
