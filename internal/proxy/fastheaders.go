@@ -110,7 +110,8 @@ func (c *clientConn) writeAnswer(answer *http1.Response) {
 	isHead := string(x.request.Bytes(x.request.Method)) == http.MethodHead
 	x.isAnswered, x.status = true, answer.Status
 	x.canKeep = !answer.SaysClose && (answer.Minor > 0 || answer.SaysKeepAlive)
-	x.mustClose = x.mustClose || !x.body.isDone || c.isShut || c.isLeaving.Load()
+	x.mustClose = x.mustClose || !x.body.isDone || !x.upgrade.IsEmpty() || // what follows may be of the protocol that was asked for
+		c.isShut || c.isLeaving.Load()
 	c.out.reserve(c.lane, answer.End+headRoom)
 	b := appendStatus(c.out.buffer[c.out.to:c.out.to], answer)
 	if len(answer.Find(http1.Date)) == 0 {

@@ -12,7 +12,7 @@ import (
 // refuseHead answers a request that cannot be read without doubt, and closes the connection: nobody knows where the next one begins.
 func (c *clientConn) refuseHead(status int, err error) {
 	x := c.x
-	x.client, x.body, x.isAnswered, x.mustClose = nil, byLength(0), true, true // it is nobody's request
+	x.client, x.body, x.answerBody, x.isAnswered, x.mustClose = nil, byLength(0), byLength(0), true, true // it is nobody's request
 	c.in.from, c.in.mid = c.in.to, c.in.to
 	c.canRead = true
 	message := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%d %[2]s: %[4]s\n", status, http.StatusText(status), status, err)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"github.com/apron-run/apron/internal/proxy/eventloop"
@@ -36,7 +37,21 @@ type lane struct {
 }
 
 func newLane(f *fastRoad, loop *eventloop.Loop) *lane {
-	return &lane{fastRoad: f, loop: loop, conns: map[*clientConn]struct{}{}, kept: map[*instance][]*appConn{}}
+	l := &lane{fastRoad: f, loop: loop, conns: map[*clientConn]struct{}{}, kept: map[*instance][]*appConn{}}
+	loop.Failed = l.failed
+	return l
+}
+
+// failed ends the connection on which the program has gone wrong. The others know nothing of it.
+func (l *lane) failed(handler eventloop.Handler, problem any) {
+	l.config.Log.Error("a connection was cut off", "panic", problem, "stack", string(debug.Stack()))
+	c, _ := handler.(*clientConn)
+	if a, isApp := handler.(*appConn); isApp {
+		c = a.client
+	}
+	if c != nil {
+		c.abort("the proxy has failed")
+	}
 }
 
 // begin takes a new connection.

@@ -40,6 +40,9 @@ type Loop struct {
 	sockets     []socket // by their numbers
 	timers      timers
 	again       []Handler
+	// Failed is told when a handler panics, which ends neither the loop nor what else it serves; the handler is nil for a timer and for
+	// what was posted.
+	Failed func(handler Handler, problem any)
 
 	isAsleep  atomic.Bool // waits in epoll, or is about to
 	hasPosted atomic.Bool
@@ -85,14 +88,35 @@ func (l *Loop) Run() {
 		for i := range events[:n] {
 			event := &events[i]
 			if s := &l.sockets[event.Fd]; s.turn == event.Pad && s.handler != nil {
-				s.handler.Ready(Events(event.Events))
+				l.ready(s.handler, Events(event.Events))
 			}
 		}
 		if l.hasPosted.Load() {
 			l.runPosted()
 		}
-		l.timers.fire(l.now)
+		l.timers.fire(l)
 		l.runAgain()
+	}
+}
+
+// ready calls a handler.
+func (l *Loop) ready(handler Handler, events Events) {
+	defer l.rescue(handler)
+	handler.Ready(events)
+}
+
+// call calls what was posted, or a timer's Expired.
+func (l *Loop) call(f func()) {
+	defer l.rescue(nil)
+	f()
+}
+
+func (l *Loop) rescue(handler Handler) {
+	if l.Failed == nil {
+		return
+	}
+	if problem := recover(); problem != nil {
+		l.Failed(handler, problem)
 	}
 }
 
@@ -162,7 +186,7 @@ func (l *Loop) Again(handler Handler) { l.again = append(l.again, handler) }
 
 func (l *Loop) runAgain() {
 	for _, each := range l.again[:len(l.again):len(l.again)] {
-		each.Ready(0)
+		l.ready(each, 0)
 		l.again = l.again[1:]
 	}
 	if len(l.again) == 0 {
@@ -194,7 +218,7 @@ func (l *Loop) runPosted() {
 	l.hasPosted.Store(false)
 	l.mu.Unlock()
 	for _, each := range posted {
-		each()
+		l.call(each)
 	}
 }
 

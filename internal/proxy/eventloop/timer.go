@@ -82,8 +82,8 @@ func (t *timers) remove(timer *Timer) {
 }
 
 // fire calls all that are due.
-func (t *timers) fire(now time.Time) {
-	for until := t.grain(now); t.at < until; {
+func (t *timers) fire(l *Loop) {
+	for until := t.grain(l.now); t.at < until; {
 		t.at++
 		for timer := t.lists[t.at%slots]; timer != nil; timer = t.lists[t.at%slots] {
 			t.remove(timer)
@@ -92,7 +92,7 @@ func (t *timers) fire(now time.Time) {
 				t.insert(timer)
 			case timer.due != 0:
 				timer.due = 0
-				timer.Expired()
+				l.call(timer.Expired)
 			}
 		}
 	}

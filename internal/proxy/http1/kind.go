@@ -23,6 +23,8 @@ const (
 	XForwardedProto
 	XForwardedHost
 	TellsClient
+	// Disguised is what servers that take "_" for "-" take for a field of the framing.
+	Disguised
 
 	// What follows concerns one connection only.
 	Connection
@@ -53,7 +55,7 @@ func kindOf(name []byte) Kind {
 		case 12:
 			return one(name, "content-type", ContentType)
 		case 14:
-			return one(name, "content-length", ContentLength)
+			return framing(name, "content-length", ContentLength)
 		}
 	case 't':
 		switch len(name) {
@@ -66,7 +68,7 @@ func kindOf(name []byte) Kind {
 		case 11:
 			return one(name, "traceparent", Traceparent)
 		case 17:
-			return one(name, "transfer-encoding", TransferEncoding)
+			return framing(name, "transfer-encoding", TransferEncoding)
 		}
 	case 'u':
 		if len(name) == 7 {
@@ -105,6 +107,13 @@ func one(name []byte, word string, kind Kind) Kind {
 		return kind
 	}
 	return Other
+}
+
+func framing(name []byte, word string, kind Kind) Kind {
+	if kind := one(name, word, kind); kind != Other || !equalLoose(name, word) {
+		return kind
+	}
+	return Disguised
 }
 
 func customKind(name []byte) Kind {

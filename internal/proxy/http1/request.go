@@ -77,18 +77,20 @@ func (r *Request) Parse(buffer []byte, end int) error {
 		value := r.Bytes(f.Value)
 		switch f.Kind {
 		case Host:
-			if hasHost || !areAll(value, inHost) {
+			if hasHost || !isHost(value) {
 				return badHost
 			}
 			hasHost, r.Host = true, f.Value
 		case ContentLength:
-			if !r.noteLength(value) {
+			if r.HasLength || !r.noteLength(value) {
 				return badLength
 			}
 		case TransferEncoding:
 			if !r.noteCoding(value) {
 				return badCoding
 			}
+		case Disguised:
+			return badField
 		case Connection:
 			r.noteConnection(value)
 		case TE, Trailer, Expect:
@@ -134,6 +136,19 @@ func (r *Request) requestLine(head []byte) (next int, err error) {
 		r.IsUnusual = true
 	}
 	return lf + 1, nil
+}
+
+// isHost says whether nothing but digits stand behind a host's colon, and nothing odd before it.
+func isHost(value []byte) bool {
+	port := value[bytes.LastIndexByte(value, ']')+1:]
+	if colon := bytes.IndexByte(port, ':'); colon >= 0 {
+		for _, c := range port[colon+1:] {
+			if c < '0' || c > '9' {
+				return false
+			}
+		}
+	}
+	return areAll(value, inHost)
 }
 
 // isEscaped says whether each % of the path is followed by two digits.
