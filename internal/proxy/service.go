@@ -245,9 +245,9 @@ func (s *seeker) bind(route *route, now time.Duration) {
 		s.again = now + askAgain
 	}
 	config := route.service.proxy.config
-	latest := s.deadline
-	if latest == 0 {
-		latest = s.since + config.RequestTimeout
+	latest := s.since + config.RequestTimeout // a stream may take hours, but not to begin
+	if s.deadline != 0 {
+		latest = min(latest, s.deadline)
 	}
 	switch {
 	case len(route.instances) == 0 && route.IsWakeable:
