@@ -31,7 +31,7 @@ type place struct {
 //
 // Where nobody waits, this takes no lock. Where somebody does, the request queues behind: who comes later is served later.
 func (p *Proxy) seek(s *seeker) (place, bool) {
-	s.again, s.hasTried = 0, s.hasTried || len(s.tried) > 0
+	s.again, s.hasTried = 0, len(s.tried) > 0
 	for {
 		table := p.table.Load()
 		route := table.on(s.isPrivate).find(s.host)
@@ -40,8 +40,9 @@ func (p *Proxy) seek(s *seeker) (place, bool) {
 		}
 		if route.service.waiting.Load() == 0 {
 			in, isStale := route.claim(s.tried)
-			if isStale {
-				continue // a newer table is there
+			if isStale { // a newer table is there; what was claimed for a moment may be what somebody has missed
+				p.serveWaiting(route.service)
+				continue
 			}
 			if in != nil {
 				return p.hand(s, place{route: route, instance: in})
@@ -114,7 +115,11 @@ func (p *Proxy) abandon(s *seeker) bool {
 // up before the look at waiting. These are atomic and in one order, so that one of the two sees the other.
 func (p *Proxy) release(in *instance) {
 	p.unclaim(in)
-	if in.service.waiting.Load() > 0 {
-		in.service.serveNext()
+	p.serveWaiting(in.service)
+}
+
+func (p *Proxy) serveWaiting(service *service) {
+	if service.waiting.Load() > 0 {
+		service.serveNext()
 	}
 }

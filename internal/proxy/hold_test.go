@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,5 +117,37 @@ func TestAClientLeavesWhileItsRequestWaits(t *testing.T) {
 			t.Errorf("status %d", got)
 		}
 		return
+	}
+}
+
+// Whoever comes while the instances are full waits, and is served; no instance gets more than it may have.
+func TestAnInstanceGetsOnlySoManyRequestsAtATime(t *testing.T) {
+	const limit = 3
+	p := start(t, proxy.Config{})
+	var most, served atomic.Int64
+	counting := func() platform.Endpoint {
+		var inside atomic.Int64
+		return backend(t, func(http.ResponseWriter, *http.Request) {
+			n := inside.Add(1)
+			for before := most.Load(); n > before && !most.CompareAndSwap(before, n); before = most.Load() {
+			}
+			time.Sleep(5 * time.Millisecond)
+			inside.Add(-1)
+		})
+	}
+	limited := route(counting(), counting())
+	limited.MaxConcurrency = limit
+	p.serve(limited)
+	var asking sync.WaitGroup
+	for range 60 {
+		asking.Go(func() {
+			if got := <-p.asked(t.Context(), t); got == http.StatusOK {
+				served.Add(1)
+			}
+		})
+	}
+	asking.Wait()
+	if served.Load() != 60 || most.Load() != limit {
+		t.Errorf("%d of 60 requests are served, and an instance had %d at a time", served.Load(), most.Load())
 	}
 }
