@@ -10,7 +10,7 @@ import (
 
 // newProxy is the process that `apron serve` starts beside itself for the services' traffic. Nobody else calls it.
 func newProxy() *cobra.Command {
-	var control, httpAddr, privateAddr, logFile, accessFile string
+	config := app.ProxyConfig{Arguments: os.Args[1:]}
 	command := &cobra.Command{
 		Use: "proxy", Short: "Answer for the services, as `apron serve` says", Hidden: true,
 		Long: "proxy is the process that takes the services' requests. `apron serve` starts it, tells it the routes by the control\n" +
@@ -19,14 +19,15 @@ func newProxy() *cobra.Command {
 			"    --private-http 127.0.0.1:8081 --log-file /var/lib/apron/proxy.log",
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(command *cobra.Command, _ []string) error {
-			return app.Proxy(command.Context(), control, httpAddr, privateAddr, logFile, accessFile, os.Args[1:])
+			return app.Proxy(command.Context(), config)
 		},
 	}
-	command.Flags().StringVar(&control, "control", "", "the Unix socket that takes orders")
-	command.Flags().StringVar(&httpAddr, "http", "", "where services answer")
-	command.Flags().StringVar(&privateAddr, "private-http", "", "where services answer to their private hosts")
-	command.Flags().StringVar(&logFile, "log-file", "", "the log, rotated at 10 MB")
-	command.Flags().StringVar(&accessFile, "access-log", "", "the file with a line about each request, rotated at 50 MB; none without it")
+	command.Flags().StringVar(&config.Control, "control", "", "the Unix socket that takes orders")
+	command.Flags().StringVar(&config.HTTPAddr, "http", "", "where services answer")
+	command.Flags().StringVar(&config.PrivateAddr, "private-http", "", "where services answer to their private hosts")
+	command.Flags().StringVar(&config.LogFile, "log-file", "", "the log, rotated at 10 MB")
+	command.Flags().StringVar(&config.AccessFile, "access-log", "", "the file with a line about each request, rotated at 50 MB; none without it")
+	command.Flags().StringVar(&config.TrustedProxies, "trusted-proxy", "", "proxies whose X-Forwarded headers are believed, separated by commas")
 	for _, name := range []string{"control", "http", "private-http", "log-file"} {
 		_ = command.MarkFlagRequired(name)
 	}

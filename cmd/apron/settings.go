@@ -40,6 +40,7 @@ var allSettings = []setting{
 	{"http", "address of the services' HTTP traffic", func(c *app.Config) *string { return &c.HTTPAddr }, false},
 	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }, false},
 	{"private-http", "address of the HTTP traffic of private services", func(c *app.Config) *string { return &c.PrivateHTTPAddr }, false},
+	{"trusted-proxy", "address or network of a proxy before apron whose X-Forwarded headers are believed; again for each", func(c *app.Config) *string { return &c.TrustedProxies }, true},
 	{"access-log", "on, or off for no line about each request to a service", func(c *app.Config) *string { return &c.AccessLog }, false},
 	{"domain", "what the services' host names end with", func(c *app.Config) *string { return &c.Domain }, false},
 	{"resolver", "HOST:PORT of the DNS server to look for custom domains' records at (default the machine's servers)", func(c *app.Config) *string { return &c.Resolver }, false},

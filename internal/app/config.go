@@ -17,6 +17,7 @@ import (
 	"github.com/apron-run/apron/internal/build/catalogue"
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store/postgres"
 )
 
@@ -28,6 +29,8 @@ type Config struct {
 	APIAddr, HTTPAddr, HTTPSAddr string
 	// PrivateHTTPAddr takes the traffic of services that are not publicly accessible.
 	PrivateHTTPAddr string
+	// TrustedProxies are the networks and addresses, separated by commas, of proxies whose X-Forwarded headers are believed.
+	TrustedProxies string
 	// AccessLog is on or off: whether there is a line about each request in accessLog.
 	AccessLog string
 	// Resolver is the DNS server that custom domains' records are looked for at; empty means those of the machine.
@@ -129,6 +132,9 @@ func (c Config) Validate() error {
 	}
 	if !accountPattern.MatchString(c.Account) {
 		problem("account %q: want 12 digits", c.Account)
+	}
+	if _, ok := platform.ParsePrefixes(c.TrustedProxies); !ok && c.TrustedProxies != "" {
+		problem("trusted-proxy %q: want networks or addresses, such as 10.0.0.0/8,192.168.1.7", c.TrustedProxies)
 	}
 	if c.AccessLog != "on" && c.AccessLog != "off" {
 		problem("access-log %q: want on or off", c.AccessLog)

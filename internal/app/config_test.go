@@ -32,6 +32,8 @@ func TestValidateNamesEachProblem(t *testing.T) {
 		"resolver without a port":   {func(c *Config) { c.Resolver = "192.0.2.53" }, `resolver "192.0.2.53"`},
 		"resolver without a host":   {func(c *Config) { c.Resolver = ":53" }, `resolver ":53"`},
 		"private port is open":      {func(c *Config) { c.PrivateHTTPAddr = "127.0.0.1:8080" }, "private-http address"},
+		"an access log for a while": {func(c *Config) { c.AccessLog = "sometimes" }, "access-log \"sometimes\": want on or off"},
+		"a trusted host":            {func(c *Config) { c.TrustedProxies = "10.0.0.0/8,lb" }, "trusted-proxy"},
 		"port out of range":         {func(c *Config) { c.HTTPSAddr = ":65536" }, "https address"},
 		"domain in upper case":      {func(c *Config) { c.Domain = "Apron.localhost" }, "domain"},
 		"region of no known form":   {func(c *Config) { c.Region = "here" }, "region"},

@@ -19,6 +19,7 @@ import (
 	"github.com/apron-run/apron/internal/daemon"
 	"github.com/apron-run/apron/internal/dataplane"
 	"github.com/apron-run/apron/internal/freezer"
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
 	"github.com/apron-run/apron/internal/telemetry"
 )
@@ -57,6 +58,9 @@ func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
 	arguments := []string{
 		"proxy", "--control", socket, "--http", config.HTTPAddr, "--private-http", config.PrivateHTTPAddr,
 		"--log-file", filepath.Join(config.DataDir, "proxy.log"),
+	}
+	if config.TrustedProxies != "" {
+		arguments = append(arguments, "--trusted-proxy", config.TrustedProxies)
 	}
 	if config.AccessLog == "on" {
 		arguments = append(arguments, "--access-log", accessLog(config.DataDir))
@@ -190,14 +194,34 @@ func AnswersServices(ctx context.Context, config Config) bool {
 	return err == nil && slices.Equal(arguments, plane.daemon.Args)
 }
 
-// Proxy is the data plane's process: it answers on httpAddr and privateAddr as the orders at the control socket say, until
-// ctx ends. Without a file for it there is no access log.
-func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile, accessFile string, arguments []string) error {
-	log := slog.New(slog.NewTextHandler(telemetry.NewProgramLog(logFile), nil))
-	config := proxy.Config{Address: httpAddr, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout, Freezer: freezer.Files{}, Log: log}
-	if accessFile != "" {
-		access := proxy.NewAccessWriter(telemetry.NewAccessLog(accessFile), log)
-		config.AccessLog = access
+// ProxyConfig is how the data plane's process is set up.
+type ProxyConfig struct {
+	// Control is the Unix socket that takes orders.
+	Control string
+	// HTTPAddr and PrivateAddr are where services answer.
+	HTTPAddr, PrivateAddr string
+	// LogFile takes the process's own log, AccessFile a line about each request; there is none where it is empty.
+	LogFile, AccessFile string
+	// TrustedProxies is Config's.
+	TrustedProxies string
+	// Arguments are the process's own.
+	Arguments []string
+}
+
+// Proxy is the data plane's process: it answers as the orders at the control socket say, until ctx ends.
+func Proxy(ctx context.Context, config ProxyConfig) error {
+	log := slog.New(slog.NewTextHandler(telemetry.NewProgramLog(config.LogFile), nil))
+	trusted, ok := platform.ParsePrefixes(config.TrustedProxies)
+	if !ok && config.TrustedProxies != "" {
+		return fmt.Errorf("trusted proxies %q: not a list of networks", config.TrustedProxies)
+	}
+	plane := proxy.Config{
+		Address: config.HTTPAddr, TrustedProxies: trusted, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout,
+		Freezer: freezer.Files{}, Log: log,
+	}
+	if config.AccessFile != "" {
+		access := proxy.NewAccessWriter(telemetry.NewAccessLog(config.AccessFile), log)
+		plane.AccessLog = access
 		writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var writer sync.WaitGroup
 		writer.Go(func() { access.Run(writing) })
@@ -205,6 +229,6 @@ func Proxy(ctx context.Context, control, httpAddr, privateAddr, logFile, accessF
 		defer stop()
 	}
 	return dataplane.Serve(ctx, dataplane.ServerConfig{
-		Socket: control, PrivateAddress: privateAddr, Arguments: arguments, Log: log, Proxy: config,
+		Socket: config.Control, PrivateAddress: config.PrivateAddr, Arguments: config.Arguments, Log: log, Proxy: plane,
 	})
 }

@@ -27,7 +27,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 12 && os.Args[1] == "proxy" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		if err := Proxy(ctx, os.Args[3], os.Args[5], os.Args[7], os.Args[9], os.Args[11], os.Args[1:]); err != nil {
+		if err := Proxy(ctx, ProxyConfig{
+			Control: os.Args[3], HTTPAddr: os.Args[5], PrivateAddr: os.Args[7], LogFile: os.Args[9], AccessFile: os.Args[11], Arguments: os.Args[1:],
+		}); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}

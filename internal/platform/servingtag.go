@@ -60,8 +60,10 @@ var trafficTags = []servingTag{
 		return value == "on" || value == "off"
 	}},
 	{TagFreezeAfter, timeRule, func(value string, into *serving) bool { return readTime(value, &into.FreezeAfter) }},
-	{TagAllowIPs, "must list addresses or networks, such as 10.0.0.0/8 192.168.1.7, and a network's address must end in zeros", func(value string, into *serving) bool {
-		return readPrefixes(value, &into.AllowIPs)
+	{TagAllowIPs, "must list networks or addresses, such as 10.0.0.0/8 192.168.1.7, and nothing but zeros may follow a network's prefix", func(value string, into *serving) bool {
+		prefixes, ok := ParsePrefixes(value)
+		into.AllowIPs = prefixes
+		return ok
 	}},
 	{TagPathRules, "must list rules, such as deny:/admin https:/login: deny or https, and a path that begins with / and is written " +
 		"without %, ?, #, \\, ;, double slashes or dot segments", func(value string, into *serving) bool {
@@ -92,7 +94,7 @@ var scalingTags = []servingTag{
 	}},
 }
 
-var timeRule = "must be a time such as 90s, 15m or 2h, from 1s to 24h"
+const timeRule = "must be a time such as 90s, 15m or 2h, from 1s to 24h"
 
 // ParseTraffic reads what a service's tags say of its traffic. Tags that it does not know are not its matter. The error joins a
 // TagError for each tag that is wrong; what is returned beside it has the defaults in place of those.

@@ -6,21 +6,20 @@ import (
 	"strings"
 )
 
-// readPrefixes reads the networks of TagAllowIPs. A list without any would allow everybody, which nobody means by it.
-func readPrefixes(value string, into *[]netip.Prefix) bool {
-	var prefixes []netip.Prefix
+// ParsePrefixes reads a list of networks and addresses, which spaces or commas part; false when one of them is none, or there is none:
+// an empty list of who is allowed would allow everybody, which nobody means by it.
+func ParsePrefixes(value string) (prefixes []netip.Prefix, ok bool) {
 	for _, each := range listOf(value) {
 		prefix, err := netip.ParsePrefix(each)
 		if address, notAddress := netip.ParseAddr(each); notAddress == nil {
 			prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
 		}
 		if err != nil || prefix != prefix.Masked() || strings.Contains(each, "%") || prefix.Addr().Is4In6() {
-			return false
+			return nil, false
 		}
 		prefixes = append(prefixes, prefix)
 	}
-	*into = prefixes
-	return len(prefixes) > 0
+	return prefixes, len(prefixes) > 0
 }
 
 // readPathRules reads the rules of TagPathRules. Their prefixes are as the data plane compares them: without a slash at the end,

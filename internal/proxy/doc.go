@@ -24,12 +24,17 @@
 //
 // # What the proxy itself answers
 //
+// Each means one thing; docs/proxy.md has them for users. The access log has the cause.
+//
+//	308  the service's rules want HTTPS
 //	400  the request cannot be read without doubt
+//	403  the service's rules do not let the client's address, or the path, pass
 //	404  no service has this host on the listener that was asked
 //	405  CONNECT
+//	408  the request's body did not come in time
 //	429  neither an instance has room nor the queue
 //	502  an instance got the request and broke off, or answered something that is not HTTP
 //	503  no instance got the request: the service is paused, starting, had no instance that accepts connections for a while, or
 //	     none with room
-//	504  an instance got the request and did not answer in time
+//	504  an instance got the request and did not answer in time, or neither side sent a byte for long
 package proxy

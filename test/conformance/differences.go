@@ -93,11 +93,11 @@ var differences = []difference{
 		"there is neither Secrets Manager nor Parameter Store to ask, and configurations written for App Runner work as they are.",
 	},
 	{
-		[]string{"CreateAutoScalingConfiguration", "CreateService", "UpdateService"}, "Scaling.", "A service has `MinSize` instances. `MaxSize` and `MaxConcurrency` are checked, kept and shown.",
-		"nothing here scales on load yet.",
+		[]string{"CreateAutoScalingConfiguration", "CreateService", "UpdateService"}, "Scaling.", "Requests beyond `MaxConcurrency` in every instance wait, and are refused with 429 only when too many wait already.",
+		"a request that waits a moment is better than one that is lost.",
 	},
 	{
-		[]string{"CreateObservabilityConfiguration", "CreateService", "UpdateService"}, "Traces.", "Observability configurations are kept, shown and protected while they are in use; instances have no collector of traces beside them.",
+		[]string{"CreateObservabilityConfiguration", "CreateService", "UpdateService"}, "Traces.", "Observability configurations are kept, shown and protected while they are in use; instances have no collector of traces beside them. `X-Amzn-Trace-Id` and `traceparent` are passed on, or begun, for every service.",
 		"there is no X-Ray to send traces to.",
 	},
 	{

@@ -23,6 +23,7 @@ func TestWhatRunsSurvives(t *testing.T) {
 	a := apron.Start(t)
 	t.Run("a restart of apron", func(t *testing.T) { surviveARestart(t, a) })
 	t.Run("the death of its daemons", func(t *testing.T) { surviveTheDaemons(t, a) })
+	t.Run("a change of tags", func(t *testing.T) { tagsActAtOnce(t, a) })
 	t.Run("the time when apron is down", func(t *testing.T) { surviveDown(t, a) })
 }
 
