@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,18 +17,34 @@ import (
 // tagged lists services, whose tags may change meanwhile.
 type tagged struct {
 	store.Services
+	mu       sync.Mutex // guards what follows
 	services []platform.Service
 	err      error
 }
 
 func (s *tagged) ListServices(context.Context, store.ServicePage) ([]platform.Service, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.services, s.err
+}
+
+// set makes it list this service, or fail.
+func (s *tagged) set(service platform.Service, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.services, s.err = []platform.Service{service}, err
 }
 
 func (p *plane) traffic(service platform.ServiceID) platform.Traffic {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.routes[service].Traffic
+}
+
+func (p *plane) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changes
 }
 
 func TestAChangeOfTagsHoldsWithoutADeployment(t *testing.T) {
@@ -55,25 +72,24 @@ func TestAChangeOfTagsHoldsWithoutADeployment(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- traffic.Run(ctx) }()
-		before := p.changes
 		want("at the start", long)
-		if p.changes != before {
+		if changes := p.count(); changes != 1 {
 			t.Error("what has not changed was told again")
 		}
 		changed := service
 		changed.Tags = map[string]string{platform.TagCompression: "on"}
-		db.services = []platform.Service{changed}
+		db.set(changed, nil)
 		traffic.Wake()
 		compressed := func(t *platform.Traffic) { t.Compresses = true }
 		want("after a change", compressed)
 		routes.Serve(service, revision, nil) // by a deployment that has read the service before the change
 		want("after a deployment", compressed)
 
-		db.err = context.DeadlineExceeded
+		db.set(changed, context.DeadlineExceeded)
 		traffic.Wake()
 		want("while the database is away", compressed)
 		changed.Tags = map[string]string{platform.TagRequestTimeout: "for ever", platform.TagHTTPS: "redirect"}
-		db.services, db.err = []platform.Service{changed}, nil
+		db.set(changed, nil)
 		time.Sleep(2 * settleEvery)
 		want("with a tag that cannot be read", func(t *platform.Traffic) { t.RedirectsToHTTPS = true })
 		cancel()

@@ -47,7 +47,7 @@ func (w *idleWatch) touch() {
 	}
 }
 
-// start begins to watch; twice is safe.
+// start begins to watch, or goes on.
 func (w *idleWatch) start() {
 	if w == nil {
 		return
@@ -55,8 +55,24 @@ func (w *idleWatch) start() {
 	w.touch()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer == nil && !w.isOver {
+	switch {
+	case w.isOver:
+	case w.timer == nil:
 		w.timer = time.AfterFunc(w.after, w.look)
+	default:
+		w.timer.Reset(w.after)
+	}
+}
+
+// pause ends the watch until start is called again.
+func (w *idleWatch) pause() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
 	}
 }
 

@@ -177,6 +177,7 @@ func (x *exchange) offer(ctx context.Context, route *route, in *instance, header
 	answer, err := in.upstream.send(ctx, x.outgoing(header))
 	x.record.UpstreamTime = time.Since(offered)
 	if err != nil && errors.Is(err, errNothingSent) && ctx.Err() == nil && (x.body == nil || x.body.isUntouched()) {
+		x.idle.pause() // the wait for another instance is no silence
 		return false
 	}
 	x.record.InstanceID = in.InstanceID

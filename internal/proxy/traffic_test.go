@@ -96,7 +96,7 @@ func TestAServicesOwnTimeoutsHold(t *testing.T) {
 
 // A stream lives for as long as bytes flow in one of the directions, and a service's time for one request does not count for the next.
 func TestAStreamLivesWhileBytesFlow(t *testing.T) {
-	const idle = 400 * time.Millisecond
+	const idle, tick = time.Second, 100 * time.Millisecond
 	p := start(t, proxy.Config{RequestTimeout: time.Second})
 	p.serve(treated(platform.Traffic{RequestTimeout: time.Hour, IdleTimeout: idle}, backend(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -104,24 +104,14 @@ func TestAStreamLivesWhileBytesFlow(t *testing.T) {
 			fmt.Fprint(w, size, err)
 			return
 		}
-		for control := http.NewResponseController(w); ; {
-			io.WriteString(w, ".")
-			if control.Flush() != nil {
-				return
-			}
-			select {
-			case <-r.Context().Done():
-				return
-			case <-time.After(idle / 4):
-			}
-		}
+		drip(tick)(w, r)
 	})))
 	client := p.client(t)
 	response, err := client.Get("http://app.test/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 16 { // four times as long as either side may be silent
+	for range 16 { // longer than either side may be silent
 		if _, err := response.Body.Read(make([]byte, 1)); err != nil {
 			t.Fatalf("the answer: %v", err)
 		}
@@ -129,8 +119,8 @@ func TestAStreamLivesWhileBytesFlow(t *testing.T) {
 	response.Body.Close()
 	body, writer := io.Pipe()
 	go func() {
-		for range 12 {
-			time.Sleep(idle / 4)
+		for range 14 {
+			time.Sleep(tick)
 			if _, err := io.WriteString(writer, "x"); err != nil {
 				return
 			}
@@ -142,8 +132,21 @@ func TestAStreamLivesWhileBytesFlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if answer, _ := io.ReadAll(response.Body); string(answer) != "12 <nil>" {
+	if answer, _ := io.ReadAll(response.Body); string(answer) != "14 <nil>" {
 		t.Errorf("the upload was answered %s %q", response.Status, answer)
+	}
+}
+
+func TestTheWaitForAnInstanceIsNoSilence(t *testing.T) {
+	p := start(t, proxy.Config{})
+	traffic := platform.Traffic{IdleTimeout: 200 * time.Millisecond}
+	p.serve(treated(traffic, refusing(t)))
+	go func() {
+		time.Sleep(time.Second)
+		p.serve(treated(traffic, backend(t, says("hello"))))
+	}()
+	if response, body := p.get(t, "http://app.test/"); response.StatusCode != 200 {
+		t.Errorf("got %s %s", response.Status, body)
 	}
 }
 
@@ -168,7 +171,7 @@ func TestAClientThatReadsNothingIsLetGoAfterTheIdleTimeout(t *testing.T) {
 
 func TestATunnelEndsWhenNothingPassesForItsServicesTime(t *testing.T) {
 	p := start(t, proxy.Config{})
-	p.serve(treated(platform.Traffic{RequestTimeout: time.Second, IdleTimeout: 300 * time.Millisecond}, rawBackend(t, func(conn net.Conn) {
+	p.serve(treated(platform.Traffic{RequestTimeout: time.Second, IdleTimeout: time.Second}, rawBackend(t, func(conn net.Conn) {
 		readHead(conn)
 		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 		io.Copy(conn, conn)
