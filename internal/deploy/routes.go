@@ -158,8 +158,8 @@ func (n Names) equal(other Names) bool {
 	return slices.Equal(n.Domains, other.Domains) && slices.Equal(n.Ingress, other.Ingress)
 }
 
-// set remembers and publishes route with its hosts and how its requests are treated. A private service answers to nothing but where its VPC ingress
-// connections lead; without one it has no host at all. Callers hold mu.
+// set remembers and publishes route, with its hosts and how its requests are treated. A private service answers to nothing but
+// where its VPC ingress connections lead; without one it has no host at all. Callers hold mu.
 func (r *Routes) set(route exposed) {
 	names := r.names[route.ServiceID]
 	route.Hosts, route.PrivateHosts = nil, nil

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,22 @@ func (c Config) timeoutsOf(traffic platform.Traffic) timeouts {
 	setDefault(&t.idle, t.total)
 	setDefault(&t.tunnel, c.TunnelIdleTimeout)
 	return t
+}
+
+// watchIdle makes the request's context end when nothing passes for long, unless its whole time is over before that.
+func (x *exchange) watchIdle(ctx context.Context) (watched context.Context, stop func()) {
+	if x.timeouts.idle >= x.timeouts.total {
+		return ctx, func() {}
+	}
+	watched, giveUp := context.WithCancelCause(ctx)
+	x.idle = &idleWatch{after: x.timeouts.idle, expire: func() {
+		giveUp(errIdle)
+		_ = x.control.SetWriteDeadline(time.Now().Add(deadlineGrace)) // a client that reads nothing
+	}}
+	return watched, func() {
+		x.idle.stop()
+		giveUp(nil)
+	}
 }
 
 // idleWatch calls expire once nothing has passed for long. All methods of nil do nothing.

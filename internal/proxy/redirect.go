@@ -5,10 +5,14 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // httpsURL is where a client that came by plain HTTP finds the same by TLS.
 func (c Config) httpsURL(host, target string) string {
+	if !strings.HasPrefix(target, "/") { // OPTIONS *
+		target = "/"
+	}
 	name := canonicalHost(host)
 	if c.HTTPSPort != 443 {
 		return "https://" + net.JoinHostPort(name, strconv.Itoa(c.HTTPSPort)) + target

@@ -54,16 +54,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(), TraceID: setTrace(r.Header),
 		},
 	}
-	if timeouts.idle < timeouts.total {
-		var giveUp context.CancelCauseFunc
-		ctx, giveUp = context.WithCancelCause(ctx)
-		x.idle = &idleWatch{after: timeouts.idle, expire: func() {
-			giveUp(errIdle)
-			_ = x.control.SetWriteDeadline(time.Now().Add(deadlineGrace)) // a client that reads nothing
-		}}
-		defer giveUp(nil)
-		defer x.idle.stop()
-	}
+	ctx, stopWatch := x.watchIdle(ctx)
+	defer stopWatch()
 	deadline := started.Add(timeouts.total + deadlineGrace)
 	// These fail only under a server that has no deadlines, as in tests of handlers; the context is there all the same.
 	_, _ = x.control.SetReadDeadline(deadline), x.control.SetWriteDeadline(deadline)
@@ -170,9 +162,7 @@ func (x *exchange) seekAndWait(ctx context.Context, s *seeker, granted <-chan pl
 func (x *exchange) offer(ctx context.Context, route *route, in *instance, header http.Header) bool {
 	defer x.release(in)
 	offered := time.Now()
-	if x.record.Attempts == 1 {
-		x.record.QueueTime = offered.Sub(x.record.StartedAt)
-	}
+	x.record.QueueTime = offered.Sub(x.record.StartedAt)
 	x.idle.start()
 	answer, err := in.upstream.send(ctx, x.outgoing(header))
 	x.record.UpstreamTime = time.Since(offered)
