@@ -30,7 +30,7 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 	if len(announced) > 0 {
 		header["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
-	if x.body != nil && !x.body.isAtEOF.Load() {
+	if x.r.ProtoMajor == 1 && x.body != nil && !x.body.isAtEOF.Load() {
 		// The app has answered before it got the whole body. What is left of it must not be taken for a request.
 		header["Connection"] = []string{"close"}
 	}
@@ -44,6 +44,9 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 	}
 	if err != nil {
 		x.record.Problem = err.Error()
+		if errors.Is(err, errAnswerCut) && x.endCall(ctx) {
+			return
+		}
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 			x.record.Problem = context.Cause(ctx).Error()
 		}
@@ -71,6 +74,9 @@ func (x *exchange) inform(code int, interim http.Header) {
 	x.w.ResponseWriter.WriteHeader(code)
 	clear(header)
 }
+
+// errAnswerCut marks an answer that the instance has not sent to its end.
+var errAnswerCut = errors.New("read the instance's answer")
 
 // buffers holds the copy buffers of bodies.
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
@@ -121,7 +127,7 @@ func (x *exchange) stream(response *http.Response, to io.Writer, flush func() er
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the instance's answer: %w", err)
+			return fmt.Errorf("%w: %w", errAnswerCut, err)
 		}
 	}
 }

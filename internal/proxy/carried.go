@@ -106,7 +106,7 @@ func (c *clientConn) beginRequest(end int) {
 // passes applies the service's rules, and answers a request that does not pass.
 func (c *clientConn) passes(route *route) bool {
 	r := &c.x.request
-	isSecure := c.isTrusted && http1.EqualFold(r.Find(http1.XForwardedProto), "https")
+	isSecure := c.isPrivate || c.isTrusted && http1.EqualFold(r.Find(http1.XForwardedProto), "https")
 	switch verdict := judge(&route.Traffic, c.clientAddress(), string(r.Bytes(r.Target)), isSecure); verdict {
 	case verdictPass:
 		return true

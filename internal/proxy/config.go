@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -15,9 +16,15 @@ type Config struct {
 	Address string
 	// PrivateListener takes connections for the private hosts; nil means that none of them is reached.
 	PrivateListener net.Listener
-
-	// HTTPSPort is where clients are sent that are to come by TLS. By default 443.
-	HTTPSPort int
+	// TLSListener takes encrypted connections for the public hosts; nil means none. QUIC takes the packets of HTTP/3 beside it,
+	// at the same port; nil means none. Where it is a quic.ConnectionIDGenerator too, it names the connections.
+	TLSListener net.Listener
+	QUIC        net.PacketConn
+	// Certificates returns the certificate for a handshake, as certs.Source does; needed with TLSListener. It is asked for the
+	// names of public hosts only.
+	Certificates func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// HTTPSPort is the port at which clients find TLSListener. By default 443.
+	HTTPSPort string
 
 	// TrustedProxies are peers whose X-Forwarded headers are believed and added to. By default none.
 	TrustedProxies []netip.Prefix
@@ -66,7 +73,7 @@ type Config struct {
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
 	setDefault(&c.Address, ":8080")
-	setDefault(&c.HTTPSPort, 443)
+	setDefault(&c.HTTPSPort, "443")
 	setDefault(&c.MaxConns, 10_000)
 	setDefault(&c.MaxHeaderBytes, 64<<10)
 	setDefault(&c.ReadHeaderTimeout, 10*time.Second)

@@ -37,9 +37,10 @@ func upgradeOf(header http.Header) string {
 	return protocol
 }
 
-// requestedUpgrade is the protocol that a request may upgrade to. A body would be mixed up with what follows.
+// requestedUpgrade is the protocol that a request may upgrade to, which is a matter of HTTP/1.1. A body would be mixed up with
+// what follows.
 func requestedUpgrade(r *http.Request) string {
-	if r.ContentLength != 0 {
+	if r.ContentLength != 0 || r.ProtoMajor > 1 {
 		return ""
 	}
 	return upgradeOf(r.Header)

@@ -117,6 +117,9 @@ type reply struct {
 	isSentWhole bool          // to be read after sending is closed
 	proceed     chan struct{} // closed when the app wants the body that it was asked about
 	over        chan struct{} // closed when the body is not wanted any more
+
+	// endStream is all that close does with an answer that came by HTTP/2, which has none of the above but response and isRead.
+	endStream func()
 }
 
 // readHead reads answers until one is not an interim one.
@@ -179,6 +182,10 @@ func (r *reply) close() {
 		return
 	}
 	r.isClosed = true
+	if r.endStream != nil {
+		r.endStream()
+		return
+	}
 	canReuse := r.stopWatch() && r.isRead && !r.response.Close && r.conn.reader.Buffered() == 0
 	if r.sending != nil {
 		close(r.over)

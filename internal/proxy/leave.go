@@ -70,5 +70,8 @@ func (p *Proxy) openConns() (open int) {
 	for _, each := range p.listeners {
 		open += len(each.slots)
 	}
+	if p.quic != nil {
+		open += int(p.quic.open.Load())
+	}
 	return open
 }

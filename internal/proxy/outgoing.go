@@ -31,9 +31,14 @@ type outgoing struct {
 // isRepeatable says whether the request may be sent a second time when a kept connection died: it has no body, and its
 // method is safe (RFC 9110, 9.2.1), so that the app has done nothing if it has seen it.
 func (o *outgoing) isRepeatable() bool {
-	switch o.method {
+	return isSafe(o.method) && o.body == nil && o.header["Upgrade"] == nil
+}
+
+// isSafe says whether requests of the method change nothing.
+func isSafe(method string) bool {
+	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return o.body == nil && o.header["Upgrade"] == nil
+		return true
 	}
 	return false
 }

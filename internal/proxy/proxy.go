@@ -17,6 +17,7 @@ import (
 type Proxy struct {
 	config  Config
 	server  *http.Server
+	quic    *quicServer // nil without HTTP/3
 	table   atomic.Pointer[table]
 	tunnels tunnels
 	// held counts the requests that wait, over all services.
@@ -54,6 +55,11 @@ func New(config Config) *Proxy {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
 		BaseContext:                  baseContext,
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
+		Protocols:                    clientProtocols(),
+		TLSConfig:                    p.tlsConfig(),
+	}
+	if p.config.QUIC != nil {
+		p.quic = newQUICServer(p)
 	}
 	return p
 }
@@ -81,7 +87,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer loops.Wait()
 	defer rest()
 	var serving sync.WaitGroup
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
+	answer := func(run func() error) {
+		serving.Go(func() {
+			if err := run(); !p.isLeaving.Load() {
+				failed <- err
+			}
+		})
+	}
 	serve := func(listener net.Listener, isPrivate bool) {
 		limited := p.enter(listener)
 		var standard net.Listener = limited
@@ -95,15 +108,18 @@ func (p *Proxy) Run(ctx context.Context) error {
 		if isPrivate {
 			standard = privateListener{standard}
 		}
-		serving.Go(func() {
-			if err := p.server.Serve(standard); !p.isLeaving.Load() {
-				failed <- err
-			}
-		})
+		answer(func() error { return p.server.Serve(standard) })
 	}
 	serve(listener, false)
 	if p.config.PrivateListener != nil {
 		serve(p.config.PrivateListener, true)
+	}
+	if p.config.TLSListener != nil {
+		encrypted := p.enter(p.config.TLSListener)
+		answer(func() error { return p.server.ServeTLS(encrypted, "", "") })
+	}
+	if p.quic != nil {
+		answer(p.quic.serve)
 	}
 	select {
 	case err := <-failed:
@@ -113,6 +129,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		p.closeListeners()
 		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
 	case <-p.leaving:
+		serving.Go(p.quic.leave)
 		p.linger(ctx)
 	case <-ctx.Done():
 	}
@@ -133,8 +150,9 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	fast := p.fast
 	p.mu.Unlock()
-	drained := make(chan error, 1)
+	drained, quicEnded := make(chan error, 1), make(chan error, 1)
 	go func() { drained <- fast.drain(ctx) }()
+	go func() { quicEnded <- p.quic.shutdown(ctx) }()
 	err := p.server.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, p.server.Close())
@@ -142,6 +160,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	if err = errors.Join(err, <-drained); err != nil {
 		err = fmt.Errorf("wait for requests: %w", err)
 	}
+	err = errors.Join(err, <-quicEnded)
 	p.tunnels.closeAll()
 	fast.closeAll()
 	p.handlers.Wait()

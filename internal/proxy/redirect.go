@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
@@ -14,8 +13,8 @@ func (c Config) httpsURL(host, target string) string {
 		target = "/"
 	}
 	name := canonicalHost(host)
-	if c.HTTPSPort != 443 {
-		return "https://" + net.JoinHostPort(name, strconv.Itoa(c.HTTPSPort)) + target
+	if c.HTTPSPort != "443" {
+		return "https://" + net.JoinHostPort(name, c.HTTPSPort) + target
 	}
 	if address, err := netip.ParseAddr(name); err == nil && address.Is6() {
 		name = "[" + name + "]"
@@ -30,7 +29,7 @@ func (x *exchange) redirect() {
 	header.Set("Location", x.config.httpsURL(x.r.Host, target(x.r)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Length", "0")
-	if x.body != nil {
+	if x.r.ProtoMajor == 1 && x.body != nil && !x.body.isAtEOF.Load() {
 		header.Set("Connection", "close")
 	}
 	x.w.WriteHeader(http.StatusPermanentRedirect)

@@ -104,6 +104,10 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 // write answers with the refusal, in the form that the client likes best. hasUnreadBody says that the client may still
 // be sending: its connection is closed after the answer.
 func (f *refusal) write(w http.ResponseWriter, r *http.Request, hasUnreadBody bool) error {
+	if isGRPC(r) {
+		f.writeGRPC(w)
+		return nil
+	}
 	header := w.Header()
 	clear(header)
 	header.Set("Cache-Control", "no-store")
@@ -114,7 +118,7 @@ func (f *refusal) write(w http.ResponseWriter, r *http.Request, hasUnreadBody bo
 	if f.status == http.StatusMethodNotAllowed {
 		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}
-	if hasUnreadBody {
+	if hasUnreadBody && r.ProtoMajor == 1 {
 		header.Set("Connection", "close")
 	}
 	kind, body := f.body(r.Header["Accept"])

@@ -48,7 +48,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), timeouts.total, errTookTooLong)
 	defer cancel()
 	x := &exchange{
-		Proxy: p, w: &recorder{ResponseWriter: w, isLeaving: &p.isLeaving}, r: r, control: http.NewResponseController(w), timeouts: timeouts,
+		Proxy: p, w: p.newRecorder(w, r), r: r, control: http.NewResponseController(w), timeouts: timeouts,
 		record: AccessRecord{
 			StartedAt: started, Client: p.clientOf(r, peer), Method: r.Method, Host: r.Host, URI: r.RequestURI,
 			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(), TraceID: setTrace(r.Header),
@@ -82,7 +82,8 @@ func (x *exchange) note(route *route) {
 
 // passes applies the service's rules, and answers a request that does not pass.
 func (x *exchange) passes(route *route, peer netip.Addr) bool {
-	isSecure := x.r.TLS != nil || x.isTrusted(peer) && strings.EqualFold(x.r.Header.Get("X-Forwarded-Proto"), "https")
+	// The private listener has no other one with TLS beside it.
+	isSecure := x.r.TLS != nil || isPrivate(x.r.Context()) || x.isTrusted(peer) && strings.EqualFold(x.r.Header.Get("X-Forwarded-Proto"), "https")
 	verdict := judge(&route.Traffic, x.record.Client, target(x.r), isSecure)
 	if verdict == verdictPass {
 		return true
@@ -164,7 +165,7 @@ func (x *exchange) offer(ctx context.Context, route *route, in *instance, header
 	offered := time.Now()
 	x.record.QueueTime = offered.Sub(x.record.StartedAt)
 	x.idle.start()
-	answer, err := in.upstream.send(ctx, x.outgoing(header))
+	answer, err := in.upstream.send(ctx, route.Traffic.Protocol, x.outgoing(header))
 	x.record.UpstreamTime = time.Since(offered)
 	if err != nil && errors.Is(err, errNothingSent) && ctx.Err() == nil && (x.body == nil || x.body.isUntouched()) {
 		x.idle.pause() // the wait for another instance is no silence
@@ -248,12 +249,30 @@ type recorder struct {
 	written int64
 	// isLeaving asks the client to come by another connection next time.
 	isLeaving *atomic.Bool
+	// altSvc says that there is HTTP/3; isHTTP3 that the client uses it.
+	altSvc  string
+	isHTTP3 bool
+}
+
+func (p *Proxy) newRecorder(w http.ResponseWriter, r *http.Request) *recorder {
+	recorder := &recorder{ResponseWriter: w, isLeaving: &p.isLeaving, isHTTP3: r.ProtoMajor == 3}
+	if p.quic != nil && r.TLS != nil && !recorder.isHTTP3 {
+		recorder.altSvc = p.quic.altSvc
+	}
+	return recorder
 }
 
 func (w *recorder) WriteHeader(status int) {
 	w.status = status
-	if w.isLeaving.Load() {
-		w.Header()["Connection"] = []string{"close"}
+	header := w.Header()
+	switch {
+	case w.isHTTP3:
+		delete(header, "Connection") // there is none; the server asks its clients to leave by itself
+	case w.isLeaving.Load():
+		header["Connection"] = []string{"close"}
+	}
+	if w.altSvc != "" && header["Alt-Svc"] == nil {
+		header["Alt-Svc"] = []string{w.altSvc}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

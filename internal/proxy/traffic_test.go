@@ -200,7 +200,7 @@ func TestATunnelEndsWhenNothingPassesForItsServicesTime(t *testing.T) {
 
 func TestRulesOfAServiceDecideBeforeItsInstances(t *testing.T) {
 	log := &accessLog{}
-	config := proxy.Config{AccessLog: log, HTTPSPort: 8443, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
+	config := proxy.Config{AccessLog: log, HTTPSPort: "8443", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
 	p := start(t, config)
 	app := backend(t, says("hello"))
 	p.serve(treated(platform.Traffic{

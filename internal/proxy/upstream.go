@@ -3,11 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 const (
@@ -25,10 +26,11 @@ type upstream struct {
 	address     string
 	dialTimeout time.Duration
 
-	mu       sync.Mutex  // guards the members below
-	idle     []*instConn // oldest first
-	sweeper  *time.Timer // runs while there are idle connections
-	isClosed bool        // no connection is kept any more
+	mu       sync.Mutex      // guards the members below
+	idle     []*instConn     // oldest first
+	sweeper  *time.Timer     // runs while there are idle connections
+	isClosed bool            // no connection is kept any more
+	h2c      *http.Transport // nil as long as no request was sent by HTTP/2
 }
 
 func newUpstream(address string, config Config) *upstream {
@@ -36,10 +38,18 @@ func newUpstream(address string, config Config) *upstream {
 }
 
 // send sends a request and returns the head of its answer. A failure before the first byte is errNothingSent.
+func (u *upstream) send(ctx context.Context, protocol platform.AppProtocol, out *outgoing) (*reply, error) {
+	if protocol == platform.AppProtocolH2C {
+		return u.sendStream(ctx, out)
+	}
+	return u.sendMessage(ctx, out)
+}
+
+// sendMessage sends a request by HTTP/1.1.
 //
 // Only a repeatable request takes a kept connection, because the app may close that in the very moment: then it is sent
 // again over a new one. Any other request gets a new connection, which no app closes before it has seen a request.
-func (u *upstream) send(ctx context.Context, out *outgoing) (*reply, error) {
+func (u *upstream) sendMessage(ctx context.Context, out *outgoing) (*reply, error) {
 	if out.isRepeatable() {
 		if conn := u.take(); conn != nil {
 			answer, err := conn.exchange(ctx, out)
@@ -53,11 +63,9 @@ func (u *upstream) send(ctx context.Context, out *outgoing) (*reply, error) {
 			}
 		}
 	}
-	dialing, cancel := context.WithTimeout(ctx, u.dialTimeout)
-	defer cancel()
-	plain, err := (&net.Dialer{}).DialContext(dialing, "tcp", u.address)
+	plain, err := u.dial(ctx, "tcp", u.address)
 	if err != nil {
-		return nil, errors.Join(errNothingSent, err)
+		return nil, err
 	}
 	conn := newInstConn(plain, u)
 	answer, err := conn.exchange(ctx, out)
@@ -132,4 +140,7 @@ func (u *upstream) close() {
 		conn.Close()
 	}
 	u.idle = nil
+	if u.h2c != nil {
+		u.h2c.CloseIdleConnections()
+	}
 }

@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// maxUnreadPerStream bounds what an app may send of one answer before the client takes it.
+const maxUnreadPerStream = 256 << 10
+
+// streams returns what sends requests to the instance by HTTP/2 in clear text, many at a time over one connection.
+func (u *upstream) streams() *http.Transport {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.h2c == nil {
+		u.h2c = newH2CTransport()
+		u.h2c.IdleConnTimeout, u.h2c.ExpectContinueTimeout = idlePerInstance, continueTimeout
+		u.h2c.DialContext = u.dial
+		// Only one stream has a bound: whoever reads a slow one must not hold up the others.
+		u.h2c.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnreadPerStream}
+	}
+	return u.h2c
+}
+
+// newH2CTransport returns a transport that begins with HTTP/2, as apps expect that speak nothing else.
+func newH2CTransport() *http.Transport {
+	protocols := &http.Protocols{}
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{Protocols: protocols, DisableCompression: true, MaxResponseHeaderBytes: maxResponseHeaderBytes}
+}
+
+// dial connects to the instance. A failure is errNothingSent.
+func (u *upstream) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, u.dialTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.address)
+	if err != nil {
+		return nil, errors.Join(errNothingSent, err)
+	}
+	return conn, nil
+}
+
+// sendStream sends a request by HTTP/2 and returns the head of its answer, which may come before the request's body was sent.
+// A connection that the app has closed is replaced; a request that the app says it has not seen is sent again, but for one
+// of whose body something was sent.
+func (u *upstream) sendStream(ctx context.Context, out *outgoing) (*reply, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	interim := &interim{inform: out.inform}
+	request := (&http.Request{
+		Method: out.method, Host: out.host, Header: out.header.Clone(),
+		URL: &url.URL{Scheme: "http", Host: u.address, Opaque: out.target},
+	}).WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: interim.got}))
+	if strings.HasPrefix(out.target, "//") { // which alone would begin a host
+		request.URL.Opaque = "//" + out.host + out.target
+	}
+	for _, name := range []string{"Connection", "Upgrade"} { // there is no upgrade in HTTP/2
+		delete(request.Header, name)
+	}
+	if request.Header["User-Agent"] == nil {
+		request.Header["User-Agent"] = []string{""} // or the library would send its own
+	}
+	if out.body != nil {
+		body := &streamBody{out.body, http.Header{}}
+		for _, name := range out.body.announced {
+			body.trailer[name] = nil
+		}
+		request.Body, request.ContentLength, request.Trailer = body, out.contentLength, body.trailer
+	}
+	response, err := u.streams().RoundTrip(request)
+	interim.end()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &reply{response: response, endStream: func() {
+		cancel()
+		response.Body.Close()
+		if out.body != nil {
+			out.body.end()
+		}
+	}}, nil
+}
+
+// streamBody is a request's body whose trailers follow it.
+type streamBody struct {
+	*requestBody
+	trailer http.Header
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	n, err := b.requestBody.Read(p)
+	if errors.Is(err, io.EOF) {
+		for name, values := range b.requestBody.trailer() {
+			b.trailer[name] = values
+		}
+	}
+	return n, err
+}
+
+// Close does nothing: whoever answers the request ends its body.
+func (b *streamBody) Close() error { return nil }
+
+// interim passes interim answers on until the last answer has come, or the request has failed.
+type interim struct {
+	inform func(status int, header http.Header)
+
+	mu      sync.Mutex // guards isEnded, and is held while an answer is passed on
+	isEnded bool
+}
+
+func (i *interim) got(code int, header textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.isEnded && code != http.StatusContinue {
+		i.inform(code, http.Header(header))
+	}
+	return nil
+}
+
+func (i *interim) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.isEnded = true
+}

@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// altSvcFor is for how many seconds clients remember that there is HTTP/3.
+const altSvcFor = 24 * 60 * 60
+
+// quicServer answers by HTTP/3. There is no 0-RTT: what a client sends before the handshake has ended, others could send again.
+type quicServer struct {
+	transport *quic.Transport
+	http      *http3.Server
+	// altSvc tells clients of the other protocols that this one is there.
+	altSvc           string
+	handshakeTimeout time.Duration
+	open             atomic.Int64
+}
+
+var errTooManyConns = errors.New("too many connections are open")
+
+func newQUICServer(p *Proxy) *quicServer {
+	q := &quicServer{transport: &quic.Transport{Conn: p.config.QUIC}, handshakeTimeout: p.config.ReadHeaderTimeout}
+	q.transport.ConnectionIDGenerator, _ = p.config.QUIC.(quic.ConnectionIDGenerator)
+	most := int64(p.config.MaxConns)
+	// The context ends with the connection, also with one whose handshake fails.
+	q.transport.ConnContext = func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+		if q.open.Add(1) > most {
+			q.open.Add(-1)
+			return nil, errTooManyConns
+		}
+		context.AfterFunc(ctx, func() { q.open.Add(-1) })
+		return ctx, nil
+	}
+	// When many are open, a client must first show that it is at its address, or a few could fill the rest with forged ones.
+	q.transport.VerifySourceAddress = func(net.Addr) bool { return q.open.Load() > most/4 }
+	q.http = &http3.Server{
+		Handler: http.HandlerFunc(p.serveHTTP3), MaxHeaderBytes: p.config.MaxHeaderBytes, IdleTimeout: p.config.IdleTimeout,
+		Logger: slog.New(slog.DiscardHandler), // it tells what clients do wrong
+	}
+	if address, ok := p.config.QUIC.LocalAddr().(*net.UDPAddr); ok {
+		q.altSvc = `h3=":` + strconv.Itoa(address.Port) + `"; ma=` + strconv.Itoa(altSvcFor)
+	}
+	q.http.TLSConfig = p.tlsConfig()
+	return q
+}
+
+// serve answers until shutdown.
+func (q *quicServer) serve() error {
+	listener, err := q.transport.ListenEarly(http3.ConfigureTLSConfig(q.http.TLSConfig), &quic.Config{
+		Allow0RTT: false, MaxIdleTimeout: q.http.IdleTimeout, HandshakeIdleTimeout: q.handshakeTimeout,
+	})
+	if err != nil {
+		return fmt.Errorf("listen for HTTP/3: %w", err)
+	}
+	defer listener.Close()
+	return q.http.ServeListener(listener)
+}
+
+// leave takes no more connections, asks clients to end those that are open, and returns when all have ended or shutdown was
+// called.
+func (q *quicServer) leave() {
+	if q != nil {
+		_ = q.http.Shutdown(context.Background())
+	}
+}
+
+// shutdown takes no more connections and requests, and waits for those in flight until ctx ends.
+func (q *quicServer) shutdown(ctx context.Context) error {
+	if q == nil {
+		return nil
+	}
+	err := q.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("wait for requests by HTTP/3: %w", err)
+	}
+	return errors.Join(err, q.transport.Close())
+}
+
+// serveHTTP3 passes on a request that came by HTTP/3, which does not say whether a body follows.
+func (p *Proxy) serveHTTP3(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength < 0 && isSafe(r.Method) { // which seldom has one
+		var first [1]byte
+		switch n, err := io.ReadFull(r.Body, first[:]); {
+		case errors.Is(err, io.EOF):
+			r.Body, r.ContentLength = http.NoBody, 0
+		default:
+			r.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
+		}
+	}
+	p.ServeHTTP(w, r)
+}
