@@ -40,10 +40,13 @@ func newDoctor(s *shell) *cobra.Command {
 
 func doctorConfig(ctx context.Context, config app.Config) doctor.Config {
 	_, isRunning, _ := app.FindRunning(config.DataDir) // what cannot be told is not running, and its ports say the rest
-	addresses := []doctor.Address{{Flag: "--api", Address: config.APIAddr}, {Flag: "--https", Address: config.HTTPSAddr}}
+	addresses := []doctor.Address{{Flag: "--api", Address: config.APIAddr}}
 	if !app.AnswersServices(ctx, config) {
 		addresses = append(addresses, doctor.Address{Flag: "--http", Address: config.HTTPAddr},
 			doctor.Address{Flag: "--private-http", Address: config.PrivateHTTPAddr})
+		if https := config.HTTPS(); https != "" {
+			addresses = append(addresses, doctor.Address{Flag: "--https", Address: https})
+		}
 	}
 	return doctor.Config{
 		DataDir: config.DataDir, CacheDir: config.CacheDir, BinDir: config.BinDir, Addresses: addresses, IsRunning: isRunning,

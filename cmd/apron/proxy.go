@@ -22,12 +22,17 @@ func newProxy() *cobra.Command {
 			return app.Proxy(command.Context(), config)
 		},
 	}
-	command.Flags().StringVar(&config.Control, "control", "", "the Unix socket that takes orders")
-	command.Flags().StringVar(&config.HTTPAddr, "http", "", "where services answer")
-	command.Flags().StringVar(&config.PrivateAddr, "private-http", "", "where services answer to their private hosts")
-	command.Flags().StringVar(&config.LogFile, "log-file", "", "the log, rotated at 10 MB")
-	command.Flags().StringVar(&config.AccessFile, "access-log", "", "the file with a line about each request, rotated at 50 MB; none without it")
-	command.Flags().StringVar(&config.TrustedProxies, "trusted-proxy", "", "proxies whose X-Forwarded headers are believed, separated by commas")
+	flags := command.Flags()
+	flags.StringVar(&config.Control, "control", "", "the Unix socket that takes orders")
+	flags.StringVar(&config.HTTPAddr, "http", "", "where services answer")
+	flags.StringVar(&config.PrivateHTTPAddr, "private-http", "", "where services answer to their private hosts")
+	flags.StringVar(&config.HTTPSAddr, "https", "", "where services answer by TLS; empty for nowhere")
+	flags.StringVar(&config.Domain, "domain", "", "what the local authority signs certificates below")
+	flags.StringVar(&config.TLSDir, "tls", "", "folder of the local authority")
+	flags.StringVar(&config.CertsDir, "certs", "", "folder of more certificates, or empty")
+	flags.StringVar(&config.LogFile, "log-file", "", "the log, rotated at 10 MB")
+	flags.StringVar(&config.AccessFile, "access-log", "", "the file with a line about each request, rotated at 50 MB; none without it")
+	flags.StringVar(&config.TrustedProxies, "trusted-proxy", "", "proxies whose X-Forwarded headers are believed, separated by commas")
 	for _, name := range []string{"control", "http", "private-http", "log-file"} {
 		_ = command.MarkFlagRequired(name)
 	}

@@ -71,7 +71,7 @@ func newRoot(s *shell) *cobra.Command {
 	validate := newValidate(s) // the only one of its group that needs no apron
 	validate.GroupID = groupServices
 	root.AddCommand(validate)
-	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newDoctor(s), newNetwork(s), newRuntimes(s), newVersion(s)} {
+	for _, command := range []*cobra.Command{newServe(s), newDown(s), newEnv(s), newCA(s), newDoctor(s), newNetwork(s), newRuntimes(s), newVersion(s)} {
 		command.GroupID = groupMachine
 		root.AddCommand(command)
 	}

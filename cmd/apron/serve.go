@@ -36,6 +36,9 @@ func newServe(s *shell) *cobra.Command {
 			if err := config.CheckRuntimes(); err != nil {
 				return &usageError{err, "docs/operations.md has the form of a file with runtimes."}
 			}
+			if err := config.CheckCertificates(); err != nil {
+				return &usageError{err, "docs/https.md has the form of a folder with certificates."}
+			}
 			if isCheck {
 				return nil
 			}

@@ -38,7 +38,8 @@ var allSettings = []setting{
 	{"data", "folder of all that apron keeps", func(c *app.Config) *string { return &c.DataDir }, false},
 	{"api", "address of the API, the Git server and the registry", func(c *app.Config) *string { return &c.APIAddr }, false},
 	{"http", "address of the services' HTTP traffic", func(c *app.Config) *string { return &c.HTTPAddr }, false},
-	{"https", "address of the services' HTTPS traffic", func(c *app.Config) *string { return &c.HTTPSAddr }, false},
+	{"https", "address of the services' HTTPS traffic, HTTP/3 too; off for none", func(c *app.Config) *string { return &c.HTTPSAddr }, false},
+	{"certs", "folder of certificates for HTTPS, see docs/https.md (default those of apron's own authority)", func(c *app.Config) *string { return &c.CertsDir }, false},
 	{"private-http", "address of the HTTP traffic of private services", func(c *app.Config) *string { return &c.PrivateHTTPAddr }, false},
 	{"trusted-proxy", "address or network of a proxy before apron whose X-Forwarded headers are believed; again for each", func(c *app.Config) *string { return &c.TrustedProxies }, true},
 	{"access-log", "on, or off for no line about each request to a service", func(c *app.Config) *string { return &c.AccessLog }, false},
@@ -138,8 +139,10 @@ func (s *settings) resolve() (app.Config, error) {
 		}
 	}
 	paths := []*string{&config.DataDir, &config.CacheDir, &config.BinDir}
-	if config.Runtimes != "" {
-		paths = append(paths, &config.Runtimes)
+	for _, path := range []*string{&config.Runtimes, &config.CertsDir} {
+		if *path != "" {
+			paths = append(paths, path)
+		}
 	}
 	for _, path := range paths {
 		absolute, err := filepath.Abs(*path)

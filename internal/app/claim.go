@@ -25,7 +25,10 @@ type Running struct {
 	// Endpoint is the API's URL, HTTPAddr where services answer.
 	Endpoint string `json:"endpoint"`
 	HTTPAddr string `json:"http"`
-	Region   string `json:"region"`
+	// HTTPSAddr is where they answer by TLS; empty for nowhere. Domain is what their hosts end with.
+	HTTPSAddr string `json:"https"`
+	Domain    string `json:"domain"`
+	Region    string `json:"region"`
 	// TakesUpgrades says that RequestUpgrade works.
 	TakesUpgrades bool `json:"upgrades"`
 }
@@ -70,7 +73,10 @@ func TakeClaim(config Config) (*Claim, error) {
 	if err := removeFile(requestPath(config)); err != nil {
 		return nil, errors.Join(explainClaim(config, fmt.Errorf("remove the request of an upgrade: %w", err)), claim.Release())
 	}
-	running := Running{os.Getpid(), config.Endpoint(), config.HTTPAddr, config.Region, true}
+	running := Running{
+		PID: os.Getpid(), Endpoint: config.Endpoint(), HTTPAddr: config.HTTPAddr, HTTPSAddr: config.HTTPS(), Domain: config.Domain,
+		Region: config.Region, TakesUpgrades: true,
+	}
 	if err := json.NewEncoder(whole{claim.file}).Encode(running); err != nil {
 		return nil, errors.Join(explainClaim(config, fmt.Errorf("write the pid file: %w", err)), claim.Release())
 	}

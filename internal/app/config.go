@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/apron-run/apron/internal/api"
 	"github.com/apron-run/apron/internal/build/catalogue"
+	"github.com/apron-run/apron/internal/certs"
 	"github.com/apron-run/apron/internal/deploy"
 	"github.com/apron-run/apron/internal/operation"
 	"github.com/apron-run/apron/internal/platform"
@@ -25,10 +27,13 @@ import (
 type Config struct {
 	// DataDir holds all that this apron keeps; an absolute path.
 	DataDir string
-	// APIAddr takes the API, the Git server and the registry; HTTPAddr and HTTPSAddr take the services' traffic.
+	// APIAddr takes the API, the Git server and the registry; HTTPAddr and HTTPSAddr take the services' traffic. HTTPSAddr is
+	// HTTPSOff or empty where there is no HTTPS.
 	APIAddr, HTTPAddr, HTTPSAddr string
 	// PrivateHTTPAddr takes the traffic of services that are not publicly accessible.
 	PrivateHTTPAddr string
+	// CertsDir is a folder of certificates for HTTPS, or empty.
+	CertsDir string
 	// TrustedProxies are the networks and addresses, separated by commas, of proxies whose X-Forwarded headers are believed.
 	TrustedProxies string
 	// AccessLog is on or off: whether there is a line about each request in accessLog.
@@ -111,9 +116,11 @@ func (c Config) Validate() error {
 	if !filepath.IsAbs(c.CacheDir) {
 		problem("cache directory %q: want an absolute path", c.CacheDir)
 	}
-	for _, a := range []struct{ name, address string }{
-		{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"https", c.HTTPSAddr}, {"private-http", c.PrivateHTTPAddr},
-	} {
+	addresses := []struct{ name, address string }{{"api", c.APIAddr}, {"http", c.HTTPAddr}, {"private-http", c.PrivateHTTPAddr}}
+	if https := c.HTTPS(); https != "" {
+		addresses = append(addresses, struct{ name, address string }{"https", https})
+	}
+	for _, a := range addresses {
 		if err := checkAddress(a.address); err != nil {
 			problem("%s address %q: %w", a.name, a.address, err)
 		}
@@ -181,6 +188,38 @@ func (c Config) CheckRuntimes() error {
 	}
 	_, err := catalogue.Load(c.Runtimes)
 	return err
+}
+
+// CheckCertificates reads CertsDir. It is no part of Validate, because apron can be stopped also without certificates.
+func (c Config) CheckCertificates() error {
+	if c.CertsDir == "" || c.HTTPS() == "" {
+		return nil
+	}
+	return certs.CheckFiles(c.CertsDir)
+}
+
+// HTTPSOff is the HTTPSAddr of an apron without HTTPS.
+const HTTPSOff = "off"
+
+// HTTPS is where services answer by TLS; empty for nowhere.
+func (c Config) HTTPS() string {
+	if c.HTTPSAddr == HTTPSOff {
+		return ""
+	}
+	return c.HTTPSAddr
+}
+
+// tlsDir holds what apron itself has of certificates: the local authority.
+func (c Config) tlsDir() string { return filepath.Join(c.DataDir, "tls") }
+
+// Authority returns the root of the local authority in the data directory, in PEM too: that of the running apron's domain, or else
+// of this configuration's. fs.ErrNotExist before the first start of apron.
+func (c Config) Authority() (root []byte, certificate *x509.Certificate, err error) {
+	domain := c.Domain
+	if running, isRunning, err := FindRunning(c.DataDir); isRunning && err == nil && running.Domain != "" {
+		domain = running.Domain
+	}
+	return certs.Root(c.tlsDir(), domain)
 }
 
 // quotas reads Quotas. A later part counts before an earlier one.

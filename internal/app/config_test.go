@@ -86,7 +86,7 @@ func TestOneProcessClaimsADataDirectory(t *testing.T) {
 		t.Errorf("a second claim says %v", err)
 	}
 	running, isRunning, err := FindRunning(config.DataDir)
-	want := Running{os.Getpid(), "http://127.0.0.1:8700", ":8080", "us-east-1", true}
+	want := Running{os.Getpid(), "http://127.0.0.1:8700", ":8080", ":8443", "apron.localhost", "us-east-1", true}
 	if !isRunning || err != nil || running != want {
 		t.Errorf("found %+v, %v, %v", running, isRunning, err)
 	}

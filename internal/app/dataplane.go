@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/apron-run/apron/internal/certs"
 	"github.com/apron-run/apron/internal/daemon"
 	"github.com/apron-run/apron/internal/dataplane"
 	"github.com/apron-run/apron/internal/freezer"
@@ -57,6 +59,7 @@ func newDataPlane(config Config, log *slog.Logger) (*dataPlane, error) {
 	client := dataplane.NewClient(socket, log)
 	arguments := []string{
 		"proxy", "--control", socket, "--http", config.HTTPAddr, "--private-http", config.PrivateHTTPAddr,
+		"--https", config.HTTPS(), "--domain", config.Domain, "--tls", config.tlsDir(), "--certs", config.CertsDir,
 		"--log-file", filepath.Join(config.DataDir, "proxy.log"),
 	}
 	if config.TrustedProxies != "" {
@@ -198,8 +201,10 @@ func AnswersServices(ctx context.Context, config Config) bool {
 type ProxyConfig struct {
 	// Control is the Unix socket that takes orders.
 	Control string
-	// HTTPAddr and PrivateAddr are where services answer.
-	HTTPAddr, PrivateAddr string
+	// HTTPAddr, PrivateHTTPAddr and HTTPSAddr are where services answer; no HTTPSAddr means without TLS.
+	HTTPAddr, PrivateHTTPAddr, HTTPSAddr string
+	// Domain is that of the local authority, which TLSDir holds; CertsDir has more certificates, or is empty.
+	Domain, TLSDir, CertsDir string
 	// LogFile takes the process's own log, AccessFile a line about each request; there is none where it is empty.
 	LogFile, AccessFile string
 	// TrustedProxies is Config's.
@@ -215,20 +220,43 @@ func Proxy(ctx context.Context, config ProxyConfig) error {
 	if !ok && config.TrustedProxies != "" {
 		return fmt.Errorf("trusted proxies %q: not a list of networks", config.TrustedProxies)
 	}
-	plane := proxy.Config{
-		Address: config.HTTPAddr, TrustedProxies: trusted, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout,
-		Freezer: freezer.Files{}, Log: log,
+	plane := dataplane.ServerConfig{
+		Socket: config.Control, PrivateAddress: config.PrivateHTTPAddr, HTTPSAddress: config.HTTPSAddr, Arguments: config.Arguments, Log: log,
+		Proxy: proxy.Config{
+			Address: config.HTTPAddr, TrustedProxies: trusted, RequestTimeout: requestTimeout, IdleTimeout: idleTimeout, ShutdownTimeout: requestTimeout,
+			Freezer: freezer.Files{}, Log: log,
+		},
+	}
+	if config.HTTPSAddr != "" {
+		certificates, err := config.certificates(log)
+		if err != nil {
+			return err
+		}
+		plane.Proxy.Certificates = certificates.GetCertificate
+		if _, plane.Proxy.HTTPSPort, err = net.SplitHostPort(config.HTTPSAddr); err != nil {
+			return err
+		}
 	}
 	if config.AccessFile != "" {
 		access := proxy.NewAccessWriter(telemetry.NewAccessLog(config.AccessFile), log)
-		plane.AccessLog = access
+		plane.Proxy.AccessLog = access
 		writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var writer sync.WaitGroup
 		writer.Go(func() { access.Run(writing) })
 		defer writer.Wait()
 		defer stop()
 	}
-	return dataplane.Serve(ctx, dataplane.ServerConfig{
-		Socket: config.Control, PrivateAddress: config.PrivateAddr, Arguments: config.Arguments, Log: log, Proxy: plane,
-	})
+	return dataplane.Serve(ctx, plane)
+}
+
+// certificates are where those of services come from: the user's own come first.
+func (c ProxyConfig) certificates(log *slog.Logger) (certs.Sources, error) {
+	authority, err := certs.OpenAuthority(c.TLSDir, c.Domain)
+	if err != nil {
+		return nil, err
+	}
+	if c.CertsDir == "" {
+		return certs.Sources{authority}, nil
+	}
+	return certs.Sources{certs.OpenFiles(c.CertsDir, log), authority}, nil
 }

@@ -24,11 +24,17 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) == 12 && os.Args[1] == "proxy" {
+	if len(os.Args) == 20 && os.Args[1] == "proxy" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
+		flags := map[string]string{}
+		for i := 2; i < len(os.Args); i += 2 {
+			flags[os.Args[i]] = os.Args[i+1]
+		}
 		if err := Proxy(ctx, ProxyConfig{
-			Control: os.Args[3], HTTPAddr: os.Args[5], PrivateAddr: os.Args[7], LogFile: os.Args[9], AccessFile: os.Args[11], Arguments: os.Args[1:],
+			Control: flags["--control"], HTTPAddr: flags["--http"], PrivateHTTPAddr: flags["--private-http"], HTTPSAddr: flags["--https"],
+			Domain: flags["--domain"], TLSDir: flags["--tls"], CertsDir: flags["--certs"], LogFile: flags["--log-file"],
+			AccessFile: flags["--access-log"], Arguments: os.Args[1:],
 		}); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -48,7 +54,7 @@ func dataPlaneConfig(t *testing.T) Config {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	config := Default()
 	config.DataDir = dir
-	for _, address := range []*string{&config.HTTPAddr, &config.PrivateHTTPAddr} {
+	for _, address := range []*string{&config.HTTPAddr, &config.PrivateHTTPAddr, &config.HTTPSAddr} {
 		free, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

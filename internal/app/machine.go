@@ -116,7 +116,7 @@ func buildKills(ctx context.Context, config containerd.Config) <-chan struct{} {
 }
 
 // openPorts are the ports of this host that instances may reach: those where services answer publicly.
-func openPorts(config Config) []int { return portsOf(config.HTTPAddr, config.HTTPSAddr) }
+func openPorts(config Config) []int { return portsOf(config.HTTPAddr, config.HTTPS()) }
 
 // portsOf lists the ports of addresses, without those that the kernel will choose.
 func portsOf(addresses ...string) []int {

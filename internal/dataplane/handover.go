@@ -5,18 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/apron-run/apron/internal/platform"
 )
 
 // SocketOf is where a data plane takes orders that had the socket, until the process was set aside for the next one.
@@ -36,44 +36,38 @@ func setAside(socket string) (sockets []string) {
 	return sockets
 }
 
-// listenerNames name the two listeners by what they are for and by their addresses.
-func (c ServerConfig) listenerNames() (public, private string) {
-	return "--http " + c.Proxy.Address, "--private-http " + c.PrivateAddress
-}
-
-// listen returns the listeners by their names. What a data plane that was set aside listens on comes from there, so that
-// there is no moment at which nobody listens; the rest is opened.
-func listen(ctx context.Context, config ServerConfig) (map[string]*net.TCPListener, error) {
-	public, private := config.listenerNames()
-	listeners, others := map[string]*net.TCPListener{}, setAside(config.Socket)
-	for _, socket := range others {
-		found, err := receive(ctx, socket)
+// listen returns the sockets of all places. What a data plane that was set aside listens on comes from there, so that there is
+// no moment at which nobody listens; the rest is opened.
+func listen(ctx context.Context, config ServerConfig) (map[place]socket, error) {
+	places := config.places()
+	sockets, others := map[place]socket{}, setAside(config.Socket)
+	for _, other := range others {
+		found, err := receive(ctx, other)
 		if err != nil && !isGone(err) {
-			config.Log.Warn("take listeners over", "socket", socket, "error", err)
+			config.Log.Warn("take listeners over", "socket", other, "error", err)
 		}
-		for name, listener := range found {
-			if name != public && name != private || listeners[name] != nil {
-				listener.Close()
+		for at, each := range found {
+			if !slices.Contains(places, at) || sockets[at] != nil {
+				each.Close()
 				continue
 			}
-			listeners[name] = listener
+			sockets[at] = each
 		}
 	}
-	for _, name := range []string{public, private} {
-		if listeners[name] != nil {
+	for _, at := range places {
+		if sockets[at] != nil {
 			continue
 		}
-		flag, address, _ := strings.Cut(name, " ")
-		listener, err := open(ctx, address, others)
+		opened, err := open(ctx, at, others)
 		if err != nil {
-			for _, opened := range listeners {
-				opened.Close()
+			for _, each := range sockets {
+				each.Close()
 			}
-			return nil, platform.Explain(err, "services cannot answer on %s: %v; choose another address with %s", address, err, flag)
+			return nil, at.explain(err)
 		}
-		listeners[name] = listener
+		sockets[at] = opened
 	}
-	return listeners, nil
+	return sockets, nil
 }
 
 // leaveTimeout is how long those that were told to leave may take to give up an address.
@@ -81,23 +75,20 @@ const leaveTimeout = 5 * time.Second
 
 // open listens on an address. One that is in use may overlap with an address that the others had, such as the same port on
 // all interfaces: they leave then.
-func open(ctx context.Context, address string, others []string) (*net.TCPListener, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+func open(ctx context.Context, at place, others []string) (socket, error) {
+	opened, err := at.open(ctx)
 	if errors.Is(err, syscall.EADDRINUSE) && len(others) > 0 {
 		client := newHTTP()
 		defer client.CloseIdleConnections()
-		for _, socket := range others {
-			_ = order(ctx, client, socket, http.MethodPost, leavePath, nil, nil) // one that is gone has left too
+		for _, other := range others {
+			_ = order(ctx, client, other, http.MethodPost, leavePath, nil, nil) // one that is gone has left too
 		}
 		// A listener that was closed is gone when its last call of accept has returned.
 		for deadline := time.Now().Add(leaveTimeout); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+			opened, err = at.open(ctx)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return listener.(*net.TCPListener), nil
+	return opened, err
 }
 
 // isAlone says whether no data plane is left that was set aside. One that does not answer may have requests all the same.
@@ -127,13 +118,14 @@ func (s *server) handOver(w http.ResponseWriter, _ *http.Request) {
 	var message listenersMessage
 	var sockets []int
 	var beside []byte
-	for name, listener := range s.listeners {
-		socket, err := duplicate(listener)
+	// A program that knows no UDP sockets takes those before them.
+	for _, at := range slices.SortedFunc(maps.Keys(s.sockets), place.compare) {
+		socket, err := duplicate(s.sockets[at])
 		if err != nil {
 			continue // it is closed
 		}
 		defer unix.Close(socket)
-		message.Names, sockets = append(message.Names, name), append(sockets, socket)
+		message.Names, sockets = append(message.Names, at.name()), append(sockets, socket)
 		beside = unix.UnixRights(sockets...)
 	}
 	content, err := json.Marshal(message)
@@ -148,18 +140,18 @@ func (s *server) handOver(w http.ResponseWriter, _ *http.Request) {
 
 // duplicate returns another descriptor of the listener's socket. That of the File method would make the socket block, for
 // the listener too.
-func duplicate(listener *net.TCPListener) (socket int, err error) {
-	raw, err := listener.SyscallConn()
+func duplicate(original socket) (copied int, err error) {
+	raw, err := original.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	controlErr := raw.Control(func(fd uintptr) { socket, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
-	return socket, errors.Join(controlErr, err)
+	controlErr := raw.Control(func(fd uintptr) { copied, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	return copied, errors.Join(controlErr, err)
 }
 
 // receive asks the data plane at the socket for its listeners.
-func receive(ctx context.Context, socket string) (map[string]*net.TCPListener, error) {
-	conn, err := (&net.Dialer{Timeout: orderTimeout}).DialContext(ctx, "unix", socket)
+func receive(ctx context.Context, path string) (map[place]socket, error) {
+	conn, err := (&net.Dialer{Timeout: orderTimeout}).DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
@@ -177,14 +169,14 @@ func receive(ctx context.Context, socket string) (map[string]*net.TCPListener, e
 	if err != nil {
 		return nil, err
 	}
-	var sockets []int
+	var descriptors []int
 	controls, err := unix.ParseSocketControlMessage(rights[:beside])
 	for _, control := range controls {
 		more, _ := unix.ParseUnixRights(&control)
-		sockets = append(sockets, more...)
+		descriptors = append(descriptors, more...)
 	}
-	files := make([]*os.File, len(sockets))
-	for i, each := range sockets {
+	files := make([]*os.File, len(descriptors))
+	for i, each := range descriptors {
 		files[i] = os.NewFile(uintptr(each), "listener")
 		defer files[i].Close()
 	}
@@ -195,15 +187,15 @@ func receive(ctx context.Context, socket string) (map[string]*net.TCPListener, e
 	if len(message.Names) != len(files) {
 		return nil, fmt.Errorf("%d names came with %d sockets", len(message.Names), len(files))
 	}
-	listeners := map[string]*net.TCPListener{}
+	sockets := map[place]socket{}
 	for i, name := range message.Names {
-		listener, err := net.FileListener(files[i])
-		if err != nil {
-			return listeners, err
+		at := placeOf(name)
+		if sockets[at], err = at.adopt(files[i]); err != nil {
+			delete(sockets, at)
+			return sockets, err
 		}
-		listeners[name] = listener.(*net.TCPListener)
 	}
-	return listeners, nil
+	return sockets, nil
 }
 
 // isGone says whether an error means that nobody is at a socket.

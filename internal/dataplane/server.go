@@ -25,6 +25,8 @@ type ServerConfig struct {
 	Proxy proxy.Config
 	// PrivateAddress is where they answer to their private hosts.
 	PrivateAddress string
+	// HTTPSAddress is where they answer by TLS, and by HTTP/3 at the UDP port with its number; empty means nowhere.
+	HTTPSAddress string
 	// Arguments are the process's own, which health repeats.
 	Arguments []string
 	Log       *slog.Logger
@@ -37,8 +39,8 @@ type server struct {
 	program   string
 	arguments []string
 	log       *slog.Logger
-	// listeners are the proxy's, by their names.
-	listeners map[string]*net.TCPListener
+	// sockets are the proxy's.
+	sockets map[place]socket
 
 	mu    sync.Mutex // guards table, and keeps the tables in order
 	table routesMessage
@@ -62,22 +64,21 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	if err != nil {
 		return fmt.Errorf("identify this program: %w", err)
 	}
-	listeners, err := listen(ctx, config)
+	sockets, err := listen(ctx, config)
 	if err != nil {
 		return err
 	}
-	for _, each := range listeners {
+	for _, each := range sockets {
 		defer each.Close()
 	}
-	public, private := config.listenerNames()
-	config.Proxy.Listener, config.Proxy.PrivateListener = listeners[public], listeners[private]
+	config.give(sockets)
 	orders, err := listenControl(config.Socket)
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
 	}
 	config.Proxy.IsAlone = func() bool { return isAlone(ctx, config.Socket) }
 	s := &server{
-		proxy: proxy.New(config.Proxy), session: rand.Text(), program: program, arguments: config.Arguments, log: config.Log, listeners: listeners,
+		proxy: proxy.New(config.Proxy), session: rand.Text(), program: program, arguments: config.Arguments, log: config.Log, sockets: sockets,
 		ready: make(chan struct{}), left: make(chan struct{}),
 	}
 	control := &http.Server{
