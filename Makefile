@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak check bench lint
+.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak protocols check bench lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -77,7 +77,7 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 	@CGO_ENABLED=0 $(BUILD) -tags failpoint -o bin/failpoint/apron ./cmd/apron
 	@$(call beside,bin/failpoint)
 
-test: packages build check ## run the whole test suite; needs root, because it runs real containers
+test: packages build bin/h2spec check ## run the whole test suite; needs root, because it runs real containers
 	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/crash -e /test/examples)
 	@$(MAKE) --no-print-directory build-race build-failpoint
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance ./test/crash ./test/examples
@@ -117,12 +117,19 @@ check: # what must be true of every commit, apart from the tests
 	@go mod tidy -diff
 	@cd engine && go mod tidy -diff
 
+protocols: packages bin/h2spec ## test HTTPS, HTTP/2, HTTP/3 and gRPC by clients of others
+	@go test -race -count=1 -timeout $(TEST_TIMEOUT) ./test/proxy/protocols
+
 bench: packages build ## measure apron beside its peers and print ratios
 	@scripts/install-packages bench
 	@go test -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./test/bench
 
 lint: bin/golangci-lint ## run the linters
 	@bin/golangci-lint run ./...
+
+bin/h2spec: tools/go.mod tools/go.sum # asks a server for all that HTTP/2 says it must do
+	@cd tools && CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP)" -o ../bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
+	@touch bin/h2spec
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	@echo "build golangci-lint (a few minutes)"

@@ -29,6 +29,7 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 	announced := slices.Sorted(maps.Keys(response.Trailer))
 	if len(announced) > 0 {
 		header["Trailer"] = []string{strings.Join(announced, ", ")}
+		delete(header, "Content-Length") // HTTP/2 may have both, HTTP/1.1 has trailers after chunks only
 	}
 	if x.r.ProtoMajor == 1 && x.body != nil && !x.body.isAtEOF.Load() {
 		// The app has answered before it got the whole body. What is left of it must not be taken for a request.
@@ -53,6 +54,9 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 		panic(http.ErrAbortHandler) // closes the connection, so that the client sees that the answer is cut short
 	}
 	answer.isRead = true
+	if x.body != nil {
+		x.body.finish()
+	}
 	for name, values := range response.Trailer {
 		if !slices.Contains(announced, name) {
 			name = http.TrailerPrefix + name

@@ -14,6 +14,12 @@ import (
 // its connection is closed.
 const lingerFor = 500 * time.Millisecond
 
+// finishWithin and finishBytes bound what finish reads.
+const (
+	finishWithin = 100 * time.Millisecond
+	finishBytes  = 256 << 10
+)
+
 var errBodyEnded = errors.New("the request is over")
 
 // requestBody is a request's body on its way to an instance. It is read by the sending goroutine, which may still be at
@@ -85,6 +91,16 @@ func (b *requestBody) end() {
 	if !b.isAtEOF.Load() {
 		_ = b.setReadDeadline(time.Now().Add(lingerFor))
 	}
+}
+
+// finish reads the rest of a short body that nobody wants, when its end is about to come. It is for HTTP/2: a server resets the stream of a
+// request that it has answered before its end, and some clients take that for a failure.
+func (b *requestBody) finish() {
+	if b.request.ProtoMajor != 2 || b.isAtEOF.Load() {
+		return
+	}
+	_ = b.setReadDeadline(time.Now().Add(finishWithin)) // fails only when the connection is closed
+	_, _ = io.CopyN(io.Discard, b, finishBytes)
 }
 
 // isUntouched says that nothing was read, so that the body can be sent to another instance.

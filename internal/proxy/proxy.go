@@ -56,6 +56,7 @@ func New(config Config) *Proxy {
 		BaseContext:                  baseContext,
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
 		Protocols:                    clientProtocols(),
+		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: 16 << 10},
 		TLSConfig:                    p.tlsConfig(),
 	}
 	if p.config.QUIC != nil {

@@ -32,5 +32,8 @@ func (x *exchange) redirect() {
 	if x.r.ProtoMajor == 1 && x.body != nil && !x.body.isAtEOF.Load() {
 		header.Set("Connection", "close")
 	}
+	if x.body != nil {
+		x.body.finish()
+	}
 	x.w.WriteHeader(http.StatusPermanentRedirect)
 }

@@ -211,6 +211,9 @@ func (x *exchange) refuse(f *refusal) {
 	if x.record.Problem == "" {
 		x.record.Problem = f.message
 	}
+	if x.body != nil {
+		x.body.finish()
+	}
 	if err := f.write(x.w, x.r, x.body != nil && !x.body.isAtEOF.Load()); err != nil {
 		panic(http.ErrAbortHandler) // the client is gone
 	}
