@@ -20,6 +20,9 @@ import (
 // altSvcFor is for how many seconds clients remember that there is HTTP/3.
 const altSvcFor = 24 * 60 * 60
 
+// goAwayFor is how long clients that were asked to leave may still send requests that they had begun.
+const goAwayFor = time.Second
+
 // quicServer answers by HTTP/3. There is no 0-RTT: what a client sends before the handshake has ended, others could send again.
 type quicServer struct {
 	transport *quic.Transport
@@ -27,7 +30,8 @@ type quicServer struct {
 	// altSvc tells clients of the other protocols that this one is there.
 	altSvc           string
 	handshakeTimeout time.Duration
-	open             atomic.Int64
+	// open counts connections, requests those in flight.
+	open, requests atomic.Int64
 }
 
 var errTooManyConns = errors.New("too many connections are open")
@@ -83,15 +87,43 @@ func (q *quicServer) shutdown(ctx context.Context) error {
 	if q == nil {
 		return nil
 	}
-	err := q.http.Shutdown(ctx)
-	if err != nil {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		q.awaitQuiet(waiting)
+		stop()
+	}()
+	err := q.http.Shutdown(waiting)
+	switch {
+	case ctx.Err() != nil:
 		err = fmt.Errorf("wait for requests by HTTP/3: %w", err)
+	case waiting.Err() != nil:
+		err = nil
 	}
 	return errors.Join(err, q.transport.Close())
 }
 
+// awaitQuiet waits until no request has been in flight for as long as what a client has sent may take to come. Clients may keep
+// connections open on which nothing happens.
+func (q *quicServer) awaitQuiet(ctx context.Context) {
+	ticker := time.NewTicker(lingerEvery)
+	defer ticker.Stop()
+	for quietSince := time.Now(); time.Since(quietSince) < goAwayFor; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if q.requests.Load() > 0 {
+			quietSince = time.Now()
+		}
+	}
+}
+
 // serveHTTP3 passes on a request that came by HTTP/3, which does not say whether a body follows.
 func (p *Proxy) serveHTTP3(w http.ResponseWriter, r *http.Request) {
+	p.quic.requests.Add(1)
+	defer p.quic.requests.Add(-1)
 	if r.ContentLength < 0 && isSafe(r.Method) { // which seldom has one
 		var first [1]byte
 		switch n, err := io.ReadFull(r.Body, first[:]); {
