@@ -18,7 +18,8 @@ import (
 type Prober struct{}
 
 // Probe asks once, for at most the check's timeout: TCP wants the port to accept a connection, HTTP wants GET of the
-// path to answer with a status from 200 to 399; no redirect is followed. The error says what happened in words.
+// path to answer with a status from 200 to 399; no redirect is followed. An app that does not answer in HTTP/1.1 is asked again by
+// HTTP/2 in clear text, which is all that some speak. The error says what happened in words.
 func (Prober) Probe(ctx context.Context, address string, check platform.HealthCheck) error {
 	timeout := time.Duration(check.TimeoutSeconds) * time.Second
 	if timeout <= 0 {
@@ -34,8 +35,22 @@ func (Prober) Probe(ctx context.Context, address string, check platform.HealthCh
 	if check.Protocol != platform.HealthCheckHTTP {
 		return nil
 	}
-	return get(ctx, conn, address, check.Path, timeout)
+	by1 := &http.Transport{MaxResponseHeaderBytes: maxResponseHeaderBytes, DisableCompression: true, DisableKeepAlives: true}
+	by1.DialContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	err = get(ctx, by1, address, check.Path, timeout)
+	if !errors.As(err, new(*noHTTPError)) {
+		return err
+	}
+	by2 := newH2CTransport()
+	defer by2.CloseIdleConnections()
+	if again := get(ctx, by2, address, check.Path, timeout); !errors.As(again, new(*noHTTPError)) {
+		return again
+	}
+	return err
 }
+
+// noHTTPError says that there was an answer, or an end of the connection, and no HTTP.
+type noHTTPError struct{ error }
 
 // describeDial says why no connection was made.
 func describeDial(err error, address string, timeout time.Duration) error {
@@ -50,17 +65,11 @@ func describeDial(err error, address string, timeout time.Duration) error {
 	return fmt.Errorf("%s cannot be reached: %w", address, err)
 }
 
-// get sends one request over conn and looks at the status of its answer. The head of an answer is all that is read, so
-// a body of any length does no harm.
-func get(ctx context.Context, conn net.Conn, address, path string, timeout time.Duration) error {
+// get sends one request and looks at the status of its answer. The head of an answer is all that is read, so a body of any
+// length does no harm.
+func get(ctx context.Context, transport *http.Transport, address, path string, timeout time.Duration) error {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
-	}
-	transport := &http.Transport{
-		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
@@ -72,9 +81,9 @@ func get(ctx context.Context, conn net.Conn, address, path string, timeout time.
 	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("GET %s was not answered within %s", path, timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("GET %s got no answer: the connection was closed", path)
+		return &noHTTPError{fmt.Errorf("GET %s got no answer: the connection was closed", path)}
 	case err != nil:
-		return fmt.Errorf("GET %s got no answer: %w", path, err)
+		return &noHTTPError{fmt.Errorf("GET %s got no answer: %w", path, err)}
 	}
 	defer response.Body.Close()
 	if response.StatusCode < 200 || response.StatusCode > 399 {
