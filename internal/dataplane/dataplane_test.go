@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,10 +32,10 @@ var arguments = []string{"proxy", "--http", "here"}
 
 // plane is a data plane that can be ended and started anew at the same addresses.
 type plane struct {
-	socket, address, private string
-	stop                     func()
-	ended                    chan error
-	freezer                  proxy.Freezer
+	socket, address, private, https string
+	stop                            func()
+	ended                           chan error
+	freezer                         proxy.Freezer
 }
 
 var discard = slog.New(slog.DiscardHandler)
@@ -47,7 +48,7 @@ func newPlane(t *testing.T) *plane {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &plane{socket: filepath.Join(dir, "s"), stop: func() {}}
-	for _, address := range []*string{&p.address, &p.private} {
+	for _, address := range []*string{&p.address, &p.private, &p.https} {
 		free, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -69,8 +70,11 @@ func (p *plane) start(t *testing.T) {
 	go func() {
 		ended <- dataplane.Serve(ctx, dataplane.ServerConfig{
 			Socket: p.socket, Arguments: arguments, Log: log,
-			PrivateAddress: p.private,
-			Proxy:          proxy.Config{Address: p.address, ShutdownTimeout: 100 * time.Millisecond, Freezer: p.freezer, Log: log},
+			PrivateAddress: p.private, HTTPSAddress: p.https,
+			Proxy: proxy.Config{
+				Address: p.address, ShutdownTimeout: 100 * time.Millisecond, Freezer: p.freezer, Log: log,
+				Certificates: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
+			},
 		})
 	}()
 	p.stop = func() {

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,18 +41,26 @@ func setAside(socket string) (sockets []string) {
 // no moment at which nobody listens; the rest is opened.
 func listen(ctx context.Context, config ServerConfig) (map[place]socket, error) {
 	places := config.places()
-	sockets, others := map[place]socket{}, setAside(config.Socket)
+	sockets, earlier, others := map[place]socket{}, map[string]*net.UnixConn{}, setAside(config.Socket)
 	for _, other := range others {
 		found, err := receive(ctx, other)
 		if err != nil && !isGone(err) {
 			config.Log.Warn("take listeners over", "socket", other, "error", err)
 		}
-		for at, each := range found {
+		for at, each := range found.sockets {
 			if !slices.Contains(places, at) || sockets[at] != nil {
 				each.Close()
 				continue
 			}
 			sockets[at] = each
+		}
+		for name, each := range found.packets {
+			at, tag, _ := strings.Cut(name, packetsMark)
+			if key, err := hex.DecodeString(tag); err == nil && slices.Contains(places, placeOf(at)) {
+				earlier[string(key)] = each
+				continue
+			}
+			each.Close() // the earlier one goes on reading an address of its own
 		}
 	}
 	for _, at := range places {
@@ -63,9 +72,15 @@ func listen(ctx context.Context, config ServerConfig) (map[place]socket, error) 
 			for _, each := range sockets {
 				each.Close()
 			}
+			for _, each := range earlier {
+				each.Close()
+			}
 			return nil, at.explain(err)
 		}
 		sockets[at] = opened
+	}
+	if conn, ok := sockets[config.httpsPlace("udp")].(*net.UDPConn); ok {
+		sockets[config.httpsPlace("udp")] = newPackets(conn, earlier)
 	}
 	return sockets, nil
 }
@@ -117,7 +132,6 @@ func (s *server) handOver(w http.ResponseWriter, _ *http.Request) {
 	defer conn.Close()
 	var message listenersMessage
 	var sockets []int
-	var beside []byte
 	// A program that knows no UDP sockets takes those before them.
 	for _, at := range slices.SortedFunc(maps.Keys(s.sockets), place.compare) {
 		socket, err := duplicate(s.sockets[at])
@@ -126,8 +140,17 @@ func (s *server) handOver(w http.ResponseWriter, _ *http.Request) {
 		}
 		defer unix.Close(socket)
 		message.Names, sockets = append(message.Names, at.name()), append(sockets, socket)
-		beside = unix.UnixRights(sockets...)
+		if shared, ok := s.sockets[at].(*packets); ok {
+			file, err := shared.pair()
+			if err != nil {
+				s.log.Warn("make a socket for packets", "error", err)
+				continue
+			}
+			defer file.Close()
+			message.Names, sockets = append(message.Names, shared.name(at)), append(sockets, int(file.Fd()))
+		}
 	}
+	beside := unix.UnixRights(sockets...)
 	content, err := json.Marshal(message)
 	if err == nil {
 		_ = conn.SetDeadline(time.Now().Add(orderTimeout))
@@ -149,25 +172,31 @@ func duplicate(original socket) (copied int, err error) {
 	return copied, errors.Join(controlErr, err)
 }
 
+// received is what a data plane has handed over: its sockets, and by their names those by which it is passed packets.
+type received struct {
+	sockets map[place]socket
+	packets map[string]*net.UnixConn
+}
+
 // receive asks the data plane at the socket for its listeners.
-func receive(ctx context.Context, path string) (map[place]socket, error) {
+func receive(ctx context.Context, path string) (found received, err error) {
 	conn, err := (&net.Dialer{Timeout: orderTimeout}).DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(orderTimeout))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dataplane"+listenersPath, nil)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	if err := request.Write(conn); err != nil {
-		return nil, err
+		return found, err
 	}
 	content, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(16*4))
 	n, beside, _, _, err := conn.(*net.UnixConn).ReadMsgUnix(content, rights)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	var descriptors []int
 	controls, err := unix.ParseSocketControlMessage(rights[:beside])
@@ -182,20 +211,29 @@ func receive(ctx context.Context, path string) (map[place]socket, error) {
 	}
 	var message listenersMessage
 	if err := errors.Join(err, json.Unmarshal(content[:n], &message)); err != nil {
-		return nil, err
+		return found, err
 	}
 	if len(message.Names) != len(files) {
-		return nil, fmt.Errorf("%d names came with %d sockets", len(message.Names), len(files))
+		return found, fmt.Errorf("%d names came with %d sockets", len(message.Names), len(files))
 	}
-	sockets := map[place]socket{}
+	found = received{map[place]socket{}, map[string]*net.UnixConn{}}
 	for i, name := range message.Names {
-		at := placeOf(name)
-		if sockets[at], err = at.adopt(files[i]); err != nil {
-			delete(sockets, at)
-			return sockets, err
+		if strings.Contains(name, packetsMark) {
+			conn, err := packetConn(files[i])
+			if err != nil {
+				return found, err
+			}
+			found.packets[name] = conn
+			continue
 		}
+		at := placeOf(name)
+		adopted, err := at.adopt(files[i])
+		if err != nil {
+			return found, err
+		}
+		found.sockets[at] = adopted
 	}
-	return sockets, nil
+	return found, nil
 }
 
 // isGone says whether an error means that nobody is at a socket.

@@ -21,7 +21,9 @@ func (p *plane) next(t *testing.T, client *dataplane.Client) *plane {
 	if err := client.SetAside(os.Getpid()); err != nil {
 		t.Fatal(err)
 	}
-	after := &plane{socket: p.socket, address: p.address, private: p.private, freezer: p.freezer, stop: func() {}}
+	after := &plane{
+		socket: p.socket, address: p.address, private: p.private, https: p.https, freezer: p.freezer, stop: func() {},
+	}
 	after.start(t)
 	t.Cleanup(func() { after.stop() })
 	return after
@@ -154,7 +156,7 @@ func TestOnlyAnAddressThatChangedIsOpenedAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same port on every interface overlaps with what it was: the data plane before must leave for that.
-	after := &plane{socket: p.socket, address: p.address, private: ":" + port, stop: func() {}}
+	after := &plane{socket: p.socket, address: p.address, private: ":" + port, https: p.https, stop: func() {}}
 	after.start(t)
 	t.Cleanup(func() { after.stop() })
 	client.SetRoute(served)

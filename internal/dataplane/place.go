@@ -16,7 +16,7 @@ import (
 // place is where the proxy listens: an address by TCP or UDP, and the flag that says so.
 type place struct{ flag, network, address string }
 
-// socket is a *net.TCPListener or a *net.UDPConn.
+// socket is a *net.TCPListener, or the *packets of a UDP socket.
 type socket interface {
 	syscall.Conn
 	io.Closer
@@ -35,8 +35,8 @@ func (c ServerConfig) httpsPlace(network string) place {
 	return place{"--https", network, c.HTTPSAddress}
 }
 
-// give hands the sockets to the proxy.
-func (c *ServerConfig) give(sockets map[place]socket) {
+// give hands the sockets to the proxy, and returns what lets the next data plane read the packets of HTTP/3.
+func (c *ServerConfig) give(sockets map[place]socket) (leavePackets func()) {
 	tcp := func(at place) net.Listener {
 		if listener, ok := sockets[at].(*net.TCPListener); ok {
 			return listener
@@ -46,9 +46,11 @@ func (c *ServerConfig) give(sockets map[place]socket) {
 	c.Proxy.Listener = tcp(place{"--http", "tcp", c.Proxy.Address})
 	c.Proxy.PrivateListener = tcp(place{"--private-http", "tcp", c.PrivateAddress})
 	c.Proxy.TLSListener = tcp(c.httpsPlace("tcp"))
-	if packets, ok := sockets[c.httpsPlace("udp")].(*net.UDPConn); ok {
-		c.Proxy.QUIC = packets
+	if shared, ok := sockets[c.httpsPlace("udp")].(*packets); ok {
+		c.Proxy.QUIC = shared
+		return shared.leave
 	}
+	return func() {}
 }
 
 // udpMark tells the name of a UDP socket from that of the listener with its address.

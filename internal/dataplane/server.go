@@ -39,8 +39,9 @@ type server struct {
 	program   string
 	arguments []string
 	log       *slog.Logger
-	// sockets are the proxy's.
-	sockets map[place]socket
+	// sockets are the proxy's. leavePackets lets the next data plane read the packets of HTTP/3.
+	sockets      map[place]socket
+	leavePackets func()
 
 	mu    sync.Mutex // guards table, and keeps the tables in order
 	table routesMessage
@@ -71,7 +72,7 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	for _, each := range sockets {
 		defer each.Close()
 	}
-	config.give(sockets)
+	leavePackets := config.give(sockets)
 	orders, err := listenControl(config.Socket)
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
@@ -79,6 +80,7 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	config.Proxy.IsAlone = func() bool { return isAlone(ctx, config.Socket) }
 	s := &server{
 		proxy: proxy.New(config.Proxy), session: rand.Text(), program: program, arguments: config.Arguments, log: config.Log, sockets: sockets,
+		leavePackets: leavePackets,
 		ready: make(chan struct{}), left: make(chan struct{}),
 	}
 	control := &http.Server{
@@ -145,6 +147,7 @@ func (s *server) handler() http.Handler {
 	mux.HandleFunc("POST "+drainPath, s.drain)
 	mux.HandleFunc("POST "+listenersPath, s.handOver)
 	mux.HandleFunc("POST "+leavePath, func(w http.ResponseWriter, _ *http.Request) {
+		s.leavePackets() // before the proxy refuses new connections by HTTP/3
 		s.proxy.Leave()
 		s.leftOnce.Do(func() { close(s.left) })
 		w.WriteHeader(http.StatusNoContent)

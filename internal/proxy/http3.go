@@ -74,11 +74,16 @@ func (q *quicServer) serve() error {
 	return q.http.ServeListener(listener)
 }
 
-// leave takes no more connections, asks clients to end those that are open, and returns when all have ended or shutdown was
-// called.
-func (q *quicServer) leave() {
-	if q != nil {
-		_ = q.http.Shutdown(context.Background())
+// leave takes no more connections, asks clients to end those that are open, and ends them itself once nothing happens. Handshakes
+// that have begun are finished first: another proxy has the packets of new ones by now.
+func (q *quicServer) leave(ctx context.Context) {
+	if q == nil {
+		return
+	}
+	select {
+	case <-time.After(goAwayFor):
+		_ = q.end(ctx) // shutdown tells it again
+	case <-ctx.Done():
 	}
 }
 
@@ -87,6 +92,11 @@ func (q *quicServer) shutdown(ctx context.Context) error {
 	if q == nil {
 		return nil
 	}
+	return errors.Join(q.end(ctx), q.transport.Close())
+}
+
+// end asks clients to leave, and closes their connections when no request is in flight, or ctx ends.
+func (q *quicServer) end(ctx context.Context) error {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -95,12 +105,12 @@ func (q *quicServer) shutdown(ctx context.Context) error {
 	}()
 	err := q.http.Shutdown(waiting)
 	switch {
-	case ctx.Err() != nil:
-		err = fmt.Errorf("wait for requests by HTTP/3: %w", err)
+	case ctx.Err() != nil && err != nil:
+		return fmt.Errorf("wait for requests by HTTP/3: %w", err)
 	case waiting.Err() != nil:
-		err = nil
+		return nil
 	}
-	return errors.Join(err, q.transport.Close())
+	return err
 }
 
 // awaitQuiet waits until no request has been in flight for as long as what a client has sent may take to come. Clients may keep

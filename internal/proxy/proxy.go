@@ -122,6 +122,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if p.quic != nil {
 		answer(p.quic.serve)
 	}
+	stopped, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	select {
 	case err := <-failed:
 		if errors.Is(err, http.ErrServerClosed) { // Shutdown was called
@@ -130,13 +132,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 		p.closeListeners()
 		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
 	case <-p.leaving:
-		serving.Go(p.quic.leave)
+		serving.Go(func() { p.quic.leave(stopped) })
 		p.linger(ctx)
 	case <-ctx.Done():
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.ShutdownTimeout)
 	defer cancel()
 	err = p.Shutdown(stopping)
+	stop()
 	serving.Wait()
 	if err != nil {
 		p.config.Log.Warn("requests were cut off", "error", err)
