@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"sync"
@@ -55,10 +56,12 @@ func newPackets(conn *net.UDPConn, earlier map[string]*net.UnixConn) *packets {
 	rand.Read(tag) // never fails (crypto/rand)
 	p := &packets{
 		UDPConn: conn, batch: ipv4.NewPacketConn(conn), tag: string(tag), passed: make(chan passedPacket, maxPassed),
-		earlier: earlier, active: map[string]bool{}, later: map[*net.UnixConn]bool{}, changed: make(chan struct{}),
+		earlier: maps.Clone(earlier), active: map[string]bool{}, later: map[*net.UnixConn]bool{}, changed: make(chan struct{}),
+	}
+	for tag := range earlier {
+		p.active[tag] = true
 	}
 	for tag, each := range earlier {
-		p.active[tag] = true
 		p.waiting.Go(func() { p.awaitLeft(tag, each) })
 	}
 	return p
