@@ -33,7 +33,7 @@ func (s *server) load(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	message := loadMessage{Session: s.session, Report: platform.LoadReport{Serial: after}}
 	if report, ok := s.proxy.Load(ctx, after); ok {
-		message.Report, message.IsWhole = report, report.Serial != after+1
+		message.Report, message.IsWhole = report, after == 0 || report.Serial != after+1
 	}
 	s.answer(w, message)
 }

@@ -226,6 +226,12 @@ func (p *Proxy) thaw(in *instance) {
 	p.watches.add(in, uptime()+cmp.Or(time.Duration(in.freezeAfter.Load())/freezeChecks, freezeRetry))
 }
 
+// awaitFreezer waits until a freeze is over that had begun before the instance was retired.
+func (in *instance) awaitFreezer() {
+	in.freezing.Lock()
+	defer in.freezing.Unlock()
+}
+
 // watchQueue is a heap of instances.
 type watchQueue []*instance
 

@@ -149,8 +149,7 @@ func (p *Proxy) Drain(ctx context.Context, ids []platform.InstanceID) int {
 				continue
 			}
 		}
-		in.freezing.Lock() // what was begun with the instance before it was retired is over then
-		in.freezing.Unlock()
+		in.awaitFreezer()
 	}
 	return left
 }

@@ -211,8 +211,8 @@ func (q *service) load() platform.Load {
 	return load
 }
 
-// Load waits for the report that follows the one with the serial and returns it. When that one is not the last before it, and when
-// after is 0, the report is of all services and comes at once. ok is false when ctx has ended first.
+// Load waits for the report that follows the one with the serial, and returns it. When after is 0, and when more reports than one have
+// followed, the report is of all services and comes at once. ok is false when ctx has ended first.
 func (p *Proxy) Load(ctx context.Context, after uint64) (report platform.LoadReport, ok bool) {
 	g := &p.gauges
 	for {
