@@ -124,6 +124,9 @@ func (p *Proxy) freezeIdle(ctx context.Context) {
 func (p *Proxy) look(in *instance) time.Duration {
 	now, after := uptime(), time.Duration(in.freezeAfter.Load())
 	if in.warmth.Load() == isUnknown {
+		if !p.isAlone() {
+			return now + freezeRetry // the other one may thaw it, and would not tell
+		}
 		p.learn(in)
 	}
 	switch {
@@ -189,6 +192,12 @@ func (p *Proxy) freeze(in *instance) bool {
 	}
 	p.gauges.note(in.service)
 	return true
+}
+
+func (p *Proxy) isAlone() bool {
+	p.watches.gate.Lock()
+	defer p.watches.gate.Unlock()
+	return p.mayFreeze()
 }
 
 // mayFreeze says whether instances are this data plane's alone. Callers hold the gate.
