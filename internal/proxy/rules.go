@@ -48,17 +48,32 @@ func judge(rules *platform.Traffic, client netip.Addr, target string, isSecure b
 	return verdictPass
 }
 
-// actionOf returns the action of the first rule that fits, "" when none does. A rule fits when any way to read the path leads to its
-// prefix: which one the app takes nobody here knows, and a rule that can be evaded is none.
-func actionOf(rules []platform.PathRule, target string) platform.PathAction {
+// actionOf returns what becomes of a path, "" when no rule is for it. Each way to read it has the first rule that fits, and the strictest
+// of those counts: which one the app takes nobody here knows, and a rule that can be evaded is none.
+func actionOf(rules []platform.PathRule, target string) (strictest platform.PathAction) {
 	path, _, _ := strings.Cut(target, "?")
 	readings, isComplete := readingsOf(path)
-	for _, rule := range rules {
-		if !isComplete || slices.ContainsFunc(readings, func(reading string) bool { return isUnder(reading, rule.Prefix) }) {
-			return rule.Action
+	for _, reading := range readings {
+		for _, rule := range rules {
+			if isUnder(reading, rule.Prefix) {
+				strictest = stricter(strictest, rule.Action)
+				break
+			}
 		}
 	}
-	return ""
+	if !isComplete {
+		for _, rule := range rules {
+			strictest = stricter(strictest, rule.Action)
+		}
+	}
+	return strictest
+}
+
+func stricter(one, other platform.PathAction) platform.PathAction {
+	if one == platform.PathActionDeny || other == "" {
+		return one
+	}
+	return other
 }
 
 // maxReadings bounds the ways to read a path, and maxUnusualPath the length of one that has several. What is beyond that was made

@@ -45,6 +45,11 @@ func TestTheFirstRuleThatFitsDecides(t *testing.T) {
 		"/stra%C3%9fe/1":  {verdictDenied, verdictDenied},
 		"/else":           {verdictPass, verdictPass},
 		"/Private%2f?a=b": {verdictDenied, verdictDenied},
+		// What some read as one path and others as another is no way around the stricter rule.
+		"/login/../private/x":                         {verdictDenied, verdictDenied},
+		"/private/../login":                           {verdictDenied, verdictDenied},
+		"/else/..%2flogin":                            {verdictHTTPS, verdictPass},
+		"/login/%" + strings.Repeat("25", 100) + "61": {verdictDenied, verdictDenied},
 	} {
 		got := [2]verdict{judge(rules, netip.Addr{}, target, false), judge(rules, netip.Addr{}, target, true)}
 		if got != want {
