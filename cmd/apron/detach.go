@@ -68,7 +68,7 @@ func (s *shell) detach(ctx context.Context, config app.Config) error {
 }
 
 func (s *shell) tellRunning(config app.Config, pid int, logFile string) error {
-	_, err := fmt.Fprintf(s.out, "apron runs (process %d): API at %s, services at %s, log in %s\n", pid, config.Endpoint(), config.HTTPAddr, logFile)
+	_, err := fmt.Fprintf(s.out, "apron runs (process %d): API at %s, services at %s, log in %s\n", pid, config.Endpoint(), withHTTPS(config.HTTPAddr, config.HTTPS()), logFile)
 	return err
 }
 
@@ -92,7 +92,7 @@ func (s *shell) leaveRunning(ctx context.Context, config app.Config, running app
 	if err := s.awaitReady(ctx, config, running.PID, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "apron runs already (process %d): API at %s, services at %s\n", running.PID, running.Endpoint, running.HTTPAddr)
+	fmt.Fprintf(s.out, "apron runs already (process %d): API at %s, services at %s\n", running.PID, running.Endpoint, withHTTPS(running.HTTPAddr, running.HTTPSAddr))
 	if isOld {
 		if running.TakesUpgrades {
 			fmt.Fprintf(s.err, "It runs another program than this one: `kill -HUP %d` has it go on as what its program file holds now.\n", running.PID)
@@ -202,4 +202,12 @@ func lastLog(config app.Config) string {
 		}
 	}
 	return fmt.Sprintf("The end of %s:\n%s\nSee also `apron doctor`.", path, strings.TrimSpace(view.CleanLines(string(content))))
+}
+
+// withHTTPS are the addresses at which services answer.
+func withHTTPS(http, https string) string {
+	if https == "" {
+		return http
+	}
+	return http + " and by HTTPS at " + https
 }

@@ -40,7 +40,7 @@ func newServe(s *shell) *cobra.Command {
 				return &usageError{err, "docs/https.md has the form of a folder with certificates."}
 			}
 			if isCheck {
-				return nil
+				return app.CheckHTTPS(command.Context(), config)
 			}
 			if isDetached {
 				return s.detach(command.Context(), config)

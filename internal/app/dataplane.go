@@ -197,6 +197,21 @@ func AnswersServices(ctx context.Context, config Config) bool {
 	return err == nil && slices.Equal(arguments, plane.daemon.Args)
 }
 
+// CheckHTTPS says whether services can answer at config's address for HTTPS, unless the data plane of this data directory does so
+// already: one of an earlier program may not.
+func CheckHTTPS(ctx context.Context, config Config) error {
+	address := config.HTTPS()
+	plane, err := newDataPlane(config, slog.New(slog.DiscardHandler))
+	if err != nil || address == "" {
+		return err
+	}
+	arguments, err := plane.client.Arguments(ctx)
+	if flag := slices.Index(arguments, "--https"); err == nil && flag >= 0 && flag+1 < len(arguments) && arguments[flag+1] == address {
+		return nil
+	}
+	return dataplane.CheckHTTPS(ctx, address)
+}
+
 // ProxyConfig is how the data plane's process is set up.
 type ProxyConfig struct {
 	// Control is the Unix socket that takes orders.

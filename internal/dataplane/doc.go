@@ -9,7 +9,7 @@
 //	GET  /v1/routes     the table in force
 //	POST /v1/drain      wait until instances have no request in flight
 //	GET  /v1/health     who is there, and which table it has
-//	POST /v1/listeners  the listening sockets, for the next data plane
+//	POST /v1/listeners  the listening sockets, for the next data plane, and one by which it passes on packets of HTTP/3
 //	GET  /v1/load       wait for the load to change: which services have requests, find no room, or have frozen instances
 //	POST /v1/leave      take no more connections, and end after those that are open
 //

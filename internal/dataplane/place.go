@@ -35,6 +35,20 @@ func (c ServerConfig) httpsPlace(network string) place {
 	return place{"--https", network, c.HTTPSAddress}
 }
 
+// CheckHTTPS says why services could not answer by TLS and HTTP/3 at an address that is to be free.
+func CheckHTTPS(ctx context.Context, address string) error {
+	config := ServerConfig{HTTPSAddress: address}
+	for _, network := range []string{"tcp", "udp"} {
+		at := config.httpsPlace(network)
+		opened, err := at.open(ctx)
+		if err != nil {
+			return at.explain(err)
+		}
+		opened.Close()
+	}
+	return nil
+}
+
 // give hands the sockets to the proxy, and returns what lets the next data plane read the packets of HTTP/3.
 func (c *ServerConfig) give(sockets map[place]socket) (leavePackets func()) {
 	tcp := func(at place) net.Listener {

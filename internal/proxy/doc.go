@@ -20,6 +20,8 @@
 //   - An instance without a request for a while is frozen, and thawed before the next one is sent to it. Requests, streams and upgraded
 //     connections in flight keep it warm. One data plane freezes at a time, and any thaws.
 //   - Bodies and trailers are streamed in both directions, with back-pressure; nothing is buffered whole.
+//   - Only names of public hosts get a certificate. Which host is asked for says the request, whatever its handshake named.
+//   - An app of the protocol h2c gets its requests by HTTP/2, each as a stream, whatever the client speaks.
 //   - What says who the client is comes from the proxy, not from the client, unless the peer is a trusted proxy.
 //
 // # What the proxy itself answers
@@ -37,4 +39,6 @@
 //	503  no instance got the request: the service is paused, starting, had no instance that accepts connections for a while, or
 //	     none with room
 //	504  an instance got the request and did not answer in time, or neither side sent a byte for long
+//
+// A call of gRPC gets the status of gRPC that means the same.
 package proxy
