@@ -38,6 +38,7 @@ func TestAServiceAnswersToItsOtherNames(t *testing.T) {
 	a := apron.Start(t, "--resolver="+dns.Addr, "--private-http=:"+port)
 	a.Private = private
 	push(t, a, "named:live", sample.Variant{Version: "one"})
+	t.Run("HTTPS", func(t *testing.T) { byHTTPS(t, a) })
 	t.Run("custom domains", func(t *testing.T) { customDomains(t, a, dns) })
 	t.Run("private services", func(t *testing.T) { privateService(t, a, dns, port) })
 	t.Run("a service that becomes private", func(t *testing.T) { becomePrivate(t, a) })
