@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak protocols check bench lint
+.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak protocols check bench bench-proxy lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -101,9 +101,8 @@ faults: packages build ## run the tests of faults, with those that take most of 
 	@APRON_FAULTS=1 go test -race -count=1 -timeout $(TEST_TIMEOUT) -run 'ADisk|ADatabase|ApronIsStopped|ARegistryThatFails' ./test/e2e
 
 SEED ?= $(shell date +%s)
-ROUNDS ?= 200
 chaos: packages build ## kill parts of apron at random, under traffic: ROUNDS=200, SEED=… for the same rounds again
-	@APRON_CHAOS_SEED=$(SEED) APRON_CHAOS_ROUNDS=$(ROUNDS) go test -count=1 -v -timeout 0 -run AtRandom ./test/chaos
+	@APRON_CHAOS_SEED=$(SEED) APRON_CHAOS_ROUNDS=$(or $(ROUNDS),200) go test -count=1 -v -timeout 0 -run AtRandom ./test/chaos
 
 MINUTES ?= 10
 soak: packages build ## let apron work for MINUTES=10, and look whether anything grows
@@ -123,6 +122,12 @@ protocols: packages bin/h2spec ## test HTTPS, HTTP/2, HTTP/3 and gRPC by clients
 bench: packages build ## measure apron beside its peers and print ratios
 	@scripts/install-packages bench
 	@go test -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./test/bench
+
+# Left out: all PROXIES and PARTS (small idle bodies routes), nothing in a file.
+bench-proxy: packages build ## measure the proxy beside HAProxy, nginx and Caddy: ROUNDS=3 SECONDS=5 PROXIES=haproxy,apron PARTS=small OUT=file
+	@scripts/install-packages bench-proxy
+	@go build -o bin/proxybench ./test/proxybench
+	@bin/proxybench -rounds $(or $(ROUNDS),3) -seconds $(or $(SECONDS),5) -only '$(PROXIES)' -parts '$(or $(PARTS),all)' -out '$(OUT)'
 
 lint: bin/golangci-lint ## run the linters
 	@bin/golangci-lint run ./...
