@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner"
+)
+
+const (
+	// A burst goes from what one instance is there for to burstFactor times that, as in Knative's own gate.
+	burstConcurrency, burstFactor = 10, 30
+	burstFor                      = 10 * time.Second
+)
+
+// BenchmarkBurst measures what clients see who come all at once: each asks for what takes 100 ms, again and again.
+func BenchmarkBurst(b *testing.B) {
+	a := startTraffic(b)
+	made, err := a.SDK().CreateAutoScalingConfiguration(b.Context(), &apprunner.CreateAutoScalingConfigurationInput{
+		AutoScalingConfigurationName: aws.String("burst"), MinSize: aws.Int32(1), MaxSize: aws.Int32(burstFactor), MaxConcurrency: aws.Int32(burstConcurrency),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	input := imageService()
+	input.AutoScalingConfigurationArn = made.AutoScalingConfiguration.AutoScalingConfigurationArn
+	service := a.MustCreate(b, input)
+	clients := &crowd{client: a.Client(), url: "http://" + service.URL + "/slow?for=100ms"}
+	clients.client.Transport.(*http.Transport).MaxIdleConnsPerHost = burstConcurrency * burstFactor
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	clients.add(ctx, burstConcurrency)
+	time.Sleep(5 * time.Second)
+	calm := clients.take()
+	for range burstFactor - 1 { // within a second
+		clients.add(ctx, burstConcurrency)
+		time.Sleep(time.Second / burstFactor)
+	}
+	time.Sleep(burstFor)
+	size := len(service.Instances(b))
+	cancel()
+	clients.wait.Wait()
+	burst := clients.take()
+	printTable(1, []row{
+		{"before the burst: median, slowest", milliseconds(median(calm.took)) + ", " + milliseconds(slices.Max(calm.took)), ""},
+		{fmt.Sprintf("a burst to %d times as many clients: errors", burstFactor), fmt.Sprintf("%d of %d %s", burst.failed, len(burst.took)+burst.failed, burst.problem), "0"},
+		{"  slowest", milliseconds(slices.Max(burst.took)), "2000 ms"},
+		{"  median, p95", milliseconds(median(burst.took)) + ", " + milliseconds(quantile(burst.took, 0.95)), ""},
+		{"  instances at the end", fmt.Sprint(size), ""},
+	})
+}
+
+// crowd is clients that each ask again as soon as they have an answer.
+type crowd struct {
+	client *http.Client
+	url    string
+	wait   sync.WaitGroup
+
+	mu   sync.Mutex // guards seen
+	seen seen
+}
+
+// seen is what clients have seen.
+type seen struct {
+	took    []time.Duration
+	failed  int
+	problem string
+}
+
+func (c *crowd) add(ctx context.Context, clients int) {
+	for range clients {
+		c.wait.Go(func() {
+			for ctx.Err() == nil {
+				c.ask()
+			}
+		})
+	}
+}
+
+func (c *crowd) ask() {
+	begun := time.Now()
+	response, err := c.client.Get(c.url)
+	if err == nil {
+		var body []byte
+		body, err = io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %.200s", response.Status, body)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.seen.failed, c.seen.problem = c.seen.failed+1, err.Error()
+		return
+	}
+	c.seen.took = append(c.seen.took, time.Since(begun))
+}
+
+func (c *crowd) take() seen {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.seen
+	c.seen = seen{}
+	return taken
+}
