@@ -83,7 +83,7 @@ func (j *jobs) Pop() any {
 func simulate(choose chooser, instances, limit int, load float64, requests int) (mean, p99 float64) {
 	p := New(Config{})
 	p.SetRoutes([]platform.Route{serving(limit, 0, instances)})
-	r := p.table.Load().routes[0]
+	r := p.routes["service"]
 	processors := map[*instance]*processor{}
 	var all []*processor
 	for _, in := range r.instances {
@@ -162,7 +162,7 @@ func BenchmarkChoose(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", name, instances), func(b *testing.B) {
 				p := New(Config{})
 				p.SetRoutes([]platform.Route{serving(100, 0, instances)})
-				r, choose := p.table.Load().routes[0], choosers[name]
+				r, choose := p.routes["service"], choosers[name]
 				for _, in := range r.instances {
 					in.tryClaim(0)
 				}

@@ -1,6 +1,6 @@
 // Package proxy is the data plane: it takes the services' HTTP requests and passes each to a ready instance.
 //
-// It knows only immutable Routes that come in by SetRoutes; never the store, operations or the backend. It also asks
+// It knows only immutable Routes that come in by SetRoutes and ChangeRoutes; never the store, operations or the backend. It also asks
 // instances whether they are ready (Prober).
 //
 // # What holds

@@ -30,9 +30,11 @@ type Proxy struct {
 	isLeaving atomic.Bool
 	leaving   chan struct{}
 
-	mu        sync.Mutex // guards instances, services and their routes, listeners and fast, and orders the changes of table
+	mu        sync.Mutex // guards the members below, and what routes and instances say of that, and orders the changes of table
 	instances map[instanceKey]*instance
 	services  map[platform.ServiceID]*service
+	routes    map[platform.ServiceID]*route // those of table
+	contested map[contest]bool              // names that more than one route may have
 	listeners []*limitedListener
 	// fast takes the connections of the listeners; nil before Run, and where all go by the standard road.
 	fast *fastRoad
@@ -42,7 +44,7 @@ type Proxy struct {
 func New(config Config) *Proxy {
 	p := &Proxy{
 		config: config.withDefaults(), instances: map[instanceKey]*instance{}, services: map[platform.ServiceID]*service{},
-		leaving: make(chan struct{}),
+		routes: map[platform.ServiceID]*route{}, contested: map[contest]bool{}, leaving: make(chan struct{}),
 	}
 	p.watches.changed = make(chan struct{}, 1)
 	p.gauges.init()

@@ -179,7 +179,7 @@ func (p *running) raw(t testing.TB, text string) string {
 func TestARequestGoesToTheServiceThatHasItsHost(t *testing.T) {
 	p := start(t, proxy.Config{})
 	other := route(backend(t, says("other")))
-	other.Hosts = []string{"Other.Test."}
+	other.ServiceID, other.Hosts = "other-id", []string{"Other.Test."}
 	p.serve(route(backend(t, says("app"))), other)
 	for host, want := range map[string]string{
 		"app.test": "app", "APP.test": "app", "app.test:8080": "app", "app.test.": "app", "App.Test.:80": "app", "other.test": "other",

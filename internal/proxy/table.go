@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -11,46 +9,11 @@ import (
 
 // table says where each host's requests go. It is never changed once it is published.
 type table struct {
-	routes []*route
 	// public and private are the hosts of the two listeners.
 	public, private hosts
 }
 
-// hosts finds routes by the host of a request.
-type hosts struct {
-	named map[string]*route
-	// wild is by what follows the star of a wildcard, its dot included.
-	wild map[string]*route
-}
-
-func newTable() *table {
-	return &table{public: newHosts(), private: newHosts()}
-}
-
-func newHosts() hosts { return hosts{map[string]*route{}, map[string]*route{}} }
-
-// add lets a name lead to the route. The first of two routes with a name is as good as the second.
-func (h hosts) add(name string, to *route) {
-	into := h.named
-	name = canonicalHost(name)
-	if rest, isWild := strings.CutPrefix(name, "*"); isWild {
-		into, name = h.wild, rest
-	}
-	if into[name] == nil {
-		into[name] = to
-	}
-}
-
-// find returns the route of a host: that of its own name, or else that of the wildcard which has its first label's place.
-func (h hosts) find(host string) *route {
-	if found := h.named[host]; found != nil || len(h.wild) == 0 {
-		return found
-	}
-	if dot := strings.IndexByte(host, '.'); dot > 0 {
-		return h.wild[host[dot:]]
-	}
-	return nil
-}
+func newTable() *table { return &table{public: newHosts(), private: newHosts()} }
 
 // on returns the hosts of one of the listeners.
 func (t *table) on(isPrivate bool) hosts {
@@ -69,49 +32,145 @@ type route struct {
 	emptySince time.Duration
 }
 
-// SetRoutes replaces the whole table in one step: requests that arrive from now on see only the new one. An instance
-// that both tables name keeps its counters and connections.
-//
-// The order matters: the new table is published before the instances that only the old one names are retired, so that
-// who finds an instance retired finds a newer table too.
-func (p *Proxy) SetRoutes(routes []platform.Route) {
-	for _, each := range p.publish(routes) {
+// isServing says whether requests are sent to instances. A nil route has none.
+func (r *route) isServing() bool { return r != nil && r.State == platform.RouteStateServing }
+
+// SetRoutes replaces all routes in one step: requests that arrive from now on see only the new ones. An instance that old and new
+// ones name keeps its counters and connections. Each is of another service.
+func (p *Proxy) SetRoutes(routes []platform.Route) { p.changeRoutes(routes, nil, true) }
+
+// ChangeRoutes replaces the routes of some services, adds those of new ones, and removes those of others, in one step; the other
+// routes stay. It costs no more with many of these than with few.
+func (p *Proxy) ChangeRoutes(changed []platform.Route, removed []platform.ServiceID) {
+	p.changeRoutes(changed, removed, false)
+}
+
+func (p *Proxy) changeRoutes(changed []platform.Route, removed []platform.ServiceID, isAll bool) {
+	for _, each := range p.publish(changed, removed, isAll) {
 		if each.waiting.Load() > 0 {
 			each.reroute()
 		}
 	}
 }
 
-// publish puts a table of the routes in the place of the old one, and returns the services of both.
-func (p *Proxy) publish(routes []platform.Route) []*service {
+// publish puts a table with the changes in the place of the old one, and returns the services whose requests may go elsewhere by it.
+//
+// The order matters: the new table is published before the instances that only the old one names are retired, so that who finds an
+// instance retired finds a newer table too.
+func (p *Proxy) publish(changed []platform.Route, removed []platform.ServiceID, isAll bool) (affected []*service) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next, before := newTable(), p.table.Load().emptyRoutes()
-	for _, each := range routes {
-		entry := &route{Route: each, service: p.joinService(each.ServiceID), emptySince: uptime()}
-		if since, wasEmpty := before[each.ServiceID]; wasEmpty {
-			entry.emptySince = since
+	var before, after []*route
+	for _, each := range changed {
+		old := p.routes[each.ServiceID]
+		if old != nil {
+			before = append(before, old)
 		}
-		for _, endpoint := range each.Endpoints {
-			entry.instances = append(entry.instances, p.enlist(entry.service, endpoint, each.Traffic.FreezeAfter))
-		}
-		next.routes = append(next.routes, entry)
-		for _, name := range each.Hosts {
-			next.public.add(name, entry)
-		}
-		for _, name := range each.PrivateHosts {
-			next.private.add(name, entry)
+		entry := p.newRoute(each, old)
+		after = append(after, entry)
+		p.routes[each.ServiceID] = entry
+	}
+	if isAll {
+		removed = p.unlisted(changed)
+	}
+	for _, id := range removed {
+		if old := p.routes[id]; old != nil {
+			before = append(before, old)
+			delete(p.routes, id)
 		}
 	}
-	services := slices.Collect(maps.Values(p.services))
-	old := p.table.Swap(next)
-	for _, each := range old.routes {
+	old := p.table.Load()
+	next := &table{public: old.public.edit(), private: old.private.edit()}
+	for _, isPrivate := range []bool{false, true} {
+		affected = append(affected, p.rename(next.on(isPrivate), isPrivate, before, after)...)
+	}
+	p.table.Store(next)
+	for _, each := range slices.Concat(before, after) {
+		affected = append(affected, each.service)
+	}
+	for _, each := range before {
 		for _, in := range each.instances {
 			p.delist(in)
 		}
 		p.leaveService(each.service)
 	}
+	return affected
+}
+
+// newRoute makes a route that comes after another one of its service, or after nil. Callers hold mu.
+func (p *Proxy) newRoute(of platform.Route, old *route) *route {
+	made := &route{Route: of, service: p.joinService(of.ServiceID), emptySince: uptime()}
+	if old.isServing() && len(old.instances) == 0 {
+		made.emptySince = old.emptySince
+	}
+	for _, endpoint := range of.Endpoints {
+		made.instances = append(made.instances, p.enlist(made.service, endpoint, of.Traffic.FreezeAfter))
+	}
+	return made
+}
+
+// unlisted are the services that have a route, but none among these. Callers hold mu.
+func (p *Proxy) unlisted(routes []platform.Route) (services []platform.ServiceID) {
+	listed := make(map[platform.ServiceID]bool, len(routes))
+	for _, each := range routes {
+		listed[each.ServiceID] = true
+	}
+	for id := range p.routes {
+		if !listed[id] {
+			services = append(services, id)
+		}
+	}
 	return services
+}
+
+// rename takes the names of routes that are no more, and gives new ones theirs. The newest of two routes with a name has it; when that
+// one gives it up, the other has it again. Those that have lost one so are returned. Callers hold mu.
+func (p *Proxy) rename(hosts hosts, isPrivate bool, before, after []*route) (losers []*service) {
+	isOld := make(map[*route]bool, len(before))
+	for _, each := range before {
+		isOld[each] = true
+	}
+	for _, each := range after {
+		for _, name := range hostsOf(&each.Route, isPrivate) {
+			names, key := hosts.place(name)
+			if owner := names.find(key); owner != nil && owner != each && !isOld[owner] {
+				losers = append(losers, owner.service)
+				p.contested[contest{isPrivate, canonicalHost(name)}] = true
+			}
+			names.set(key, each)
+		}
+	}
+	for _, each := range before {
+		for _, name := range hostsOf(&each.Route, isPrivate) {
+			names, key := hosts.place(name)
+			if isOld[names.find(key)] {
+				names.set(key, p.claimant(name, isPrivate))
+			}
+		}
+	}
+	return losers
+}
+
+// contest is a name on one of the listeners that two routes had.
+type contest struct {
+	isPrivate bool
+	name      string
+}
+
+// claimant is a route with a name that its owner has given up; nil when there is none. Callers hold mu.
+func (p *Proxy) claimant(name string, isPrivate bool) *route {
+	name = canonicalHost(name)
+	about := contest{isPrivate, name}
+	if !p.contested[about] {
+		return nil
+	}
+	for _, each := range p.routes {
+		if slices.ContainsFunc(hostsOf(&each.Route, isPrivate), func(other string) bool { return canonicalHost(other) == name }) {
+			return each
+		}
+	}
+	delete(p.contested, about)
+	return nil
 }
 
 // joinService returns the service with an id and counts one more use of it. Callers hold mu.
@@ -131,17 +190,3 @@ func (p *Proxy) leaveService(one *service) {
 		delete(p.services, one.id)
 	}
 }
-
-// emptyRoutes are the services that serve without an instance, and since when.
-func (t *table) emptyRoutes() map[platform.ServiceID]time.Duration {
-	empty := map[platform.ServiceID]time.Duration{}
-	for _, each := range t.routes {
-		if each.State == platform.RouteStateServing && len(each.instances) == 0 {
-			empty[each.ServiceID] = each.emptySince
-		}
-	}
-	return empty
-}
-
-// isServing says whether requests are sent to instances. A nil route has none.
-func (r *route) isServing() bool { return r != nil && r.State == platform.RouteStateServing }
