@@ -1,16 +1,13 @@
 package dataplane
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +43,9 @@ type Client struct {
 
 	mu      sync.Mutex // guards the members below
 	routes  map[platform.ServiceID]platform.Route
-	wanted  uint64 // counts the changes
-	applied uint64 // the newest change that is in force
+	dirty   map[platform.ServiceID]uint64 // those that are not in force as they are here, by their newest change
+	wanted  uint64                        // counts the changes
+	applied uint64                        // the newest change that is in force
 	reached chan struct{}
 	changed chan struct{} // holds one token when there is something to send
 }
@@ -58,26 +56,27 @@ func NewClient(socket string, log *slog.Logger) *Client {
 	watching.Transport.(*http.Transport).DisableKeepAlives = true
 	return &Client{
 		socket: socket, http: newHTTP(), watching: watching,
-		log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{},
+		log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{}, dirty: map[platform.ServiceID]uint64{},
 		reached: make(chan struct{}), changed: make(chan struct{}, 1), wanted: 1, // even no route at all must be said once
 	}
 }
 
 // SetRoute replaces the route of route.ServiceID. It is in force once Flush has returned.
 func (c *Client) SetRoute(route platform.Route) {
-	c.change(func() { c.routes[route.ServiceID] = route })
+	c.change(route.ServiceID, func() { c.routes[route.ServiceID] = route })
 }
 
 // RemoveRoute forgets the route of a service.
 func (c *Client) RemoveRoute(service platform.ServiceID) {
-	c.change(func() { delete(c.routes, service) })
+	c.change(service, func() { delete(c.routes, service) })
 }
 
-func (c *Client) change(edit func()) {
+func (c *Client) change(service platform.ServiceID, edit func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	edit()
 	c.wanted++
+	c.dirty[service] = c.wanted
 	select {
 	case c.changed <- struct{}{}:
 	default:
@@ -215,89 +214,4 @@ func (c *Client) Leave(ctx context.Context, pid int) {
 		}
 		sleep(ctx, askEvery)
 	}
-}
-
-// Run keeps the data plane's table as it is wanted until ctx ends: it sends each change, and the whole again to a data
-// plane that does not have it.
-func (c *Client) Run(ctx context.Context) error {
-	failures := 0
-	for ctx.Err() == nil {
-		err := c.sync(ctx)
-		switch {
-		case err == nil:
-			failures = 0
-		case ctx.Err() == nil:
-			if failures++; failures == 1 { // the loop that watches over the process tells more
-				c.log.Warn("the data plane does not take its routes", "error", err)
-			}
-		}
-		if err != nil {
-			sleep(ctx, askEvery)
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-c.changed:
-		case <-time.After(askEvery):
-		}
-	}
-	return nil
-}
-
-// sync sends the table to the data planes if one of them has another.
-func (c *Client) sync(ctx context.Context) error {
-	c.mu.Lock()
-	wanted, isApplied := c.wanted, c.applied == c.wanted
-	table := routesMessage{ID: c.session + "/" + strconv.FormatUint(wanted, 10)}
-	if !isApplied {
-		table.Routes = c.sorted()
-	}
-	c.mu.Unlock()
-	if isApplied {
-		isEverywhere, err := c.isEverywhere(ctx, table.ID)
-		if err != nil || isEverywhere {
-			return err
-		}
-		c.mu.Lock()
-		c.applied = 0 // one was started anew
-		c.mu.Unlock()
-		return c.sync(ctx)
-	}
-	for _, socket := range setAside(c.socket) {
-		_ = c.put(ctx, socket, leavingTimeout, table) // it may be gone, and if not it is asked again
-	}
-	if err := c.put(ctx, c.socket, orderTimeout, table); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.applied = wanted
-	close(c.reached)
-	c.reached = make(chan struct{})
-	return nil
-}
-
-func (c *Client) put(ctx context.Context, socket string, timeout time.Duration, table routesMessage) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return order(ctx, c.http, socket, http.MethodPut, routesPath, table, nil)
-}
-
-// isEverywhere says whether every data plane that answers has the table. The error is that of the one that is not leaving.
-func (c *Client) isEverywhere(ctx context.Context, table string) (bool, error) {
-	for _, socket := range setAside(c.socket) {
-		switch found, err := c.healthOf(ctx, socket, leavingTimeout); {
-		case isGone(err):
-			_ = os.Remove(socket) // what stays is asked again
-		case err == nil && found.Table != table:
-			return false, nil
-		}
-	}
-	found, err := c.health(ctx)
-	return found.Table == table, err
-}
-
-// sorted returns the routes in the order of their services. Callers hold mu.
-func (c *Client) sorted() []platform.Route {
-	return slices.SortedFunc(maps.Values(c.routes), func(a, b platform.Route) int { return cmp.Compare(a.ServiceID, b.ServiceID) })
 }

@@ -1,17 +1,18 @@
 // Package dataplane runs the proxy as a process of its own, so that services go on answering while apron is stopped,
 // killed or replaced, and steers it.
 //
-// Serve is that process. A Client steers it from apron over a Unix socket: it says the whole table of routes at every
-// change, so that there is no order to keep, nothing to replay, and a data plane that was started anew knows everything
-// after one message.
+// Serve is that process. A Client steers it from apron over a Unix socket: it says what has changed in the table of routes, by the
+// name of the table before, and the whole where that one is not in force. So there is nothing to replay, a data plane that
+// was started anew knows everything after one message, and a change costs the same with 10,000 services as with ten.
 //
-//	PUT  /v1/routes     the table from now on
-//	GET  /v1/routes     the table in force
-//	POST /v1/drain      wait until instances have no request in flight
-//	GET  /v1/health     who is there, and which table it has
-//	POST /v1/listeners  the listening sockets, for the next data plane, and one by which it passes on packets of HTTP/3
-//	GET  /v1/load       wait for the load to change: which services have requests, find no room, or have frozen instances
-//	POST /v1/leave      take no more connections, and end after those that are open
+//	PUT   /v1/routes     the table from now on
+//	PATCH /v1/routes     what the table differs in from the one before; 409 when another one is in force
+//	GET   /v1/routes     the table in force
+//	POST  /v1/drain      wait until instances have no request in flight
+//	GET   /v1/health     who is there, and which table it has
+//	POST  /v1/listeners  the listening sockets, for the next data plane, and one by which it passes on packets of HTTP/3
+//	GET   /v1/load       wait for the load to change: which services have requests, find no room, or have frozen instances
+//	POST  /v1/leave      take no more connections, and end after those that are open
 //
 // # One after the other
 //

@@ -27,6 +27,11 @@ func newHTTP() *http.Client {
 	}}
 }
 
+// refusedError is the answer of a data plane that does not do what it was told.
+type refusedError struct{ message string }
+
+func (e *refusedError) Error() string { return e.message }
+
 // order sends one order to the socket and reads its answer.
 func order(ctx context.Context, client *http.Client, socket, method, path string, message, answer any) error {
 	var body io.Reader
@@ -49,7 +54,7 @@ func order(ctx context.Context, client *http.Client, socket, method, path string
 	defer response.Body.Close()
 	if response.StatusCode >= 300 {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 512))
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(text))
+		return &refusedError{fmt.Sprintf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(text))}
 	}
 	if answer == nil {
 		return nil

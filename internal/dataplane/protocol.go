@@ -27,6 +27,14 @@ type routesMessage struct {
 	Routes []platform.Route
 }
 
+// changeMessage is what makes a table of another one. It is refused when that one is not in force.
+type changeMessage struct {
+	// Base and ID name the table before and that after it.
+	Base, ID string
+	Changed  []platform.Route
+	Removed  []platform.ServiceID
+}
+
 // drainMessage asks for instances that no route names any more.
 type drainMessage struct {
 	Instances []platform.InstanceID

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
 )
 
@@ -43,8 +44,9 @@ type server struct {
 	sockets      map[place]socket
 	leavePackets func()
 
-	mu    sync.Mutex // guards table, and keeps the tables in order
-	table routesMessage
+	mu     sync.Mutex // guards table and routes, and keeps the tables in order
+	table  string     // its ID
+	routes map[platform.ServiceID]platform.Route
 	// ready is closed by the first table. Clients are not accepted before: they wait in the listener's queue instead of
 	// being told that nobody knows their host.
 	ready     chan struct{}
@@ -80,8 +82,7 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	config.Proxy.IsAlone = func() bool { return isAlone(ctx, config.Socket) }
 	s := &server{
 		proxy: proxy.New(config.Proxy), session: rand.Text(), program: program, arguments: config.Arguments, log: config.Log, sockets: sockets,
-		leavePackets: leavePackets,
-		ready: make(chan struct{}), left: make(chan struct{}),
+		leavePackets: leavePackets, routes: map[platform.ServiceID]platform.Route{}, ready: make(chan struct{}), left: make(chan struct{}),
 	}
 	control := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
@@ -138,11 +139,12 @@ func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
 		s.answer(w, health{
-			PID: os.Getpid(), Program: s.program, Arguments: s.arguments, Table: s.current().ID, Goroutines: runtime.NumGoroutine(),
+			PID: os.Getpid(), Program: s.program, Arguments: s.arguments, Table: s.current(), Goroutines: runtime.NumGoroutine(),
 		})
 	})
-	mux.HandleFunc("GET "+routesPath, func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.current()) })
+	mux.HandleFunc("GET "+routesPath, func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.whole()) })
 	mux.HandleFunc("PUT "+routesPath, s.putRoutes)
+	mux.HandleFunc("PATCH "+routesPath, s.changeRoutes)
 	mux.HandleFunc("GET "+loadPath, s.load)
 	mux.HandleFunc("POST "+drainPath, s.drain)
 	mux.HandleFunc("POST "+listenersPath, s.handOver)
@@ -155,10 +157,17 @@ func (s *server) handler() http.Handler {
 	return mux
 }
 
-func (s *server) current() routesMessage {
+// current is the ID of the table in force.
+func (s *server) current() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.table
+}
+
+func (s *server) whole() routesMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return routesMessage{s.table, sorted(s.routes)}
 }
 
 func (s *server) putRoutes(w http.ResponseWriter, r *http.Request) {
@@ -169,8 +178,34 @@ func (s *server) putRoutes(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.proxy.SetRoutes(message.Routes)
-	s.table = message
+	s.table = message.ID
+	clear(s.routes)
+	for _, each := range message.Routes {
+		s.routes[each.ServiceID] = each
+	}
 	s.readyOnce.Do(func() { close(s.ready) })
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *server) changeRoutes(w http.ResponseWriter, r *http.Request) {
+	var message changeMessage
+	if !s.read(w, r, &message) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table == "" || s.table != message.Base {
+		http.Error(w, "another table is in force", http.StatusConflict)
+		return
+	}
+	s.proxy.ChangeRoutes(message.Changed, message.Removed)
+	s.table = message.ID
+	for _, each := range message.Changed {
+		s.routes[each.ServiceID] = each
+	}
+	for _, each := range message.Removed {
+		delete(s.routes, each)
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
