@@ -25,8 +25,8 @@ type routing struct {
 	perRequest []time.Duration
 	// switched are the times from SetRoute to the end of Flush.
 	switched []time.Duration
-	// calm and during are the slowest answers of other services without switches and with them.
-	calm, during []time.Duration
+	// calm and during are the answers of other services without switches and with them.
+	calm, during []*steady.Histogram
 	failed       int
 }
 
@@ -98,7 +98,7 @@ func (b *bench) measureTable(into *routing, rate int) error {
 		return err
 	}
 	into.perRequest = append(into.perRequest, cost.perRequest)
-	into.calm, into.during = append(into.calm, calm.latency.Max()), append(into.during, during.Latency.Max())
+	into.calm, into.during = append(into.calm, calm.latency), append(into.during, &during.Latency)
 	into.failed += cost.failed + calm.failed + during.Failed
 	return nil
 }

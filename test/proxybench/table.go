@@ -32,7 +32,7 @@ func (b *bench) printSmall(output io.Writer, slowest int) {
 			at := func(r *result) []sample { return r.steady[share] }
 			fmt.Fprintf(table, "\t%s, %s", latencies(r.steady[share]), b.ratio(each.name, at))
 		}
-		fmt.Fprintf(table, "\t%.1f KB\t%.1f KB\t%d\t%s\n", r.perIdle/1000, r.perTunnel/1000, failed, map[bool]string{true: "on", false: "NONE"}[r.isLogging])
+		fmt.Fprintf(table, "\t%s\t%s\t%d\t%s\n", kilobytes(r.perIdle), kilobytes(r.perTunnel), failed, map[bool]string{true: "on", false: "NONE"}[r.isLogging])
 	}
 	_ = table.Flush()
 }
@@ -42,7 +42,7 @@ func peaksOf(r *result) []sample { return r.peaks }
 // ratio is the median of each round's ratio of the CPU per request to that of the reference.
 func (b *bench) ratio(name string, of func(*result) []sample) string {
 	to := b.results[reference]
-	if to == nil {
+	if to == nil || len(of(to)) == 0 {
 		return "-"
 	}
 	var ratios []float64
@@ -54,6 +54,9 @@ func (b *bench) ratio(name string, of func(*result) []sample) string {
 
 // latencies are the medians of the rounds' quantiles.
 func latencies(rounds []sample) string {
+	if len(rounds) == 0 {
+		return "-"
+	}
 	quantile := func(q float64) float64 {
 		var all []time.Duration
 		for _, each := range rounds {
@@ -85,16 +88,25 @@ func (b *bench) printBodies(output io.Writer) {
 
 func printRoutes(output io.Writer, routings []routing) {
 	table := tabwriter.NewWriter(output, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "\nROUTES OF APRON\tµs/REQUEST\tA SWITCH, MEDIAN\tp99\tSLOWEST OF OTHERS, WITHOUT\tWITH SWITCHES\tNOT 200\n")
+	fmt.Fprintf(table, "\nROUTES OF APRON\tµs/REQUEST\tA SWITCH, MEDIAN\tp99\tOTHERS p99.9, SLOWEST\tDURING SWITCHES\tNOT 200\n")
 	for _, r := range routings {
 		var switches steady.Histogram
 		for _, each := range r.switched {
 			switches.Add(each)
 		}
-		fmt.Fprintf(table, "  %d\t%.1f\t%.2f ms\t%.2f ms\t%.2f ms\t%.2f ms\t%d\n", r.routes, microseconds(median(r.perRequest)),
-			milliseconds(switches.Quantile(0.5)), milliseconds(switches.Quantile(0.99)), milliseconds(median(r.calm)), milliseconds(median(r.during)), r.failed)
+		fmt.Fprintf(table, "  %d\t%.1f\t%.2f ms\t%.2f ms\t%s\t%s\t%d\n", r.routes, microseconds(median(r.perRequest)),
+			milliseconds(switches.Quantile(0.5)), milliseconds(switches.Quantile(0.99)), pauses(r.calm), pauses(r.during), r.failed)
 	}
 	_ = table.Flush()
+}
+
+// pauses are the medians of the rounds' slow answers.
+func pauses(rounds []*steady.Histogram) string {
+	var late, slowest []time.Duration
+	for _, each := range rounds {
+		late, slowest = append(late, each.Quantile(0.999)), append(slowest, each.Max())
+	}
+	return fmt.Sprintf("%.2f ms, %.2f ms", milliseconds(median(late)), milliseconds(median(slowest)))
 }
 
 func perSeconds(samples []sample) (all []float64) {
@@ -109,6 +121,14 @@ func costs(samples []sample) (all []time.Duration) {
 		all = append(all, each.perRequest)
 	}
 	return all
+}
+
+// kilobytes is - for what was not measured.
+func kilobytes(bytes float64) string {
+	if bytes == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f KB", bytes/1000)
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
