@@ -124,10 +124,10 @@ bench: packages build ## measure apron beside its peers and print ratios
 	@go test -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./test/bench
 
 # Left out: all PROXIES and PARTS (small idle bodies routes), nothing in a file.
-bench-proxy: packages build ## measure the proxy beside HAProxy, nginx and Caddy: ROUNDS=3 SECONDS=5 PROXIES=haproxy,apron PARTS=small OUT=file
+bench-proxy: packages build ## measure the proxy beside HAProxy, nginx and Caddy: ROUNDS=5 SECONDS=3 PROXIES=haproxy,apron PARTS=small OUT=file
 	@scripts/install-packages bench-proxy
 	@go build -o bin/proxybench ./test/proxybench
-	@bin/proxybench -rounds $(or $(ROUNDS),3) -seconds $(or $(SECONDS),5) -only '$(PROXIES)' -parts '$(or $(PARTS),all)' -out '$(OUT)'
+	@bin/proxybench -rounds $(or $(ROUNDS),5) -seconds $(or $(SECONDS),3) -only '$(PROXIES)' -parts '$(or $(PARTS),all)' -out '$(OUT)'
 
 lint: bin/golangci-lint ## run the linters
 	@bin/golangci-lint run ./...

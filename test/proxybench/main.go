@@ -28,25 +28,35 @@ func init() {
 }
 
 func main() {
+	beOrigin()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	rounds := flag.Int("rounds", 3, "how often each proxy has its turn")
-	seconds := flag.Int("seconds", 5, "how long each measurement takes")
+	rounds := flag.Int("rounds", 5, "how often each proxy has its turn")
+	seconds := flag.Int("seconds", 3, "how long each measurement takes")
 	only := flag.String("only", "", "the proxies, with commas between; empty for all")
 	parts := flag.String("parts", "all", "what is measured: small, idle, bodies, routes, with commas between")
 	out := flag.String("out", "", "a file that gets the tables too")
-	isOrigin := flag.Bool("origin", false, "be the app, for the benchmark itself")
 	flag.Parse()
-	var err error
-	if *isOrigin {
-		err = origin(2)
-	} else {
-		err = measure(ctx, &bench{rounds: *rounds, during: time.Duration(*seconds) * time.Second}, *only, *parts, *out)
-	}
+	err := measure(ctx, &bench{rounds: *rounds, during: time.Duration(*seconds) * time.Second}, *only, *parts, *out)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// originVariable in the environment has this program be the app.
+const originVariable = "APRON_BENCH_ORIGIN"
+
+// beOrigin does not return when this process was started as the app.
+func beOrigin() {
+	if os.Getenv(originVariable) == "" {
+		return
+	}
+	if err := origin(2); err != nil {
+		fmt.Fprintln(os.Stderr, "the app:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // bench is one run.
@@ -188,8 +198,8 @@ func (b *bench) startOrigin() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	child := exec.Command(program, "-origin")
-	child.Stderr = os.Stderr
+	child := exec.Command(program)
+	child.Env, child.Stderr = append(os.Environ(), originVariable+"=1"), os.Stderr
 	input, err := child.StdinPipe()
 	if err != nil {
 		return nil, err

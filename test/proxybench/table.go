@@ -17,6 +17,10 @@ const reference = "haproxy"
 func (b *bench) printSmall(output io.Writer, slowest int) {
 	table := tabwriter.NewWriter(output, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "\nPROXY\tCPU\tµs/REQUEST\tREQUESTS/S")
+	shares := shares
+	if slowest == 0 {
+		shares = nil // was not measured
+	}
 	for _, share := range shares {
 		fmt.Fprintf(table, "\tAT %d/S: p50/p99/p99.9 ms, CPU", slowest*share/100)
 	}
