@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +26,7 @@ func Run(t *testing.T, b *Bench) {
 	}{
 		{"answers at its address with its environment", answers},
 		{"starting it again changes nothing", startsOnce},
+		{"is not listed as lost while it starts", isNotLostWhileItStarts},
 		{"has no privileges", hasNoPrivileges},
 		{"tells its exit code", tellsItsExitCode},
 		{"tells when it was out of memory", tellsOutOfMemory},
@@ -58,6 +62,42 @@ func startsOnce(t *testing.T, b *Bench) {
 	if err != nil || second.Address != first.Address {
 		t.Errorf("second start: %+v, %v; first %+v", second, err, first)
 	}
+}
+
+// What is listed may have been read before an instance began, and judged after: many that start make that likely.
+func isNotLostWhileItStarts(t *testing.T, b *Bench) {
+	const starters, each = 8, 3
+	var starting sync.WaitGroup
+	var started atomic.Int32
+	for range starters {
+		starting.Go(func() {
+			for range each {
+				spec := b.Spec()
+				_, err := b.Backend.Start(t.Context(), spec)
+				if err := errors.Join(err, b.Backend.Stop(t.Context(), spec.ID, 0)); err != nil {
+					t.Error(err)
+				}
+				started.Add(1)
+			}
+		})
+	}
+	before, err := b.Backend.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for started.Load() < starters*each && !t.Failed() {
+		instances, err := b.Backend.List(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, one := range instances {
+			isOlder := slices.ContainsFunc(before, func(other platform.Instance) bool { return other.ID == one.ID })
+			if one.Exit != nil && one.Exit.IsLost && !isOlder {
+				t.Errorf("%s is told to be lost", one.ID)
+			}
+		}
+	}
+	starting.Wait()
 }
 
 func hasNoPrivileges(t *testing.T, b *Bench) {

@@ -167,6 +167,7 @@ func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err 
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
+	busy := b.busyOnes() // before their processes are read: afterwards one may have begun, and not be busy any more
 	response, err := b.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("list tasks: %w", err)
@@ -176,19 +177,25 @@ func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err 
 		processes[process.ID] = process
 	}
 	for _, record := range records {
-		if b.isStarting(platform.InstanceID(record.ID)) && !hasBegun(processes[record.ID]) {
-			continue // Start is at work on it
+		if busy[platform.InstanceID(record.ID)] && !hasBegun(processes[record.ID]) {
+			continue // Start or Stop is at work on it
 		}
 		instances = append(instances, b.withFreezer(instanceFrom(record, processes[record.ID], time.Now())))
 	}
 	return instances, nil
 }
 
-func (b *Backend) isStarting(id platform.InstanceID) bool {
+func (b *Backend) isStarting(id platform.InstanceID) bool { return b.busyOnes()[id] }
+
+// busyOnes are the instances that a call is at work on.
+func (b *Backend) busyOnes() map[platform.InstanceID]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, isBusy := b.busy[id]
-	return isBusy
+	ones := make(map[platform.InstanceID]bool, len(b.busy))
+	for id := range b.busy {
+		ones[id] = true
+	}
+	return ones
 }
 
 // Inspect implements compute.Backend.
