@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"internal":           {}, // this test
 	"internal/api":       {"apprunner", "internal/secret", "internal/source", "internal/store", "internal/telemetry"},
 	"internal/app":       {"*"},
+	"internal/autoscale": {},
 	"internal/build":     {"internal/daemon", "internal/progress"},
 	"internal/certs":     {"internal/store"},
 	"internal/compute":   {"internal/daemon", "internal/freezer"},
