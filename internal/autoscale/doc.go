@@ -10,6 +10,7 @@
 //
 //   - never fewer than MinSize, never more than MaxSize; with a MinSize of 0 the last instance stays until there was no request for
 //     ToZeroAfter;
-//   - more instances at once, and as many as the demand needs; those that start already count;
+//   - more instances at once when a request finds no room and others will not soon make some, and as many as the demand needs; those
+//     that start already count, and one that takes long to start is started while there is a little room;
 //   - fewer after a quiet window, one step after another, and never fewer than any moment of the window needed.
 package autoscale

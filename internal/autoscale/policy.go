@@ -1,10 +1,14 @@
 package autoscale
 
 import (
+	"math"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 )
+
+// tolerance is how far CPU or memory may be from their target without a change.
+const tolerance = .1
 
 // Policy is between what, and by what, a service scales.
 type Policy struct {
@@ -38,4 +42,32 @@ func PolicyOf(limits platform.AutoScaling, scaling platform.Scaling) Policy {
 func (p Policy) bounds() (least, most int) {
 	most = max(p.MaxSize, 1)
 	return min(max(p.MinSize, 0), most), most
+}
+
+// places is how many requests so many instances take at a time.
+func (p Policy) places(instances int) float64 {
+	if p.MaxConcurrency <= 0 && instances > 0 {
+		return math.Inf(1)
+	}
+	return float64(instances * p.MaxConcurrency)
+}
+
+// instances is how many are needed for so many requests at a time.
+func (p Policy) instances(requests float64) int {
+	if p.MaxConcurrency <= 0 {
+		return min(int(math.Ceil(requests)), 1)
+	}
+	return int(math.Ceil(requests / float64(p.MaxConcurrency)))
+}
+
+// used is how many instances bring CPU or memory to their target.
+func (p Policy) used(state State) int {
+	if p.TargetPercent <= 0 || state.UsagePercent < 0 || p.On != platform.ScaleOnCPU && p.On != platform.ScaleOnMemory {
+		return 0
+	}
+	ratio := state.UsagePercent / float64(p.TargetPercent)
+	if math.Abs(ratio-1) <= tolerance {
+		return state.Ready
+	}
+	return int(math.Ceil(float64(state.Ready) * ratio))
 }

@@ -3,41 +3,37 @@ package autoscale
 import "time"
 
 const (
-	// bucketWidth is how exactly the window is remembered.
-	bucketWidth = 5 * time.Second
 	// quietWindow is how long what was needed stays provided.
 	quietWindow = time.Minute
-	// stepEvery is how long one step of scale-in waits for the next.
-	stepEvery = 15 * time.Second
+	// bucketWidth is how exactly that is remembered.
+	bucketWidth = 5 * time.Second
 
+	// One bucket more, as the one that is being filled is not whole.
 	buckets = int(quietWindow/bucketWidth) + 1
 )
 
-// window is the largest demand of each of the last buckets.
+// window is the most instances that each of the last buckets of time needed.
 type window struct {
-	peaks [buckets]float32
-	// now is the number of the bucket that is being filled.
-	now int64
+	most [buckets]int32
+	// current is the number of the bucket that is being filled.
+	current int64
 }
 
-// advance begins the buckets up to now, in which the demand was level, or more.
-func (w *window) advance(now time.Time, level float64) {
+// add says that so many are needed now, and have been since the last call.
+func (w *window) add(now time.Time, needed int) {
 	bucket := now.UnixNano() / int64(bucketWidth)
-	for next := max(w.now+1, bucket-int64(buckets)+1); next <= bucket; next++ {
-		w.peaks[next%int64(buckets)] = float32(level)
+	for next := max(w.current+1, bucket-int64(buckets)+1); next <= bucket; next++ {
+		w.most[next%int64(buckets)] = int32(needed)
 	}
-	w.now = max(w.now, bucket)
+	w.current = max(w.current, bucket)
+	here := &w.most[w.current%int64(buckets)]
+	*here = max(*here, int32(needed))
 }
 
-func (w *window) add(demand float64) {
-	here := &w.peaks[w.now%int64(buckets)]
-	*here = max(*here, float32(demand))
-}
-
-func (w *window) peak() float64 {
-	most := float32(0)
-	for _, each := range w.peaks {
-		most = max(most, each)
+func (w *window) peak() int {
+	peak := int32(0)
+	for _, each := range w.most {
+		peak = max(peak, each)
 	}
-	return float64(most)
+	return int(peak)
 }
