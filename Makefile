@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak protocols check bench bench-proxy lint
+.PHONY: help up down build build-race build-failpoint packages test examples conformance crash compatibility race faults chaos soak protocols check bench bench-proxy scaling-table lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -128,6 +128,9 @@ bench-proxy: packages build ## measure the proxy beside HAProxy, nginx and Caddy
 	@scripts/install-packages bench-proxy
 	@go build -o bin/proxybench ./test/proxybench
 	@bin/proxybench -rounds $(or $(ROUNDS),5) -seconds $(or $(SECONDS),3) -only '$(PROXIES)' -parts '$(or $(PARTS),all)' -out '$(OUT)'
+
+scaling-table: ## write the table of docs/scaling.md from the simulation of the autoscaler
+	@APRON_SCALING_TABLE=write go test -count=1 -timeout $(TEST_TIMEOUT) -run SimulationIsWhat ./internal/autoscale
 
 lint: bin/golangci-lint ## run the linters
 	@bin/golangci-lint run ./...
