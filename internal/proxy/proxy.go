@@ -100,10 +100,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	serve := func(listener net.Listener, isPrivate bool) {
 		limited := p.enter(listener)
-		var standard net.Listener = limited
+		standard := net.Listener(strictListener{limited, p.config.MaxHeaderBytes})
 		if fast.takes(limited) {
 			others := newHandedOver(limited, isPrivate)
-			standard = others
+			standard = strictListener{others, p.config.MaxHeaderBytes}
 			if err := fast.accept(limited, others); err != nil {
 				failed <- err
 			}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -252,13 +253,17 @@ type recorder struct {
 	written int64
 	// isLeaving asks the client to come by another connection next time.
 	isLeaving *atomic.Bool
+	// isLast says that nothing behind the request is read as another one: it may be of the protocol that was asked for.
+	isLast bool
 	// altSvc says that there is HTTP/3; isHTTP3 that the client uses it.
 	altSvc  string
 	isHTTP3 bool
 }
 
 func (p *Proxy) newRecorder(w http.ResponseWriter, r *http.Request) *recorder {
-	recorder := &recorder{ResponseWriter: w, isLeaving: &p.isLeaving, isHTTP3: r.ProtoMajor == 3}
+	recorder := &recorder{
+		ResponseWriter: w, isLeaving: &p.isLeaving, isLast: slices.ContainsFunc(r.Header["Upgrade"], mayUpgrade), isHTTP3: r.ProtoMajor == 3,
+	}
 	if p.quic != nil && r.TLS != nil && !recorder.isHTTP3 {
 		recorder.altSvc = p.quic.altSvc
 	}
@@ -271,7 +276,7 @@ func (w *recorder) WriteHeader(status int) {
 	switch {
 	case w.isHTTP3:
 		delete(header, "Connection") // there is none; the server asks its clients to leave by itself
-	case w.isLeaving.Load():
+	case w.isLeaving.Load() || w.isLast:
 		header["Connection"] = []string{"close"}
 	}
 	if w.altSvc != "" && header["Alt-Svc"] == nil {

@@ -128,6 +128,7 @@ func handled(t testing.TB, handler http.HandlerFunc) platform.Endpoint {
 func wired(t testing.TB, serve func(net.Conn)) platform.Endpoint {
 	t.Helper()
 	listener := listen(t)
+	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -141,11 +142,13 @@ func wired(t testing.TB, serve func(net.Conn)) platform.Endpoint {
 			conn.SetDeadline(time.Now().Add(patience))
 			all.Go(func() {
 				defer conn.Close()
+				defer context.AfterFunc(ctx, func() { conn.Close() })()
 				serve(conn)
 			})
 		}
 	})
 	t.Cleanup(func() {
+		cancel()
 		listener.Close()
 		all.Wait()
 	})
