@@ -145,6 +145,22 @@ func (c *Client) drain(ctx context.Context, instances []platform.InstanceID) (in
 	return int(left.Load()), err
 }
 
+// EndTunnels ends the upgraded connections to instances that are about to be stopped, on data planes that are leaving too.
+// A data plane that does not answer in time does not keep anybody from stopping them.
+func (c *Client) EndTunnels(ctx context.Context, instances []platform.InstanceID) {
+	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
+	defer cancel()
+	var group sync.WaitGroup
+	for _, socket := range append(setAside(c.socket), c.socket) {
+		group.Go(func() {
+			if err := order(ctx, c.http, socket, http.MethodPost, tunnelsPath, tunnelsMessage{instances}, nil); err != nil && !isGone(err) {
+				c.log.Warn("end the upgraded connections to instances", "error", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
 // Routes returns the table in force, which another apron may have said.
 func (c *Client) Routes(ctx context.Context) ([]platform.Route, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)

@@ -9,6 +9,7 @@
 //	PATCH /v1/routes     what the table differs in from the one before; 409 when another one is in force
 //	GET   /v1/routes     the table in force
 //	POST  /v1/drain      wait until instances have no request in flight
+//	POST  /v1/tunnels    end the upgraded connections to instances
 //	GET   /v1/health     who is there, and which table it has
 //	POST  /v1/listeners  the listening sockets, for the next data plane, and one by which it passes on packets of HTTP/3
 //	GET   /v1/load       wait for the load to change: which services have requests, find no room, or have frozen instances

@@ -1,6 +1,7 @@
 package dataplane_test
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -139,6 +140,57 @@ func TestADataPlaneThatIsLeavingHasTheNewestRoutesAndIsDrained(t *testing.T) {
 			t.Fatal("the socket of the data plane that has left is still there")
 		}
 	}
+}
+
+func TestTunnelsToAnInstanceEndOnDataPlanesThatAreLeavingToo(t *testing.T) {
+	p := newPlane(t)
+	p.start(t)
+	client, _ := p.newClient(t)
+	upgrading := route("app.test", app(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		io.Copy(conn, conn)
+	}))
+	client.SetRoute(upgrading)
+	flush(t, client)
+	tunnels := []net.Conn{p.tunnel(t)}
+	next := p.next(t, client)
+	client.SetRoute(upgrading)
+	flush(t, client)
+	client.Leave(t.Context(), os.Getpid())
+	tunnels = append(tunnels, next.tunnel(t))
+
+	client.RemoveRoute(upgrading.ServiceID)
+	flush(t, client)
+	client.EndTunnels(t.Context(), []platform.InstanceID{upgrading.Endpoints[0].InstanceID})
+	for i, conn := range tunnels {
+		if rest, err := io.ReadAll(conn); len(rest) > 0 || err != nil {
+			t.Errorf("tunnel %d has %q, %v, after its end", i, rest, err)
+		}
+	}
+	p.wantEnd(t)
+}
+
+// tunnel opens an upgraded connection to app.test.
+func (p *plane) tunnel(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the upgrade is answered %+v, %v", response, err)
+	}
+	return conn
 }
 
 func TestOnlyAnAddressThatChangedIsOpenedAnew(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 const (
 	routesPath    = "/v1/routes"
 	drainPath     = "/v1/drain"
+	tunnelsPath   = "/v1/tunnels"
 	healthPath    = "/v1/health"
 	listenersPath = "/v1/listeners"
 	leavePath     = "/v1/leave"
@@ -41,6 +42,9 @@ type drainMessage struct {
 	// TimeoutMilliseconds bounds the wait.
 	TimeoutMilliseconds int64
 }
+
+// tunnelsMessage names instances whose upgraded connections are to end.
+type tunnelsMessage struct{ Instances []platform.InstanceID }
 
 // drainAnswer says how many requests were in flight when the wait ended.
 type drainAnswer struct{ Left int }

@@ -147,6 +147,7 @@ func (s *server) handler() http.Handler {
 	mux.HandleFunc("PATCH "+routesPath, s.changeRoutes)
 	mux.HandleFunc("GET "+loadPath, s.load)
 	mux.HandleFunc("POST "+drainPath, s.drain)
+	mux.HandleFunc("POST "+tunnelsPath, s.endTunnels)
 	mux.HandleFunc("POST "+listenersPath, s.handOver)
 	mux.HandleFunc("POST "+leavePath, func(w http.ResponseWriter, _ *http.Request) {
 		s.leavePackets() // before the proxy refuses new connections by HTTP/3
@@ -217,6 +218,15 @@ func (s *server) drain(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(message.TimeoutMilliseconds)*time.Millisecond)
 	defer cancel()
 	s.answer(w, drainAnswer{Left: s.proxy.Drain(ctx, message.Instances)})
+}
+
+func (s *server) endTunnels(w http.ResponseWriter, r *http.Request) {
+	var message tunnelsMessage
+	if !s.read(w, r, &message) {
+		return
+	}
+	s.proxy.EndTunnels(r.Context(), message.Instances)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *server) read(w http.ResponseWriter, r *http.Request, into any) bool {

@@ -251,8 +251,11 @@ func (e *Executor) Unwanted(ctx context.Context, service platform.ServiceID, kee
 	return ids, nil
 }
 
-// StopInstances stops the instances and waits until they are gone.
+// StopInstances stops the instances and waits until they are gone. WebSockets that are left on them are closed in order first.
 func (e *Executor) StopInstances(ctx context.Context, ids []platform.InstanceID, grace time.Duration) error {
+	if len(ids) > 0 {
+		e.Router.EndTunnels(ctx, ids)
+	}
 	var group errgroup.Group
 	group.SetLimit(16)
 	for _, id := range ids {

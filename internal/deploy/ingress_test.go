@@ -54,6 +54,8 @@ func (p *plane) Flush(context.Context) error {
 
 func (p *plane) Drain(context.Context, []platform.InstanceID) int { return 0 }
 
+func (p *plane) EndTunnels(context.Context, []platform.InstanceID) {}
+
 func (p *plane) Routes(context.Context) ([]platform.Route, error) {
 	return slices.Collect(maps.Values(p.routes)), nil
 }

@@ -206,7 +206,9 @@ func (r *seenRoutes) RemoveRoute(service platform.ServiceID) { delete(r.routes, 
 
 func (r *seenRoutes) Flush(context.Context) error                      { return nil }
 func (r *seenRoutes) Drain(context.Context, []platform.InstanceID) int { return 0 }
-func (r *seenRoutes) Routes(context.Context) ([]platform.Route, error) { return nil, nil }
+
+func (r *seenRoutes) EndTunnels(context.Context, []platform.InstanceID) {}
+func (r *seenRoutes) Routes(context.Context) ([]platform.Route, error)  { return nil, nil }
 
 // Each change is published whole: the data plane has exactly the instances that were given and not taken away, of the
 // revision that serves, at every moment. So a switch has no moment without any.

@@ -70,6 +70,8 @@ type Router interface {
 	// Drain waits until no request is in flight on the instances, which no route names any more, or ctx ends; it
 	// returns how many requests were still in flight. It flushes first.
 	Drain(ctx context.Context, instances []platform.InstanceID) int
+	// EndTunnels ends the upgraded connections to instances that are about to be stopped: those that a drain has left.
+	EndTunnels(ctx context.Context, instances []platform.InstanceID)
 	// Routes returns the routes in force.
 	Routes(ctx context.Context) ([]platform.Route, error)
 }

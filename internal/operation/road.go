@@ -39,7 +39,7 @@ func roadFor(operation platform.Operation, service platform.Service) road {
 		return road{[]step{switchOff(endTraffic)}, []step{drain, stop, remove}}
 	}
 	leave := step{name: stepStop, run: stopOld, isWhole: true}
-	return road{append(acquire(operation, service), rollout...), []step{drain, leave}}
+	return road{append(acquire(operation, service), rollout...), []step{{name: stepDrain, run: drainBriefly}, leave}}
 }
 
 // acquire is how the new revision's image is come by.
@@ -243,18 +243,29 @@ func (r *run) passNoReturn(ctx context.Context, edit func(*platform.Service)) er
 }
 
 func drainOld(ctx context.Context, r *run) (string, error) {
+	return drainFor(ctx, r, drainTimeout, "cut off after "+drainTimeout.String())
+}
+
+// drainBriefly waits for what most requests take. What takes longer, such as a WebSocket, goes on: the Supervisor drains what
+// it is handed once more, and nobody has to wait for that to deploy again.
+func drainBriefly(ctx context.Context, r *run) (string, error) {
+	return drainFor(ctx, r, briefDrainTimeout, "going on for up to "+drainTimeout.String())
+}
+
+// drainFor drains the instances of earlier revisions; fate is what becomes of requests that are left then.
+func drainFor(ctx context.Context, r *run, timeout time.Duration, fate string) (string, error) {
 	old, err := r.executor.Unwanted(ctx, r.service.ID, r.servingRevision())
 	if err != nil || len(old) == 0 {
 		return "", err
 	}
-	draining, cancel := context.WithTimeout(ctx, drainTimeout)
+	draining, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	left := r.executor.Router.Drain(draining, old)
 	switch {
 	case errors.Is(context.Cause(ctx), errCancelled):
 		return "cancelled with " + plural(left, "request") + " running", nil
 	case left > 0 && ctx.Err() == nil:
-		return plural(left, "request") + " cut off after " + drainTimeout.String(), nil
+		return plural(left, "request") + " " + fate, nil
 	}
 	return plural(len(old), "instance"), nil
 }
@@ -281,8 +292,12 @@ func removeService(ctx context.Context, r *run) (string, error) {
 	return "", r.executor.RemoveService(ctx, r.service.ID)
 }
 
-// drainTimeout is how long running requests may take to finish on instances that leave (App Runner: 120 s a request).
-const drainTimeout = 120 * time.Second
+// drainTimeout is how long running requests may take to finish on instances that leave (App Runner: 120 s a request), and
+// briefDrainTimeout how long an operation waits for them that replaces instances.
+const (
+	drainTimeout      = 120 * time.Second
+	briefDrainTimeout = 10 * time.Second
+)
 
 // flushTimeout is how long a changed route is waited for; it takes milliseconds.
 const flushTimeout = 10 * time.Second

@@ -232,6 +232,8 @@ func (s shared) Flush(context.Context) error { return nil }
 
 func (s shared) Drain(context.Context, []platform.InstanceID) int { return 0 }
 
+func (s shared) EndTunnels(context.Context, []platform.InstanceID) {}
+
 func (s shared) Routes(context.Context) ([]platform.Route, error) { return nil, nil }
 
 func (s shared) Event(platform.ServiceID, string, ...any) {}

@@ -351,6 +351,8 @@ func (w *world) Drain(ctx context.Context, _ []platform.InstanceID) int {
 	return 0
 }
 
+func (w *world) EndTunnels(context.Context, []platform.InstanceID) {}
+
 func (w *world) Event(_ platform.ServiceID, format string, args ...any) {
 	w.set(func() { w.events = append(w.events, fmt.Sprintf(format, args...)) })
 }

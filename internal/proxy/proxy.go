@@ -149,8 +149,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown takes no more connections, waits for the requests in flight, and ends upgraded connections and idle ones.
-// When ctx ends first it cuts off what is left and returns why.
+// Shutdown takes no more connections, waits for the requests in flight, and ends upgraded connections and idle ones;
+// WebSockets are closed in order. When ctx ends first it cuts off what is left and returns why.
 func (p *Proxy) Shutdown(ctx context.Context) error {
 	p.closeListeners()
 	p.mu.Lock()
@@ -167,7 +167,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 		err = fmt.Errorf("wait for requests: %w", err)
 	}
 	err = errors.Join(err, <-quicEnded)
-	p.tunnels.closeAll()
+	p.tunnels.endAll()
 	fast.closeAll()
 	p.handlers.Wait()
 	p.mu.Lock()

@@ -150,7 +150,7 @@ func (c *strictConn) takes(line string) bool {
 			c.expected = expectRequestLine
 			return true
 		}
-		name, _, ok := cutField(line)
+		name, _, ok := cutLine(line)
 		return ok && !decidesFraming(name)
 	}
 }
@@ -205,7 +205,7 @@ func (c *strictConn) takesChunkSize(line string) bool {
 
 // takes takes a header's line.
 func (h *requestHead) takes(line string) bool {
-	name, value, ok := cutField(line)
+	name, value, ok := cutLine(line)
 	if !ok || strings.Contains(name, "_") && decidesFraming(name) {
 		return false
 	}
@@ -232,8 +232,8 @@ func (h *requestHead) takes(line string) bool {
 // mayUpgrade says whether a connection whose request has this Upgrade header may become another protocol's.
 func mayUpgrade(protocol string) bool { return !hasPrefixFold(protocol, "h2c") }
 
-// cutField cuts a header's line. It is false for one that is folded, or whose name is not followed by its colon.
-func cutField(line string) (name, value string, ok bool) {
+// cutLine cuts a header's line. It is false for one that is folded, or whose name is not followed by its colon.
+func cutLine(line string) (name, value string, ok bool) {
 	name, value, ok = strings.Cut(line, ":")
 	value = strings.Trim(value, " \t")
 	return name, value, ok && isToken(name) && isText(value)

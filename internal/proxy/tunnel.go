@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // upgrade answers 101 and passes bytes in both directions until both sides have ended, or nothing passed for long.
@@ -30,7 +33,7 @@ func (x *exchange) upgrade(ctx context.Context, route *route, answer *reply) {
 		return
 	}
 	x.w.status = response.StatusCode
-	t := &tunnel{client: conn, instance: &bufferedConn{answer.conn}, idleFor: x.timeouts.tunnel}
+	t := newTunnel(x.record.InstanceID, conn, &bufferedConn{answer.conn}, x.timeouts.tunnel, isWebSocket(agreed))
 	defer t.close()
 	if !x.tunnels.add(t) {
 		return // the proxy is stopping
@@ -47,37 +50,58 @@ func (x *exchange) upgrade(ctx context.Context, route *route, answer *reply) {
 	x.w.written = t.run(buffered.Reader)
 }
 
+// endTimeout is how long both sides of a WebSocket may take to end it in order.
+const endTimeout = 2 * time.Second
+
 // tunnel is an upgraded connection.
 type tunnel struct {
-	client   net.Conn
-	instance io.ReadWriteCloser
-	idleFor  time.Duration
-	timer    *time.Timer
+	instanceID platform.InstanceID
+	client     net.Conn
+	instance   io.ReadWriteCloser
+	idleFor    time.Duration
+	timer      *time.Timer
+	// toClient and toInstance know how to end a WebSocket; nil for another protocol.
+	toClient, toInstance *webSocketWriter
+	over                 chan struct{} // closed when it is no longer among the open ones
+}
+
+func newTunnel(id platform.InstanceID, client net.Conn, instance io.ReadWriteCloser, idleFor time.Duration, isWebSocket bool) *tunnel {
+	t := &tunnel{instanceID: id, client: client, instance: instance, idleFor: idleFor, over: make(chan struct{})}
+	if isWebSocket {
+		t.toClient, t.toInstance = &webSocketWriter{Writer: client}, &webSocketWriter{Writer: instance, isMasked: true}
+	}
+	return t
 }
 
 // run passes bytes until both directions have ended, and returns how many went to the client.
 func (t *tunnel) run(fromClient io.Reader) (sent int64) {
 	t.timer = time.AfterFunc(t.idleFor, t.close)
 	defer t.timer.Stop()
+	var toClient, toInstance io.Writer = t.client, t.instance
+	if t.toClient != nil {
+		toClient, toInstance = t.toClient, t.toInstance
+	}
 	var group sync.WaitGroup
 	group.Go(func() {
-		t.pass(t.instance, fromClient)
+		t.pass(toInstance, t.instance, fromClient)
 	})
-	sent = t.pass(t.client, t.instance)
+	sent = t.pass(toClient, t.client, t.instance)
 	group.Wait()
 	return sent
 }
 
 // pass copies one direction. Its orderly end ends that direction of the other side, which may go on sending; an error
 // ends both.
-func (t *tunnel) pass(to io.Writer, from io.Reader) (copied int64) {
+func (t *tunnel) pass(to, conn io.Writer, from io.Reader) (copied int64) {
 	buffer := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buffer)
 	for {
 		n, err := from.Read(buffer[:])
 		if n > 0 {
 			t.timer.Reset(t.idleFor)
-			if _, err := to.Write(buffer[:n]); err != nil {
+			if _, err := to.Write(buffer[:n]); errors.Is(err, errWebSocketOver) {
+				return copied
+			} else if err != nil {
 				t.close()
 				return copied
 			}
@@ -86,7 +110,7 @@ func (t *tunnel) pass(to io.Writer, from io.Reader) (copied int64) {
 		if err == nil {
 			continue
 		}
-		half, ok := to.(interface{ CloseWrite() error })
+		half, ok := conn.(interface{ CloseWrite() error })
 		if !errors.Is(err, io.EOF) || !ok || half.CloseWrite() != nil {
 			t.close()
 		}
@@ -97,6 +121,18 @@ func (t *tunnel) pass(to io.Writer, from io.Reader) (copied int64) {
 // close ends both sides; twice is safe.
 func (t *tunnel) close() {
 	_, _ = t.client.Close(), t.instance.Close()
+}
+
+// end begins the end of the tunnel. A WebSocket's sides are told so, and have endTimeout to take their leave; of another protocol
+// nobody knows how.
+func (t *tunnel) end() {
+	if t.toClient == nil {
+		t.close()
+		return
+	}
+	time.AfterFunc(endTimeout, t.close) // ends what the lines below wait for, too
+	go t.toClient.close()
+	go t.toInstance.close()
 }
 
 // bufferedConn reads what was buffered behind the answer's head first.
@@ -135,14 +171,44 @@ func (s *tunnels) remove(t *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, t)
+	close(t.over)
 }
 
-// closeAll ends all tunnels and lets no new one in.
-func (s *tunnels) closeAll() {
+// endAll ends all tunnels and lets no new one in.
+func (s *tunnels) endAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.isClosed = true
 	for t := range s.open {
-		t.close()
+		t.end()
+	}
+}
+
+// ofInstances are the tunnels that are open to one of the instances.
+func (s *tunnels) ofInstances(ids []platform.InstanceID) (found []*tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t := range s.open {
+		if slices.Contains(ids, t.instanceID) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// EndTunnels ends the upgraded connections to instances that are about to be stopped, and waits for that, until ctx ends.
+// WebSockets are closed in order: both sides get a frame that says that the other goes away (1001). It is for what is left
+// after Drain.
+func (p *Proxy) EndTunnels(ctx context.Context, ids []platform.InstanceID) {
+	left := p.tunnels.ofInstances(ids)
+	for _, t := range left {
+		t.end()
+	}
+	for _, t := range left {
+		select {
+		case <-t.over:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
