@@ -99,10 +99,10 @@ func (t *tunnel) pass(to, conn io.Writer, from io.Reader) (copied int64) {
 		n, err := from.Read(buffer[:])
 		if n > 0 {
 			t.timer.Reset(t.idleFor)
-			if _, err := to.Write(buffer[:n]); errors.Is(err, errWebSocketOver) {
-				return copied
-			} else if err != nil {
-				t.close()
+			if _, err := to.Write(buffer[:n]); err != nil {
+				if !errors.Is(err, errWebSocketOver) || t.toClient.hasClosed.Load() && t.toInstance.hasClosed.Load() {
+					t.close()
+				}
 				return copied
 			}
 			copied += int64(n)
@@ -131,6 +131,8 @@ func (t *tunnel) end() {
 		return
 	}
 	time.AfterFunc(endTimeout, t.close) // ends what the lines below wait for, too
+	t.toClient.isClosing.Store(true)
+	t.toInstance.isClosing.Store(true)
 	go t.toClient.close()
 	go t.toInstance.close()
 }

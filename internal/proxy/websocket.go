@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // frames follows the frames of one direction of a WebSocket (RFC 6455, 5.2). It knows where one ends, and changes nothing:
@@ -97,28 +98,28 @@ type webSocketWriter struct {
 	// isMasked says that it goes to the app, as what a client sends.
 	isMasked bool
 
-	mu        sync.Mutex // guards what follows, and keeps what is written in order
+	isClosing atomic.Bool // close is about to be called
+	hasClosed atomic.Bool // the sender has sent a frame that closes
+	mu        sync.Mutex  // guards what follows, and keeps what is written in order
 	frames    frames
-	isClosing bool // close was called
-	isClosed  bool // a frame that closes was written
+	isSaid    bool // a frame that closes was written
 }
 
 func (w *webSocketWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.isClosing {
+	if !w.isClosing.Load() {
 		for at := 0; at < len(p); {
 			n, isEnd := w.frames.next(p[at:])
 			if at += n; isEnd {
-				w.isClosed = w.isClosed || w.frames.isClose()
-				w.frames.begin()
+				w.endFrame()
 			}
 		}
 		return w.Writer.Write(p)
 	}
 	for at := 0; at < len(p); {
 		n, isEnd := w.frames.next(p[at:])
-		if !w.isClosed {
+		if !w.isSaid {
 			if _, err := w.Writer.Write(p[at : at+n]); err != nil {
 				return 0, err
 			}
@@ -126,9 +127,7 @@ func (w *webSocketWriter) Write(p []byte) (int, error) {
 		if at += n; !isEnd {
 			break
 		}
-		w.frames.begin()
-		if w.frames.isClose() {
-			w.isClosed = true
+		if w.endFrame(); w.hasClosed.Load() {
 			return 0, errWebSocketOver
 		}
 		if err := w.sayClose(); err != nil {
@@ -138,21 +137,29 @@ func (w *webSocketWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// close says that the WebSocket is closed, now or after the frame that is under way.
+func (w *webSocketWriter) endFrame() {
+	if w.frames.isClose() {
+		w.isSaid = true
+		w.hasClosed.Store(true)
+	}
+	w.frames.begin()
+}
+
+// close says that the WebSocket is closed, now or after the frame that is under way. isClosing is set before, for both
+// directions: the answer to one may come before the other is said.
 func (w *webSocketWriter) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.isClosing = true
 	if w.frames.isBetween() {
 		_ = w.sayClose() // a connection that fails ends its tunnel by itself
 	}
 }
 
 func (w *webSocketWriter) sayClose() error {
-	if w.isClosed {
+	if w.isSaid {
 		return nil
 	}
-	w.isClosed = true
+	w.isSaid = true
 	_, err := w.Writer.Write(goingAway(w.isMasked))
 	return err
 }

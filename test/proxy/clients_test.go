@@ -19,6 +19,7 @@ import (
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/test/websocket"
 )
 
 // theFile is what the app has to download.
@@ -168,7 +169,7 @@ func TestTheWebSocketOfNodeIsAtHome(t *testing.T) {
 		t.Skip("there is no Node.js with WebSockets on this machine")
 	}
 	onEachRoad(t, proxy.Config{}, func(t *testing.T, p *running) {
-		instance := socketed(t, sendBack)
+		instance := socketed(t, func(conn *net.TCPConn, reader *bufio.Reader) { websocket.SendBack(conn, reader) })
 		p.serveAnywhere(instance)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -191,21 +192,4 @@ func TestTheWebSocketOfNodeIsAtHome(t *testing.T) {
 			t.Errorf("at the end it prints %q", lines.Text())
 		}
 	})
-}
-
-// sendBack is an app that sends each message back and answers pings and the close.
-func sendBack(conn *net.TCPConn, reader *bufio.Reader) {
-	for {
-		first, payload, _, err := readFrame(reader)
-		if err != nil {
-			return
-		}
-		if first == ping {
-			first = pong
-		}
-		conn.Write(frame(first, payload, false))
-		if first == closing {
-			return
-		}
-	}
 }

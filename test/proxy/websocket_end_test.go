@@ -13,10 +13,8 @@ import (
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/test/websocket"
 )
-
-// goingAway is the payload of the frame that closes a WebSocket at the end of a drain.
-var goingAway = []byte{1001 >> 8, 1001 & 0xff}
 
 // endings are the ways by which the proxy ends WebSockets, for the instance that they lead to.
 var endings = map[string]func(*running, platform.Endpoint){
@@ -69,11 +67,11 @@ func TestAWebSocketIsClosedInOrderAtBothSides(t *testing.T) {
 
 // takeLeave waits for the frame that closes a WebSocket, answers it, and returns what was not as it should be.
 func takeLeave(conn net.Conn, reader *bufio.Reader, isClient bool) string {
-	first, payload, isMasked, err := readFrame(reader)
-	if err != nil || first != closing || !bytes.Equal(payload, goingAway) || isMasked == isClient {
+	first, payload, isMasked, err := websocket.ReadFrame(reader)
+	if err != nil || first != websocket.Close || !bytes.Equal(payload, websocket.GoingAway) || isMasked == isClient {
 		return fmt.Sprintf("frame %#x %q, masked %v, %v", first, payload, isMasked, err)
 	}
-	conn.Write(frame(closing, payload, isClient))
+	conn.Write(websocket.Frame(websocket.Close, payload, isClient))
 	if rest, err := io.ReadAll(reader); len(rest) > 0 || err != nil {
 		return fmt.Sprintf("behind it %q, %v", rest, err)
 	}
@@ -82,18 +80,18 @@ func takeLeave(conn net.Conn, reader *bufio.Reader, isClient bool) string {
 
 // TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed has both sides in the middle of a frame, the app's of a fragmented message.
 func TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed(t *testing.T) {
-	fromApp, fromClient := frame(textBegins, bytes.Repeat([]byte("a"), 70_000), false), frame(binaryOne, bytes.Repeat([]byte("c"), 300), true)
+	fromApp, fromClient := websocket.Frame(websocket.Text&^websocket.Fin, bytes.Repeat([]byte("a"), 70_000), false), websocket.Frame(websocket.Binary, bytes.Repeat([]byte("c"), 300), true)
 	for _, cut := range []int{1, 2, 3, 5, 8, 100} {
 		onEachEnding(t, func(t *testing.T, p *running, end func(platform.Endpoint)) {
 			finish, atApp := make(chan struct{}), make(chan string, 1)
 			instance := socketed(t, func(conn *net.TCPConn, reader *bufio.Reader) {
-				conn.Write(fromApp[:cut])
 				first := make([]byte, cut)
 				io.ReadFull(reader, first)
+				conn.Write(fromApp[:cut])
 				<-finish
-				conn.Write(slices.Concat(fromApp[cut:], frame(continued, []byte("too late"), false)))
+				conn.Write(slices.Concat(fromApp[cut:], websocket.Frame(websocket.Continued, []byte("too late"), false)))
 				whole := bufio.NewReader(io.MultiReader(bytes.NewReader(first), reader))
-				if _, got, _, err := readFrame(whole); len(got) != 300 || err != nil {
+				if _, got, _, err := websocket.ReadFrame(whole); len(got) != 300 || err != nil {
 					atApp <- fmt.Sprintf("%d bytes of the client's frame, %v", len(got), err)
 					return
 				}
@@ -110,8 +108,8 @@ func TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed(t *testing.T) {
 				t.Errorf("%d bytes have come in the middle of a frame of which %d were sent", n, cut)
 			}
 			close(finish)
-			conn.Write(slices.Concat(fromClient[cut:], frame(text, []byte("too late"), true)))
-			if _, got, _, err := readFrame(reader); len(got) != 70_000 || err != nil {
+			conn.Write(slices.Concat(fromClient[cut:], websocket.Frame(websocket.Text, []byte("too late"), true)))
+			if _, got, _, err := websocket.ReadFrame(reader); len(got) != 70_000 || err != nil {
 				t.Errorf("%d bytes of the app's frame, %v", len(got), err)
 			}
 			if got := takeLeave(conn, reader, true); got != "" {
@@ -135,13 +133,13 @@ func TestWhoDoesNotTakeItsLeaveIsNotWaitedForLong(t *testing.T) {
 			}
 			io.WriteString(conn, answer)
 			go io.Copy(io.Discard, reader)
-			conn.Write(frame(binaryOne, make([]byte, 64<<20), false)[:64<<20])
+			conn.Write(websocket.Frame(websocket.Binary, make([]byte, 64<<20), false)[:64<<20])
 		})
 		p.serve(instance)
 		for range 3 {
 			p.open(t, "")
 		}
-		p.open(t, string(frame(text, []byte("half"), true)[:5]))
+		p.open(t, string(websocket.Frame(websocket.Text, []byte("half"), true)[:5]))
 		begun := time.Now()
 		p.EndTunnels(t.Context(), []platform.InstanceID{instance.InstanceID})
 		if took := time.Since(begun); took > 4*time.Second {
@@ -164,7 +162,7 @@ func TestOnlyTheTunnelsOfAnInstanceThatLeavesAreEnded(t *testing.T) {
 		p.serve(leaving)
 		ended, endedReader := p.open(t, "")
 		other, otherReader := p.open(t, "")
-		own := frame(closing, []byte{1000 >> 8, 1000 & 0xff}, true)
+		own := websocket.Frame(websocket.Close, []byte{1000 >> 8, 1000 & 0xff}, true)
 		other.Write(own)
 		if got := make([]byte, len(own)); readEqual(otherReader, got, own) != nil {
 			t.Errorf("its own close came back as %q", got)
@@ -178,7 +176,7 @@ func TestOnlyTheTunnelsOfAnInstanceThatLeavesAreEnded(t *testing.T) {
 		if rest, err := io.ReadAll(otherReader); len(rest) > 0 || err != nil {
 			t.Errorf("the one that was closed already has %q, %v", rest, err)
 		}
-		message := frame(text, []byte("still here"), true)
+		message := websocket.Frame(websocket.Text, []byte("still here"), true)
 		kept.Write(message)
 		if got := make([]byte, len(message)); readEqual(keptReader, got, message) != nil {
 			t.Errorf("the other instance's has %q", got)

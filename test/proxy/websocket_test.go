@@ -3,12 +3,9 @@ package proxy
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -18,86 +15,8 @@ import (
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/test/websocket"
 )
-
-// The first bytes of frames (RFC 6455, 5.2): whole ones unless they say otherwise.
-const (
-	continued = 0x80 | 0x0
-	text      = 0x80 | 0x1
-	binaryOne = 0x80 | 0x2
-	closing   = 0x80 | 0x8
-	ping      = 0x80 | 0x9
-	pong      = 0x80 | 0xa
-	// more follow as continued ones.
-	textBegins, continues = 0x1, 0x0
-)
-
-// frame is one frame as it is on the wire; a client's is masked.
-func frame(first byte, payload []byte, isMasked bool) []byte {
-	made := []byte{first}
-	switch n := len(payload); {
-	case n < 126:
-		made = append(made, byte(n))
-	case n < 1<<16:
-		made = binary.BigEndian.AppendUint16(append(made, 126), uint16(n))
-	default:
-		made = binary.BigEndian.AppendUint64(append(made, 127), uint64(n))
-	}
-	if !isMasked {
-		return append(made, payload...)
-	}
-	made[1] |= 0x80
-	mask := []byte{byte(rand.Int()), byte(rand.Int()), byte(rand.Int()), byte(rand.Int())}
-	made = append(made, mask...)
-	for i, b := range payload {
-		made = append(made, b^mask[i%4])
-	}
-	return made
-}
-
-// readFrame reads one frame and unmasks it.
-func readFrame(reader io.Reader) (first byte, payload []byte, isMasked bool, err error) {
-	head := make([]byte, 2)
-	if _, err := io.ReadFull(reader, head); err != nil {
-		return 0, nil, false, err
-	}
-	length, isMasked := uint64(head[1]&0x7f), head[1]&0x80 != 0
-	if extra := map[uint64]int{126: 2, 127: 8}[length]; extra > 0 {
-		more := make([]byte, 8)
-		if _, err := io.ReadFull(reader, more[8-extra:]); err != nil {
-			return 0, nil, false, err
-		}
-		length = binary.BigEndian.Uint64(more)
-	}
-	mask := make([]byte, 4)
-	if isMasked {
-		if _, err := io.ReadFull(reader, mask); err != nil {
-			return 0, nil, false, err
-		}
-	}
-	payload = make([]byte, length)
-	_, err = io.ReadFull(reader, payload)
-	for i := range payload {
-		payload[i] ^= mask[i%4]
-	}
-	return head[0], payload, isMasked, err
-}
-
-// handshake is a client's request for a WebSocket.
-const handshake = "GET /socket HTTP/1.1\r\nHost: " + host + "\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-
-// accept reads a handshake and returns the answer to it, and what reads behind it.
-func accept(conn net.Conn) (answer string, reader *bufio.Reader, err error) {
-	reader = bufio.NewReader(conn)
-	request, err := http.ReadRequest(reader)
-	if err != nil {
-		return "", nil, err
-	}
-	sum := sha1.Sum([]byte(request.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n", reader, nil
-}
 
 // socketed is an app that does with each WebSocket what a test says, and closes it.
 func socketed(t testing.TB, serve func(conn *net.TCPConn, reader *bufio.Reader)) platform.Endpoint {
@@ -111,15 +30,23 @@ func socketed(t testing.TB, serve func(conn *net.TCPConn, reader *bufio.Reader))
 	})
 }
 
+// accept reads a handshake and returns the answer to it, and what reads behind it.
+func accept(conn net.Conn) (answer string, reader *bufio.Reader, err error) {
+	reader = bufio.NewReader(conn)
+	request, err := http.ReadRequest(reader)
+	if err != nil {
+		return "", nil, err
+	}
+	return websocket.Answer(request.Header.Get("Sec-WebSocket-Key")), reader, nil
+}
+
 // open opens a WebSocket. What comes behind the handshake is sent with it.
 func (p *running) open(t testing.TB, behind string) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
 	conn := p.dial(t)
-	io.WriteString(conn, handshake+behind)
-	reader := bufio.NewReader(conn)
-	response, err := http.ReadResponse(reader, nil)
-	if err != nil || response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-		t.Fatalf("the handshake is answered %+v, %v", response, err)
+	reader, err := websocket.Open(conn, host, "/socket", behind)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return conn, reader
 }
@@ -127,31 +54,31 @@ func (p *running) open(t testing.TB, behind string) (*net.TCPConn, *bufio.Reader
 // conversations are what a WebSocket may carry, and what it may not: a proxy leaves it to both sides to judge.
 func conversations() map[string][]byte {
 	all := map[string][]byte{
-		"a ping, and an answer to none": slices.Concat(frame(ping, []byte("are you there"), true), frame(pong, nil, true)),
-		"fragments with a ping between": slices.Concat(frame(textBegins, []byte("one "), true), frame(ping, []byte("?"), true),
-			frame(continues, nil, true), frame(continued, []byte("message"), true)),
-		"a compressed message":                frame(text|0x40, []byte{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}, true),
-		"reserved bits":                       frame(text|0x30, []byte("bits"), true),
-		"reserved opcodes":                    slices.Concat(frame(0x83, []byte("a"), true), frame(0x8f, []byte("b"), true)),
-		"a frame that is not masked":          frame(text, []byte("bare"), false),
-		"text that is none":                   frame(text, []byte{0xce, 0xba, 0xe1, 0xbd, 0xb9, 0xcf, 0x83, 0xed, 0xa0, 0x80}, true),
-		"a ping that is too long":             frame(ping, make([]byte, 126), true),
-		"a ping in fragments":                 frame(ping&0x7f, []byte("p"), true),
-		"a continuation of nothing":           frame(continued, []byte("c"), true),
-		"a length that is longer than needed": {binaryOne, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 'x'},
-		"a length of 2^63":                    append([]byte{binaryOne, 0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 5000)...),
-		"half a frame":                        frame(text, []byte("half of it"), true)[:9],
+		"a ping, and an answer to none": slices.Concat(websocket.Frame(websocket.Ping, []byte("are you there"), true), websocket.Frame(websocket.Pong, nil, true)),
+		"fragments with a ping between": slices.Concat(websocket.Frame(websocket.Text&^websocket.Fin, []byte("one "), true), websocket.Frame(websocket.Ping, []byte("?"), true),
+			websocket.Frame(websocket.Continued&^websocket.Fin, nil, true), websocket.Frame(websocket.Continued, []byte("message"), true)),
+		"a compressed message":                websocket.Frame(websocket.Text|0x40, []byte{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}, true),
+		"reserved bits":                       websocket.Frame(websocket.Text|0x30, []byte("bits"), true),
+		"reserved opcodes":                    slices.Concat(websocket.Frame(0x83, []byte("a"), true), websocket.Frame(0x8f, []byte("b"), true)),
+		"a frame that is not masked":          websocket.Frame(websocket.Text, []byte("bare"), false),
+		"text that is none":                   websocket.Frame(websocket.Text, []byte{0xce, 0xba, 0xe1, 0xbd, 0xb9, 0xcf, 0x83, 0xed, 0xa0, 0x80}, true),
+		"a ping that is too long":             websocket.Frame(websocket.Ping, make([]byte, 126), true),
+		"a ping in fragments":                 websocket.Frame(websocket.Ping&^websocket.Fin, []byte("p"), true),
+		"a continuation of nothing":           websocket.Frame(websocket.Continued, []byte("c"), true),
+		"a length that is longer than needed": {websocket.Binary, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 'x'},
+		"a length of 2^63":                    append([]byte{websocket.Binary, 0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 5000)...),
+		"half a frame":                        websocket.Frame(websocket.Text, []byte("half of it"), true)[:9],
 		"something else":                      []byte("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"),
-		"a close without a status":            frame(closing, nil, true),
-		"a close with half a status":          frame(closing, []byte{3}, true),
-		"frames behind a close":               slices.Concat(frame(closing, []byte{3, 0xe8}, true), frame(text, []byte("late"), true)),
+		"a close without a status":            websocket.Frame(websocket.Close, nil, true),
+		"a close with half a status":          websocket.Frame(websocket.Close, []byte{3}, true),
+		"frames behind a close":               slices.Concat(websocket.Frame(websocket.Close, []byte{3, 0xe8}, true), websocket.Frame(websocket.Text, []byte("late"), true)),
 	}
 	for _, size := range []int{0, 1, 124, 125, 126, 127, 128, 65535, 65536, 65537, 1 << 20} {
-		all[fmt.Sprint("text of ", size)] = frame(text, bytes.Repeat([]byte("*"), size), true)
-		all[fmt.Sprint("bytes of ", size)] = frame(binaryOne, bytes.Repeat([]byte{0xfe}, size), true)
+		all[fmt.Sprint("text of ", size)] = websocket.Frame(websocket.Text, bytes.Repeat([]byte("*"), size), true)
+		all[fmt.Sprint("bytes of ", size)] = websocket.Frame(websocket.Binary, bytes.Repeat([]byte{0xfe}, size), true)
 	}
 	for _, status := range []uint16{999, 1000, 1001, 1005, 1006, 1011, 1015, 2999, 3000, 4999, 65535} {
-		all[fmt.Sprint("a close with ", status)] = frame(closing, append(binary.BigEndian.AppendUint16(nil, status), "why"...), true)
+		all[fmt.Sprint("a close with ", status)] = websocket.Frame(websocket.Close, append(binary.BigEndian.AppendUint16(nil, status), "why"...), true)
 	}
 	return all
 }
@@ -180,21 +107,21 @@ func TestAWebSocketCarriesAnythingUntouched(t *testing.T) {
 
 func TestWhatIsBehindTheHandshakeIsNotLost(t *testing.T) {
 	onEachRoad(t, proxy.Config{}, func(t *testing.T, p *running) {
-		hello, welcome := string(frame(text, []byte("hello"), true)), string(frame(text, []byte("welcome"), false))
+		hello, welcome := string(websocket.Frame(websocket.Text, []byte("hello"), true)), string(websocket.Frame(websocket.Text, []byte("welcome"), false))
 		p.serve(wired(t, func(conn net.Conn) {
 			answer, reader, err := accept(conn)
 			if err != nil {
 				return
 			}
 			io.WriteString(conn, answer+welcome)
-			if _, payload, _, err := readFrame(reader); err == nil {
-				conn.Write(frame(text, payload, false))
+			if _, payload, _, err := websocket.ReadFrame(reader); err == nil {
+				conn.Write(websocket.Frame(websocket.Text, payload, false))
 			}
 		}))
 		for range 20 {
 			_, reader := p.open(t, hello)
 			for _, want := range []string{"welcome", "hello"} {
-				if _, got, _, err := readFrame(reader); string(got) != want || err != nil {
+				if _, got, _, err := websocket.ReadFrame(reader); string(got) != want || err != nil {
 					t.Fatalf("the client has %q, %v, want %q", got, err, want)
 				}
 			}
@@ -206,7 +133,7 @@ func TestWhatIsBehindTheHandshakeIsNotLost(t *testing.T) {
 func TestAnUpgradeThatIsRefusedIsAnAnswerLikeAnother(t *testing.T) {
 	onEachRoad(t, proxy.Config{}, func(t *testing.T, p *running) {
 		for _, status := range []string{"200 OK", "403 Forbidden", "426 Upgrade Required", "500 Internal Server Error", "302 Found"} {
-			for _, behind := range []string{"", string(frame(text, []byte("too early"), true)), inner} {
+			for _, behind := range []string{"", string(websocket.Frame(websocket.Text, []byte("too early"), true)), inner} {
 				seen := make(chan string, 10)
 				p.serve(wired(t, func(conn net.Conn) {
 					for reader := bufio.NewReader(conn); ; {
@@ -219,7 +146,7 @@ func TestAnUpgradeThatIsRefusedIsAnAnswerLikeAnother(t *testing.T) {
 					}
 				}))
 				conn := p.dial(t)
-				io.WriteString(conn, handshake+behind)
+				io.WriteString(conn, websocket.Handshake(host, "/socket")+behind)
 				reader := bufio.NewReader(conn)
 				response, body, err := readAnswer(reader, "GET")
 				if err != nil || response.Status != status || body != "no" {
@@ -277,12 +204,12 @@ func TestThousandsOfMessagesPassBothWaysAtOnce(t *testing.T) {
 		writer := bufio.NewWriterSize(conn, 1000)
 		defer writer.Flush()
 		for i := range messages {
-			writer.Write(frame(text, message(i), isMasked))
+			writer.Write(websocket.Frame(websocket.Text, message(i), isMasked))
 		}
 	}
 	listen := func(reader io.Reader) error {
 		for i := range messages {
-			if _, got, _, err := readFrame(reader); err != nil || !bytes.Equal(got, message(i)) {
+			if _, got, _, err := websocket.ReadFrame(reader); err != nil || !bytes.Equal(got, message(i)) {
 				return fmt.Errorf("message %d is %.50q, %w", i, got, err)
 			}
 		}
