@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// stopLinger is how long a proxy that stops still answers by connections that are open and idle. Clients that ask all the time are
+// told so that theirs is the last answer, instead of losing what they are sending.
+const stopLinger = 300 * time.Millisecond
+
 // lingerEvery is how often a leaving proxy looks whether a connection is left.
 const lingerEvery = 50 * time.Millisecond
 
@@ -48,9 +52,9 @@ func (p *Proxy) enter(listener net.Listener) *limitedListener {
 	return limited
 }
 
-// linger waits until no connection is open, IdleTimeout at most: an idle one is closed by then anyway.
-func (p *Proxy) linger(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, p.config.IdleTimeout)
+// linger waits until no connection is open, for so long at most; after IdleTimeout an idle one is closed anyway.
+func (p *Proxy) linger(ctx context.Context, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	ticker := time.NewTicker(lingerEvery)
 	defer ticker.Stop()

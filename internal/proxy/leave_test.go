@@ -95,3 +95,41 @@ func TestAProxyThatLeavesWaitsForAnIdleConnectionAsLongAsEver(t *testing.T) {
 		t.Errorf("it ends after %s: %v", time.Since(begun), err)
 	}
 }
+
+func TestAProxyThatStopsLosesNoRequestOfABusyConnection(t *testing.T) {
+	p := start(t, proxy.Config{})
+	p.serve(route(backend(t, says("app"))))
+	lost := make(chan string, 8)
+	asked := make(chan struct{}, 8)
+	for range cap(lost) {
+		conn := dial(t, p.address)
+		go func() {
+			for n := 0; ; n++ {
+				fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4\r\n\r\nbody")
+				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					lost <- fmt.Sprintf("request %d: %v", n, err)
+					return
+				}
+				io.Copy(io.Discard, response.Body)
+				if response.Close {
+					lost <- ""
+					return
+				}
+				if n == 0 {
+					asked <- struct{}{}
+				}
+				time.Sleep(time.Millisecond) // the connection is idle now and then
+			}
+		}()
+	}
+	for range cap(asked) {
+		<-asked
+	}
+	p.stop()
+	for range cap(lost) {
+		if got := <-lost; got != "" {
+			t.Error(got)
+		}
+	}
+}

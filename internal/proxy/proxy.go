@@ -67,8 +67,8 @@ func New(config Config) *Proxy {
 	return p
 }
 
-// Run serves on its listeners until ctx ends, and then shuts down: it takes no more connections, and waits for the requests in flight
-// at most ShutdownTimeout. After Leave it does so when the connections that were open have ended by themselves, IdleTimeout
+// Run serves on its listeners until ctx ends, and then shuts down: it takes no more connections, answers for a moment what comes on
+// those that are open, and waits for the requests in flight at most ShutdownTimeout. After Leave it does so when the connections that were open have ended by themselves, IdleTimeout
 // at most.
 func (p *Proxy) Run(ctx context.Context) error {
 	listener := p.config.Listener
@@ -135,8 +135,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
 	case <-p.leaving:
 		serving.Go(func() { p.quic.leave(stopped) })
-		p.linger(ctx)
+		p.linger(ctx, p.config.IdleTimeout)
 	case <-ctx.Done():
+		p.Leave()
+		p.linger(context.WithoutCancel(ctx), stopLinger)
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.ShutdownTimeout)
 	defer cancel()
