@@ -52,6 +52,13 @@ func TestAConnectorAttachesInstancesToANetworkOfTheHost(t *testing.T) {
 		}
 	}
 	reached("at first", true)
+	machine := plugIn(t, made)
+	if got := dialFrom(t, a, with, "tcp", machine); got != "connected" {
+		t.Errorf("the instance with the connector dials a machine of the network: %s", got)
+	}
+	if got := dialFrom(t, a, without, "tcp", machine); got == "connected" {
+		t.Error("the instance without a connector reaches a machine of the network")
+	}
 	for what, address := range map[string]string{
 		"the API": net.JoinHostPort(made.HostAddress, apiPort), "another port": listenAt(t, net.JoinHostPort(made.HostAddress, "0")),
 		"the other service": without.WantOneInstance(t).Address,
