@@ -98,7 +98,7 @@ race: packages build-race ## run the end-to-end tests against an apron that tell
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -count=1 -timeout $(TEST_TIMEOUT) ./test/e2e ./test/conformance
 
 faults: packages build ## run the tests of faults, with those that take most of a minute each
-	@APRON_FAULTS=1 go test -race -count=1 -timeout $(TEST_TIMEOUT) -run 'ADisk|ADatabase|ApronIsStopped|ARegistryThatFails' ./test/e2e
+	@APRON_FAULTS=1 go test -race -count=1 -timeout $(TEST_TIMEOUT) -run 'ADisk|ADatabase|ApronIsStopped|ARegistryThatFails|EndOfADrain' ./test/e2e
 
 SEED ?= $(shell date +%s)
 chaos: packages build ## kill parts of apron at random, under traffic: ROUNDS=200, SEED=… for the same rounds again

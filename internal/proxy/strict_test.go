@@ -53,3 +53,15 @@ func TestAMalformedRequestIsSpoiledHoweverItsBytesArrive(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkStrictConn(b *testing.B) {
+	request := []byte("GET /path?query=value HTTP/1.1\r\nHost: shop.us-east-1.apron.localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +
+		"Accept: text/html,application/xhtml+xml\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef0123456789abcdef\r\nConnection: keep-alive\r\n\r\n")
+	conn := &strictConn{maxHeaderBytes: 64 << 10}
+	b.ReportAllocs()
+	for b.Loop() {
+		if conn.follow(request) != len(request) {
+			b.Fatal("refused")
+		}
+	}
+}

@@ -185,6 +185,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 		t.Errorf("the same program again: process %d after %d, and it tells %q", u.pid(t), pid, told)
 	}
 	requests, stop := load.Start(t, u.Client, service.URL, "one", crashRate), u.asking(t)
+	long := load.StartLong(t, u.HTTP, service.URL)
 	later := make(chan string, 2)
 	go func() { later <- u.answer(t, service, "/slow?for=6s") }()
 	go func() { later <- u.answer(t, service, "/stream?lines=60") }()
@@ -242,6 +243,10 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 		if got := <-later; got != "" {
 			t.Error(got)
 		}
+	}
+	told, lost := long.Stop()
+	if told.Sockets > 3 || told.Messages < 100 || len(lost) > 0 {
+		t.Errorf("of what takes long: %+v, and %q", told, lost)
 	}
 	report := requests.Stop()
 	calls, faults := stop()

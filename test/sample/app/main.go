@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/apron-run/apron/test/websocket"
 )
 
 // id tells one process from the next.
@@ -118,6 +120,7 @@ func routes() http.Handler {
 		return "", nil
 	})
 	mux.HandleFunc("/stream", stream)
+	mux.HandleFunc("/socket", websocket.Handler)
 	return mux
 }
 
