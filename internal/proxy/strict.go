@@ -209,21 +209,21 @@ func (h *requestHead) takes(line string) bool {
 	if !ok || strings.Contains(name, "_") && decidesFraming(name) {
 		return false
 	}
-	switch strings.ToLower(name) {
-	case "content-length":
+	switch {
+	case strings.EqualFold(name, "Content-Length"):
 		length, err := strconv.ParseUint(value, 10, 63)
 		isFirst := !h.hasLength
 		h.hasLength, h.bodyBytes = true, length
 		return isFirst && err == nil
-	case "transfer-encoding":
+	case strings.EqualFold(name, "Transfer-Encoding"):
 		isFirst := !h.isChunked
 		h.isChunked = true
 		return isFirst && strings.EqualFold(value, "chunked")
-	case "host":
+	case strings.EqualFold(name, "Host"):
 		return isHost(value)
-	case "expect":
+	case strings.EqualFold(name, "Expect"):
 		return strings.EqualFold(value, "100-continue")
-	case "upgrade":
+	case strings.EqualFold(name, "Upgrade"):
 		h.isUpgrade = h.isUpgrade || mayUpgrade(value)
 	}
 	return true
@@ -257,18 +257,29 @@ func isHost(value string) bool {
 
 func isToken(text string) bool {
 	for i := range len(text) {
-		c := text[i]
-		isLetter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
-		if !isLetter && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+		if !tokenBytes[text[i]] {
 			return false
 		}
 	}
 	return text != ""
 }
 
+// tokenBytes are those of a token (RFC 9110, 5.6.2).
+var tokenBytes = func() (are [256]bool) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		are[c] = true
+	}
+	return are
+}()
+
 // isText says whether no control byte but tabs is in a text.
 func isText(text string) bool {
-	return strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) < 0
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
