@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -170,20 +171,14 @@ func (l *Long) keep(ctx context.Context) error {
 	}
 	defer end()
 	l.note(func() { l.told.Kept++ })
-	transport := &http.Transport{MaxConnsPerHost: 1, DialContext: oneConn(conn)}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: longPatience}
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.serviceURL+"/sum", strings.NewReader("kept"))
-		if err != nil {
-			return err
-		}
-		response, err := client.Do(request)
+	for reader := bufio.NewReader(conn); ; {
+		conn.SetDeadline(time.Now().Add(longPatience))
+		fmt.Fprintf(conn, "POST /sum HTTP/1.1\r\nHost: %s\r\nContent-Length: 4\r\n\r\nkept", l.serviceURL)
+		response, err := http.ReadResponse(reader, nil)
 		if err != nil {
 			return fmt.Errorf("by a connection that is kept: %w", err)
 		}
 		body, err := io.ReadAll(response.Body)
-		response.Body.Close()
 		if err != nil || response.StatusCode != http.StatusOK {
 			return fmt.Errorf("by a connection that is kept: status %d, %.100q, %w", response.StatusCode, body, err)
 		}
@@ -191,18 +186,6 @@ func (l *Long) keep(ctx context.Context) error {
 		if response.Close || wait(ctx, 20*time.Millisecond) != nil {
 			return nil
 		}
-	}
-}
-
-// oneConn dials by handing out conn, once.
-func oneConn(conn net.Conn) func(context.Context, string, string) (net.Conn, error) {
-	return func(context.Context, string, string) (net.Conn, error) {
-		if conn == nil {
-			return nil, fmt.Errorf("the connection was closed, and no answer had said so")
-		}
-		given := conn
-		conn = nil
-		return given, nil
 	}
 }
 

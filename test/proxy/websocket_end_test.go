@@ -85,6 +85,9 @@ func TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed(t *testing.T) {
 		onEachEnding(t, func(t *testing.T, p *running, end func(platform.Endpoint)) {
 			finish, atApp := make(chan struct{}), make(chan string, 1)
 			instance := socketed(t, func(conn *net.TCPConn, reader *bufio.Reader) {
+				if begin, _ := reader.Peek(1); len(begin) == 0 || begin[0] == websocket.Close {
+					return // it is the one that tells when the end has begun
+				}
 				first := make([]byte, cut)
 				io.ReadFull(reader, first)
 				conn.Write(fromApp[:cut])
@@ -98,12 +101,15 @@ func TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed(t *testing.T) {
 				atApp <- takeLeave(conn, whole, false)
 			})
 			p.serve(instance)
+			_, teller := p.open(t, "")
 			conn, reader := p.open(t, string(fromClient[:cut]))
 			if _, err := reader.Peek(cut); err != nil {
 				t.Fatal(err)
 			}
 			end(instance)
-			time.Sleep(200 * time.Millisecond) // in which nothing may come
+			if first, _, _, err := websocket.ReadFrame(teller); first != websocket.Close || err != nil {
+				t.Fatalf("the other WebSocket has %#x, %v", first, err)
+			}
 			if n := reader.Buffered(); n > cut {
 				t.Errorf("%d bytes have come in the middle of a frame of which %d were sent", n, cut)
 			}
