@@ -110,6 +110,9 @@ func (t *tunnel) pass(to, conn io.Writer, from io.Reader) (copied int64) {
 		if err == nil {
 			continue
 		}
+		if socket, ok := to.(*webSocketWriter); ok && socket.isClosing.Load() {
+			socket.close() // the other side may be told before this one has been
+		}
 		half, ok := conn.(interface{ CloseWrite() error })
 		if !errors.Is(err, io.EOF) || !ok || half.CloseWrite() != nil {
 			t.close()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,8 @@ func TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed(t *testing.T) {
 				atApp <- takeLeave(conn, whole, false)
 			})
 			p.serve(instance)
+			goOn := sync.OnceFunc(func() { close(finish) })
+			t.Cleanup(goOn)
 			_, teller := p.open(t, "")
 			conn, reader := p.open(t, string(fromClient[:cut]))
 			if _, err := reader.Peek(cut); err != nil {
@@ -110,10 +113,11 @@ func TestAFrameUnderWayEndsBeforeItsWebSocketIsClosed(t *testing.T) {
 			if first, _, _, err := websocket.ReadFrame(teller); first != websocket.Close || err != nil {
 				t.Fatalf("the other WebSocket has %#x, %v", first, err)
 			}
+			time.Sleep(100 * time.Millisecond) // it is this one's turn a moment later at most
 			if n := reader.Buffered(); n > cut {
 				t.Errorf("%d bytes have come in the middle of a frame of which %d were sent", n, cut)
 			}
-			close(finish)
+			goOn()
 			conn.Write(slices.Concat(fromClient[cut:], websocket.Frame(websocket.Text, []byte("too late"), true)))
 			if _, got, _, err := websocket.ReadFrame(reader); len(got) != 70_000 || err != nil {
 				t.Errorf("%d bytes of the app's frame, %v", len(got), err)
