@@ -67,9 +67,9 @@ func New(config Config) *Proxy {
 	return p
 }
 
-// Run serves on its listeners until ctx ends, and then shuts down: it takes no more connections, answers for a moment what comes on
-// those that are open, and waits for the requests in flight at most ShutdownTimeout. After Leave it does so when the connections that were open have ended by themselves, IdleTimeout
-// at most.
+// Run serves on its listeners until ctx ends, and then shuts down: it takes no more connections, answers for a moment what comes
+// on those that are open, and waits for the requests in flight at most ShutdownTimeout. After Leave it does so when the
+// connections that were open have ended by themselves, IdleTimeout at most.
 func (p *Proxy) Run(ctx context.Context) error {
 	listener := p.config.Listener
 	if listener == nil {

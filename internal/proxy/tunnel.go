@@ -80,6 +80,8 @@ func (t *tunnel) run(fromClient io.Reader) (sent int64) {
 	var toClient, toInstance io.Writer = t.client, t.instance
 	if t.toClient != nil {
 		toClient, toInstance = t.toClient, t.toInstance
+		t.toClient.begin()
+		t.toInstance.begin()
 	}
 	var group sync.WaitGroup
 	group.Go(func() {

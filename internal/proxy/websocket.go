@@ -102,7 +102,18 @@ type webSocketWriter struct {
 	hasClosed atomic.Bool // the sender has sent a frame that closes
 	mu        sync.Mutex  // guards what follows, and keeps what is written in order
 	frames    frames
+	hasBegun  bool // frames may be written
 	isSaid    bool // a frame that closes was written
+}
+
+// begin says that the switch to the protocol is over.
+func (w *webSocketWriter) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hasBegun = true
+	if w.isClosing.Load() {
+		_ = w.sayClose()
+	}
 }
 
 func (w *webSocketWriter) Write(p []byte) (int, error) {
@@ -118,6 +129,11 @@ func (w *webSocketWriter) Write(p []byte) (int, error) {
 		return w.Writer.Write(p)
 	}
 	for at := 0; at < len(p); {
+		if w.frames.isBetween() {
+			if err := w.sayClose(); err != nil {
+				return 0, err
+			}
+		}
 		n, isEnd := w.frames.next(p[at:])
 		if !w.isSaid {
 			if _, err := w.Writer.Write(p[at : at+n]); err != nil {
@@ -130,9 +146,9 @@ func (w *webSocketWriter) Write(p []byte) (int, error) {
 		if w.endFrame(); w.hasClosed.Load() {
 			return 0, errWebSocketOver
 		}
-		if err := w.sayClose(); err != nil {
-			return 0, err
-		}
+	}
+	if w.frames.isBetween() {
+		return len(p), w.sayClose()
 	}
 	return len(p), nil
 }
@@ -150,7 +166,7 @@ func (w *webSocketWriter) endFrame() {
 func (w *webSocketWriter) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.frames.isBetween() {
+	if w.hasBegun && w.frames.isBetween() {
 		_ = w.sayClose() // a connection that fails ends its tunnel by itself
 	}
 }
