@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -43,6 +42,7 @@ type carried struct {
 	// answer is from the instance, answerBody its framing. isAnswered says that its head, or a refusal, was passed on.
 	answer        window
 	answerScanned int
+	interimBytes  int // of the heads before it
 	answerBody    framing
 	wrapsChunks   bool // the client gets chunks, because the end of the connection is the body's only end
 	isAnswered    bool
@@ -156,117 +156,6 @@ func (x *carried) isRepeatable() bool {
 	return false
 }
 
-// seekPlace seeks a place in an instance.
-func (c *clientConn) seekPlace() {
-	x := c.x
-	if x.seeker.done == nil {
-		x.seeker.done = c.lane.doneFor(x)
-	}
-	c.enter(connSeeking)
-	if found, isNow := c.seek(&x.seeker); isNow {
-		c.placed(found)
-	}
-}
-
-// doneFor returns what is called by whoever finds a place for the request, on whatever goroutine.
-func (l *lane) doneFor(x *carried) func(place) {
-	return func(found place) {
-		l.loop.Post(func() {
-			if x.client == nil { // it is gone, and could not say so in time
-				if found.instance != nil {
-					l.release(found.instance)
-				}
-				return
-			}
-			x.client.placed(found)
-			x.client.advance()
-		})
-	}
-}
-
-// placed has the request sent to the instance that was found for it.
-func (c *clientConn) placed(found place) {
-	x := c.x
-	x.place, x.hasClaim = found, found.instance != nil
-	switch {
-	case found.refusal != nil:
-		c.refuse(found.refusal)
-	case !found.route.isPlain():
-		c.handOver()
-	default:
-		if x.attempts++; x.attempts == 1 {
-			x.queueTime = c.loop.Now().Sub(x.startedAt)
-		}
-		x.offeredAt = c.loop.Now()
-		c.touch()
-		c.offer()
-	}
-}
-
-// offer sends the request to the instance: over a kept connection when it can be repeated should that be closed, and over a new one
-// otherwise, as upstream.send.
-func (c *clientConn) offer() {
-	x := c.x
-	in := x.place.instance
-	x.isSent, x.isCut, x.sent, x.received, x.answerScanned = false, false, 0, 0, 0
-	c.in.from = c.in.base
-	if x.isRepeatable() && !x.isOnKept {
-		if a := c.takeKept(in, c); a != nil {
-			c.app, x.isOnKept = a, true
-			c.enter(connCarrying)
-			c.writeRequest()
-			return
-		}
-	}
-	x.isOnKept = false
-	address, err := netip.ParseAddrPort(in.Address)
-	if err != nil { // a name, which must be looked up
-		c.handOver()
-		return
-	}
-	c.enter(connConnecting)
-	if c.app, err = c.connect(in, address, c); err != nil {
-		c.notTaken()
-	}
-}
-
-// connected is called when the connection to the instance is made, or could not be made.
-func (c *clientConn) connected(err error) {
-	if err != nil {
-		c.notTaken()
-	} else {
-		c.enter(connCarrying)
-		c.writeRequest()
-	}
-	c.advance()
-}
-
-// notTaken has the request offered to another instance: nothing of it was sent.
-func (c *clientConn) notTaken() {
-	x := c.x
-	c.dropApp()
-	x.up.drop(c.lane)
-	in := x.place.instance
-	c.releaseClaim()
-	in.avoid()
-	x.seeker.tried = append(x.seeker.tried, in)
-	c.seekPlace()
-}
-
-func (c *clientConn) dropApp() {
-	if c.app != nil {
-		c.app.close()
-		c.app = nil
-	}
-}
-
-func (c *clientConn) releaseClaim() {
-	if c.x.hasClaim {
-		c.x.hasClaim = false
-		c.release(c.x.place.instance)
-	}
-}
-
 // frameBody looks how far the body goes in what was read. It returns false when the request was refused for it.
 func (c *clientConn) frameBody() bool {
 	before := c.in.mid
@@ -282,119 +171,4 @@ func (c *clientConn) frameBody() bool {
 		c.refuse(refuseBadBody())
 	}
 	return false
-}
-
-// finish ends the exchange whose answer was sent.
-func (c *clientConn) finish() {
-	x, a := c.x, c.app
-	c.log()
-	if a != nil {
-		c.app = nil
-		if x.canKeep && x.isSent && x.answer.to == x.answer.mid {
-			c.keep(a)
-		} else {
-			a.close()
-		}
-	}
-	c.releaseClaim()
-	isWhole := x.body.isDone
-	mustClose := x.mustClose || !isWhole
-	x.up.drop(c.lane)
-	x.answer.drop(c.lane)
-	c.out.drop(c.lane)
-	c.x = nil
-	c.giveBackExchange(x)
-	if mustClose {
-		if !isWhole {
-			c.canRead = true // it may be sending
-		}
-		c.closeSoon()
-		return
-	}
-	c.nextRequest()
-}
-
-// nextRequest makes ready for the request that may have come behind this one.
-func (c *clientConn) nextRequest() {
-	c.enter(connIdle)
-	left := copy(c.in.buffer, c.in.buffer[c.in.mid:c.in.to])
-	c.in.base, c.in.from, c.in.mid, c.in.to = 0, 0, 0, left
-	if c.isShut && left == 0 {
-		c.close()
-		return
-	}
-	c.loop.SetTimer(&c.timer, c.config.IdleTimeout)
-}
-
-// clientGone ends the exchange of a client that has left.
-func (c *clientConn) clientGone() {
-	if c.x.status == 0 {
-		c.x.status = StatusClientGone
-	}
-	c.abort("the client has left")
-}
-
-// abort cuts the connection off, and what is in flight on it.
-func (c *clientConn) abort(problem string) {
-	if c.state == connGone {
-		return
-	}
-	if x := c.x; x != nil {
-		isWaiting := c.state == connSeeking
-		if x.client != nil {
-			x.problem = problem
-			c.log()
-		}
-		c.dropApp()
-		c.releaseClaim()
-		x.up.drop(c.lane)
-		x.answer.drop(c.lane)
-		if isWaiting && !c.abandon(&x.seeker) {
-			x.client, c.x = nil, nil // whoever finds the place still has it
-		}
-	}
-	c.close()
-}
-
-// touch tells that something has passed. The timer is moved when it fires.
-func (c *clientConn) touch() {
-	x := c.x
-	isFirst := x.touchedAt.IsZero()
-	if x.touchedAt = c.loop.Now(); isFirst && x.limits.idle < x.limits.total {
-		c.loop.SetTimer(&c.timer, x.limits.idle)
-	}
-}
-
-// late ends a request whose time is over.
-func (c *clientConn) late() {
-	x := c.x
-	now := c.loop.Now()
-	isIdle := x.hasClaim && x.limits.idle < x.limits.total && now.Sub(x.touchedAt) >= x.limits.idle
-	if left := x.limits.total - now.Sub(x.startedAt); !isIdle && left > 0 {
-		if x.hasClaim {
-			left = min(left, x.limits.idle-now.Sub(x.touchedAt))
-		}
-		c.loop.SetTimer(&c.timer, left)
-		return
-	}
-	why := errTookTooLong
-	if isIdle {
-		why = errIdle
-	}
-	switch {
-	case c.state == connSeeking && !c.abandon(&x.seeker):
-		c.loop.SetTimer(&c.timer, deadlineGrace) // its place is about to come
-	case c.state == connSeeking:
-		x.place.route = x.seeker.route
-		x.problem = why.Error()
-		c.refuse(x.seeker.refusal())
-	case x.isAnswered:
-		c.abort(why.Error())
-	case !x.body.isDone:
-		x.problem = why.Error()
-		c.refuse(refuseSlowBody(x.limits, isIdle))
-	default:
-		x.problem = why.Error()
-		c.refuse(refuseLate(x.place.route, x.limits, isIdle))
-	}
 }

@@ -214,11 +214,15 @@ func (c *clientConn) readAnswerHead() bool {
 	x, w, answer := c.x, &c.x.answer, &c.lane.answer
 	for !x.isAnswered {
 		end, next := http1.ScanResponse(w.buffer[:w.to], x.answerScanned)
-		if x.answerScanned = next; end == 0 {
+		if x.answerScanned = next; x.interimBytes+max(end, next) > maxResponseHeaderBytes {
+			c.broken(errHeadTooLong.Error())
+			return false
+		}
+		if end == 0 {
 			if w.to < len(w.buffer)-tailRoom {
 				return true
 			}
-			if w.to >= maxResponseHeaderBytes {
+			if w.to > maxResponseHeaderBytes { // one line
 				c.broken(errHeadTooLong.Error())
 				return false
 			}
@@ -239,6 +243,7 @@ func (c *clientConn) readAnswerHead() bool {
 			if answer.Status != 100 {
 				c.writeInterim(answer)
 			}
+			x.interimBytes += end
 			w.to = copy(w.buffer, w.buffer[end:w.to])
 			x.answerScanned = 0
 		default:

@@ -25,6 +25,15 @@
 //   - An app of the protocol h2c gets its requests by HTTP/2, each as a stream, whatever the client speaks.
 //   - What says who the client is comes from the proxy, not from the client, unless the peer is a trusted proxy.
 //
+// # Two roads
+//
+// The connections of the plain listeners begin on the fast road: event loops (package eventloop; a lane is one of them with its
+// connections) that read HTTP/1.1 strictly (package http1) and carry a request by some four system calls. See connState for the
+// states of a connection; clientconn.go, carried.go and carry.go have the story. What the fast road does not know goes to the
+// standard road, net/http and ServeHTTP, as a connection with what was read of it (handover.go): HTTP/1.0, Expect, trailers of
+// requests, CONNECT and other odd targets, HTTP/2, and services whose traffic wants more than bytes passed on. Both roads seek places in
+// the same way, apply the same rules and write the same records; the tests run on both.
+//
 // # What the proxy itself answers
 //
 // Each means one thing; docs/proxy.md has them for users. The access log has the cause.

@@ -44,10 +44,18 @@ func (p *Proxy) openFastRoad() (*fastRoad, error) {
 	return f, nil
 }
 
-// takes says whether the connections of a listener can go by this road.
-func (f *fastRoad) takes(listener *limitedListener) bool {
-	_, isSocket := listener.Listener.(*net.TCPListener)
-	return f != nil && isSocket
+// before takes the listener's connections, and returns a listener that has those which go by the standard road. That is the listener
+// itself where there is no fast road for it.
+func (f *fastRoad) before(listener *limitedListener, isPrivate bool) net.Listener {
+	if _, isSocket := listener.Listener.(*net.TCPListener); f == nil || !isSocket {
+		return listener
+	}
+	others := newHandedOver(listener, isPrivate)
+	if err := f.accept(listener, others); err != nil {
+		f.config.Log.Warn("a listener has no event loops", "error", err)
+		return listener
+	}
+	return others
 }
 
 // stop ends the lanes, with whatever is open on them.

@@ -91,38 +91,28 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer rest()
 	var serving sync.WaitGroup
 	failed := make(chan error, 5)
-	answer := func(run func() error) {
+	serve := func(run func() error) {
 		serving.Go(func() {
 			if err := run(); !p.isLeaving.Load() {
 				failed <- err
 			}
 		})
 	}
-	serve := func(listener net.Listener, isPrivate bool) {
-		limited := p.enter(listener)
-		standard := net.Listener(strictListener{limited, p.config.MaxHeaderBytes})
-		if fast.takes(limited) {
-			others := newHandedOver(limited, isPrivate)
-			standard = strictListener{others, p.config.MaxHeaderBytes}
-			if err := fast.accept(limited, others); err != nil {
-				failed <- err
-			}
-		}
-		if isPrivate {
-			standard = privateListener{standard}
-		}
-		answer(func() error { return p.server.Serve(standard) })
+	plain := func(listener net.Listener, isPrivate bool) net.Listener {
+		return strictListener{fast.before(p.enter(listener), isPrivate), p.config.MaxHeaderBytes}
 	}
-	serve(listener, false)
+	public := plain(listener, false)
+	serve(func() error { return p.server.Serve(public) })
 	if p.config.PrivateListener != nil {
-		serve(p.config.PrivateListener, true)
+		private := privateListener{plain(p.config.PrivateListener, true)}
+		serve(func() error { return p.server.Serve(private) })
 	}
 	if p.config.TLSListener != nil {
 		encrypted := p.enter(p.config.TLSListener)
-		answer(func() error { return p.server.ServeTLS(encrypted, "", "") })
+		serve(func() error { return p.server.ServeTLS(encrypted, "", "") })
 	}
 	if p.quic != nil {
-		answer(p.quic.serve)
+		serve(p.quic.serve)
 	}
 	stopped, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -304,3 +304,19 @@ func TestAnAppThatDoesNotReadSlowsTheClientDown(t *testing.T) {
 		t.Errorf("%d bytes were taken from the client while nobody read them", total)
 	}
 }
+
+func TestTheHeadsOfAnAnswerHaveABound(t *testing.T) {
+	p := start(t, proxy.Config{})
+	for name, head := range map[string]string{
+		"one line": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 300<<10), "many lines": "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: xxxxxxxxxxxxxxxx\r\n", 15_000),
+		"interim answers": strings.Repeat("HTTP/1.1 100 Continue\r\nX: xxxxxxxxxxxxxxxx\r\n\r\n", 8_000),
+	} {
+		p.serve(route(rawBackend(t, func(conn net.Conn) {
+			readHead(conn)
+			io.WriteString(conn, head+"\r\nContent-Length: 4\r\n\r\nbody")
+		})))
+		if response, _ := p.get(t, "http://app.test/"); response.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: answered %d", name, response.StatusCode)
+		}
+	}
+}
