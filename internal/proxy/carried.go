@@ -53,7 +53,11 @@ type carried struct {
 	requestBytes, responseBytes int64
 	attempts                    int
 	problem                     string
-	tunnelled                   *AccessRecord // what is to be recorded when the tunnel has ended
+
+	// tunnel is what it has become, tunnelled what is to be recorded when that has ended; webSocket is nil for another protocol.
+	tunnel    *tunnel
+	tunnelled *AccessRecord
+	webSocket *fastWebSocket
 }
 
 // beginRequest has the request whose head ends at end carried, or hands it over.

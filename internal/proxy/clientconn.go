@@ -218,6 +218,8 @@ func (c *clientConn) close() {
 	}
 	if c.state == connTunnel {
 		c.upgraded.Add(-1)
+		c.tunnels.remove(c.x.tunnel)
+		c.handlers.Done()
 	}
 	c.leave()
 	c.loop.Close(c.fd)

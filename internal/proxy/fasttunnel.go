@@ -32,14 +32,50 @@ func (c *clientConn) switched(answer *http1.Response) bool {
 		}
 	}
 	// From here on all that comes from one side is for the other.
-	x.answer.from, x.answer.mid = answer.End, x.answer.to
-	c.in.base, c.in.mid = 0, c.in.to
+	x.answer.from, x.answer.mid = answer.End, answer.End
+	c.in.base = 0
+	if isWebSocket(string(agreed)) {
+		x.webSocket = &fastWebSocket{toApp: webSocketWay{isMasked: true}}
+	}
+	c.follow(&x.answer)
+	c.follow(&c.in)
+	x.tunnel = &tunnel{instanceID: x.place.instance.InstanceID, endOnLane: func() { c.loop.Post(c.endTunnel) }, over: make(chan struct{})}
+	if !c.tunnels.add(x.tunnel) {
+		c.abort("the proxy is stopping")
+		return false
+	}
+	c.handlers.Add(1)
 	x.request = http1.Request{}
 	x.responseBytes, x.isSent, x.answerBody.isDone = 0, false, false // of the request; now of its connections
 	c.enter(connTunnel)
 	c.upgraded.Add(1)
 	c.loop.SetTimer(&c.timer, x.limits.tunnel)
 	return false
+}
+
+// follow lets pass what was read of one direction.
+func (c *clientConn) follow(w *window) {
+	socket := c.x.webSocket
+	switch {
+	case socket == nil:
+		w.mid = w.to
+	case w == &c.in:
+		socket.toApp.follow(w)
+	default:
+		socket.toClient.follow(w)
+	}
+}
+
+// isOver says whether a WebSocket is ending, and the sender of a direction has closed it too.
+func (c *clientConn) isOver(w *window) bool {
+	socket := c.x.webSocket
+	if socket == nil || !socket.toApp.isClosing {
+		return false
+	}
+	if w == &c.in {
+		return socket.toApp.hasClosed
+	}
+	return socket.toClient.hasClosed
 }
 
 // pump passes bytes in both directions until both sides have ended. The orderly end of one side ends that direction of the other, which
@@ -60,7 +96,7 @@ func (c *clientConn) pump() {
 	toClient, isDownOver, downErr := c.pass(&x.answer, a.fd, c.fd, &a.canRead, &c.canWrite, &x.answerBody.isDone)
 	x.requestBytes += toApp
 	x.responseBytes += toClient
-	if toApp+toClient > 0 {
+	if isEnding := x.webSocket != nil && x.webSocket.toApp.isClosing; toApp+toClient > 0 && !isEnding {
 		c.loop.SetTimer(&c.timer, x.limits.tunnel)
 	}
 	if upErr != 0 || downErr != 0 || isUpOver && isDownOver {
@@ -80,7 +116,7 @@ func (c *clientConn) pass(w *window, from, to int, canRead, canWrite, isEnded *b
 		case errno != 0:
 			return passed, true, errno
 		}
-		if *isEnded {
+		if *isEnded || c.isOver(w) {
 			return passed, true, 0
 		}
 		if w.rewind(); !*canRead {
@@ -90,7 +126,8 @@ func (c *clientConn) pass(w *window, from, to int, canRead, canWrite, isEnded *b
 		if w.buffer == nil {
 			w.buffer = c.takeBuffer(smallBuffer)
 		}
-		n, _, errno = w.fill(from)
+		n, errno = eventloop.Read(from, w.buffer[w.to:len(w.buffer)-tailRoom])
+		w.to += n
 		switch {
 		case errno == syscall.EAGAIN:
 			*canRead = false
@@ -103,7 +140,7 @@ func (c *clientConn) pass(w *window, from, to int, canRead, canWrite, isEnded *b
 				return passed, true, errno
 			}
 		default:
-			w.mid = w.to
+			c.follow(w)
 		}
 	}
 	c.loop.Again(c)
