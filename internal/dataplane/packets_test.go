@@ -41,6 +41,26 @@ func h3(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
+// h2 returns a client of HTTP/2.
+func h2(t *testing.T) *http.Client {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "example.com"}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+}
+
+// askUntil asks until ctx ends, over one connection if it is kept and otherwise over a new one each time.
+func (p *plane) askUntil(t *testing.T, ctx context.Context, client *http.Client, isKept bool) {
+	for ctx.Err() == nil {
+		if got, err := p.ask(t, client, "/", strings.NewReader("x")); got != "x" || err != nil {
+			t.Errorf("a request is answered %q, %v", got, err)
+			return
+		}
+		if !isKept {
+			client.CloseIdleConnections()
+		}
+	}
+}
+
 // ask sends a request to example.com and returns what is answered.
 func (p *plane) ask(t *testing.T, client *http.Client, path string, body io.Reader) (string, error) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+p.https+path, body)
@@ -111,7 +131,7 @@ func TestRequestsByHTTP3GoOnWhenADataPlaneFollowsAnother(t *testing.T) {
 	uploads.Wait()
 }
 
-func TestClientsFindTheNextDataPlaneByHTTP3AtOnce(t *testing.T) {
+func TestClientsFindTheNextDataPlaneByEachProtocolAtOnce(t *testing.T) {
 	p := newPlane(t)
 	p.start(t)
 	client, _ := p.newClient(t)
@@ -120,20 +140,9 @@ func TestClientsFindTheNextDataPlaneByHTTP3AtOnce(t *testing.T) {
 	flush(t, client)
 	asking, done := context.WithCancel(t.Context())
 	var group sync.WaitGroup
-	for i := range 4 {
-		kept := h3(t)
-		group.Go(func() {
-			for asking.Err() == nil {
-				who := kept
-				if i%2 == 0 {
-					who = h3(t)
-				}
-				if got, err := p.ask(t, who, "/", strings.NewReader("x")); got != "x" || err != nil {
-					t.Errorf("a request is answered %q, %v", got, err)
-					return
-				}
-			}
-		})
+	for i, client := range []*http.Client{h2(t), h2(t), h3(t), h3(t)} {
+		isKept := i%2 == 0
+		group.Go(func() { p.askUntil(t, asking, client, isKept) })
 	}
 	last := p
 	for range 3 {

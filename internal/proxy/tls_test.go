@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,20 @@ func TestWhatIsNoTLSOrTooOldIsRefused(t *testing.T) {
 	_ = silent.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("a client that begins no handshake sees %v", err)
+	}
+}
+
+func TestAClientOfATrustedProxyWithTLSIsNotSentToHTTPS(t *testing.T) {
+	s := startTLS(t, proxy.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	s.SetRoutes([]platform.Route{{
+		ServiceID: "a", Hosts: []string{"example.com"}, State: platform.RouteStateServing,
+		Endpoints: []platform.Endpoint{backend(t, says("app"))}, Traffic: platform.Traffic{RedirectsToHTTPS: true},
+	}})
+	for scheme, want := range map[string]int{"https": http.StatusOK, "http": http.StatusPermanentRedirect} {
+		response := roundTrip(t, s.address, "GET / HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-Proto: "+scheme+"\r\n\r\n")
+		if response.StatusCode != want {
+			t.Errorf("who came by %s is answered %s", scheme, response.Status)
+		}
 	}
 }
 

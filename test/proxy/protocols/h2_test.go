@@ -137,6 +137,31 @@ func TestCurlSpeaksEachProtocolWithEachApp(t *testing.T) {
 	})
 }
 
+func TestTrailersOfRequestsReachTheApp(t *testing.T) {
+	each(t, func(t *testing.T, protocol platform.AppProtocol) {
+		w := newWorld(t, proxy.Config{})
+		w.serve(h3Host, protocol, app(t, protocol, func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, r.Trailer.Get("X-Sum"), " ", err)
+		}))
+		by2 := &http.Transport{TLSClientConfig: w.tls(h3Host), ForceAttemptHTTP2: true}
+		defer by2.CloseIdleConnections()
+		for name, client := range map[string]*http.Client{"HTTP/2": {Transport: by2}, "HTTP/3": w.h3(t)} {
+			request := w.request(t, t.Context(), http.MethodPost, "/", io.MultiReader(strings.NewReader("hello")))
+			request.Trailer = http.Header{"X-Sum": {"5"}}
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if string(got) != "5 <nil>" || err != nil {
+				t.Errorf("by %s it got %q, %v", name, got, err)
+			}
+		}
+	})
+}
+
 func TestH2loadSeesNoRequestFail(t *testing.T) {
 	each(t, func(t *testing.T, protocol platform.AppProtocol) {
 		w := newWorld(t, proxy.Config{})
