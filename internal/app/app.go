@@ -124,6 +124,9 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	if err != nil {
 		return err
 	}
+	if err := config.ensureAuthority(); err != nil {
+		return err
+	}
 	if err := plane.ensure(ctx); err != nil {
 		return err
 	}

@@ -212,6 +212,15 @@ func (c Config) HTTPS() string {
 // tlsDir holds what apron itself has of certificates: the local authority.
 func (c Config) tlsDir() string { return filepath.Join(c.DataDir, "tls") }
 
+// ensureAuthority sees to it that the local authority is there, before the data plane needs it.
+func (c Config) ensureAuthority() error {
+	if c.HTTPS() == "" {
+		return nil
+	}
+	_, err := certs.OpenAuthority(c.tlsDir(), c.Domain)
+	return err
+}
+
 // Authority returns the root of the local authority in the data directory, in PEM too: that of the running apron's domain, or else
 // of this configuration's. fs.ErrNotExist before the first start of apron.
 func (c Config) Authority() (root []byte, certificate *x509.Certificate, err error) {

@@ -243,11 +243,8 @@ func Proxy(ctx context.Context, config ProxyConfig) error {
 		},
 	}
 	if config.HTTPSAddr != "" {
-		certificates, err := config.certificates(log)
-		if err != nil {
-			return err
-		}
-		plane.Proxy.Certificates = certificates.GetCertificate
+		plane.Proxy.Certificates = config.certificates(log).GetCertificate
+		var err error
 		if _, plane.Proxy.HTTPSPort, err = net.SplitHostPort(config.HTTPSAddr); err != nil {
 			return err
 		}
@@ -264,14 +261,16 @@ func Proxy(ctx context.Context, config ProxyConfig) error {
 	return dataplane.Serve(ctx, plane)
 }
 
-// certificates are where those of services come from: the user's own come first.
-func (c ProxyConfig) certificates(log *slog.Logger) (certs.Sources, error) {
+// certificates are where those of services come from: the user's own come first. Without the authority, which `apron serve` has seen
+// to, the rest of the traffic goes on.
+func (c ProxyConfig) certificates(log *slog.Logger) (sources certs.Sources) {
+	if c.CertsDir != "" {
+		sources = append(sources, certs.OpenFiles(c.CertsDir, log))
+	}
 	authority, err := certs.OpenAuthority(c.TLSDir, c.Domain)
 	if err != nil {
-		return nil, err
+		log.Error("names without a certificate of their own have none", "error", err)
+		return sources
 	}
-	if c.CertsDir == "" {
-		return certs.Sources{authority}, nil
-	}
-	return certs.Sources{certs.OpenFiles(c.CertsDir, log), authority}, nil
+	return append(sources, authority)
 }
