@@ -135,6 +135,7 @@ func (p *Proxy) serveHTTP3(w http.ResponseWriter, r *http.Request) {
 	p.quic.requests.Add(1)
 	defer p.quic.requests.Add(-1)
 	if r.ContentLength < 0 && isSafe(r.Method) { // which seldom has one
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.config.ReadHeaderTimeout)) // fails on a closed stream only
 		var first [1]byte
 		switch n, err := io.ReadFull(r.Body, first[:]); {
 		case errors.Is(err, io.EOF):
