@@ -68,6 +68,10 @@ func listen(ctx context.Context, config ServerConfig) (map[place]socket, error) 
 			continue
 		}
 		opened, err := open(ctx, at, others)
+		if at.network == "udp" && errors.Is(err, syscall.EADDRINUSE) && len(others) > 0 {
+			config.Log.Warn("no HTTP/3 until the next start: the data plane before still needs an address that overlaps", "error", err)
+			continue
+		}
 		if err != nil {
 			for _, each := range sockets {
 				each.Close()
@@ -89,10 +93,10 @@ func listen(ctx context.Context, config ServerConfig) (map[place]socket, error) 
 const leaveTimeout = 5 * time.Second
 
 // open listens on an address. One that is in use may overlap with an address that the others had, such as the same port on
-// all interfaces: they leave then.
+// all interfaces: they leave then. A UDP socket they need for the connections that they have.
 func open(ctx context.Context, at place, others []string) (socket, error) {
 	opened, err := at.open(ctx)
-	if errors.Is(err, syscall.EADDRINUSE) && len(others) > 0 {
+	if at.network == "tcp" && errors.Is(err, syscall.EADDRINUSE) && len(others) > 0 {
 		client := newHTTP()
 		defer client.CloseIdleConnections()
 		for _, other := range others {

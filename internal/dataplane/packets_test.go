@@ -157,6 +157,28 @@ func TestClientsFindTheNextDataPlaneByEachProtocolAtOnce(t *testing.T) {
 	group.Wait()
 }
 
+func TestAnAddressOfHTTPSThatOverlapsIsTakenWithoutHTTP3(t *testing.T) {
+	p := newPlane(t)
+	p.start(t)
+	client, _ := p.newClient(t)
+	served := route("example.com", app(t, says("app")))
+	client.SetRoute(served)
+	flush(t, client)
+	if err := client.SetAside(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(p.https, ":")
+	after := &plane{socket: p.socket, address: p.address, private: p.private, https: ":" + port, stop: func() {}}
+	after.start(t)
+	t.Cleanup(func() { after.stop() })
+	client.SetRoute(served)
+	flush(t, client)
+	if got, err := p.ask(t, h2(t), "/", nil); got != "app" || err != nil {
+		t.Errorf("it answers %q, %v", got, err)
+	}
+	p.wantEnd(t)
+}
+
 func TestADataPlaneWithoutHTTPSLeavesItsAddressToOthers(t *testing.T) {
 	p := newPlane(t)
 	p.start(t)
