@@ -74,7 +74,7 @@ func (u *upstream) sendStream(ctx context.Context, out *outgoing) (*reply, error
 		}
 		request.Body, request.ContentLength, request.Trailer = body, out.contentLength, body.trailer
 	}
-	response, err := u.streams().RoundTrip(request)
+	response, err := u.streams().RoundTrip(request) //nolint:bodyclose // the reply closes it
 	interim.end()
 	if err != nil {
 		cancel()
