@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -39,8 +41,11 @@ func startApronWith(dir string, routes []platform.Route) (*proxy, *dataplane.Cli
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go client.Run(ctx)
-	p, err := runWith("apron", dir, address, program, "proxy", "--control", socket, "--http", address, "--private-http", private,
-		"--log-file", filepath.Join(dir, "proxy.log"))
+	arguments := []string{"proxy", "--control", socket, "--http", address, "--private-http", private, "--log-file", filepath.Join(dir, "proxy.log")}
+	if knows(program, "--access-log") {
+		arguments = append(arguments, "--access-log", filepath.Join(dir, "access.log"))
+	}
+	p, err := runWith("apron", dir, address, program, arguments...)
 	if err != nil {
 		cancel()
 		return nil, nil, err
@@ -53,6 +58,12 @@ func startApronWith(dir string, routes []platform.Route) (*proxy, *dataplane.Cli
 		return nil, nil, fmt.Errorf("%w; it says:\n%s", err, p.tail())
 	}
 	return p, client, nil
+}
+
+// knows says whether the data plane has a flag: an apron of before, in APRON_BIN, may have none.
+func knows(program, flag string) bool {
+	help, _ := exec.Command(program, "proxy", "--help").Output()
+	return bytes.Contains(help, []byte(flag))
 }
 
 // routeTo is the route of a service with one host.
