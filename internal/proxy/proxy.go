@@ -160,8 +160,8 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	}
 	err = errors.Join(err, <-quicEnded)
 	p.tunnels.endAll()
-	fast.closeAll()
 	p.handlers.Wait()
+	fast.closeAll()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, in := range p.instances {
