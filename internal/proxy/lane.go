@@ -136,12 +136,12 @@ func (l *lane) giveBack(buffer []byte) {
 }
 
 func (l *lane) takeExchange() *carried {
-	x := &carried{}
-	if n := len(l.exchanges); n > 0 {
-		x = l.exchanges[n-1]
-		l.exchanges = l.exchanges[:n-1]
+	n := len(l.exchanges)
+	if n == 0 {
+		return &carried{}
 	}
-	x.startedAt = l.loop.Now()
+	x := l.exchanges[n-1]
+	l.exchanges = l.exchanges[:n-1]
 	return x
 }
 

@@ -29,13 +29,19 @@ type road struct {
 }
 
 // roads are all that there are. What a test says of one must hold for each.
-var roads = []road{{"standard", func(*proxy.Config) {}}}
+var roads = []road{
+	{"fast", func(*proxy.Config) {}},
+	{"standard", func(c *proxy.Config) { // there is no event loop for what is no plain socket
+		c.Listener, c.PrivateListener = struct{ net.Listener }{c.Listener}, struct{ net.Listener }{c.PrivateListener}
+	}},
+}
 
 // onEachRoad runs a test on a proxy of each road.
 func onEachRoad(t *testing.T, config proxy.Config, test func(*testing.T, *running)) {
 	for _, each := range roads {
 		t.Run(each.name, func(t *testing.T) {
 			chosen := config
+			chosen.Listener, chosen.PrivateListener = listen(t), listen(t)
 			each.choose(&chosen)
 			test(t, start(t, chosen))
 		})
@@ -55,7 +61,9 @@ type running struct {
 // start starts a proxy in this process. It ends with the test.
 func start(t testing.TB, config proxy.Config) *running {
 	t.Helper()
-	config.Listener, config.PrivateListener = listen(t), listen(t)
+	if config.Listener == nil {
+		config.Listener, config.PrivateListener = listen(t), listen(t)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	p := &running{
