@@ -39,13 +39,17 @@ build: $(DAEMONS) $(PLUGINS) bin/runc ## build bin/
 	@CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP) -X main.version=$(VERSION)" -o bin/apron ./cmd/apron
 	@CGO_ENABLED=0 $(BUILD) -ldflags "$(STRIP)" -o bin/apron-log ./cmd/apron-log
 
-$(DAEMONS) &: $(PINS)
-	@echo "build containerd, its shim and buildkitd (a few minutes the first time)"
+bin/containerd bin/buildkitd &: $(PINS)
+	@echo "build containerd and buildkitd (a few minutes the first time)"
 	@cd engine && CGO_ENABLED=0 $(BUILD) -tags $(DAEMON_TAGS) -ldflags "$(STRIP)" -o ../bin/ \
 		github.com/containerd/containerd/v2/cmd/containerd \
-		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 \
 		github.com/moby/buildkit/cmd/buildkitd
-	@touch $(DAEMONS)
+	@touch bin/containerd bin/buildkitd
+
+bin/containerd-shim-runc-v2: $(PINS) scripts/build-shim
+	@echo "build containerd's shim"
+	@CGO_ENABLED=0 scripts/build-shim -trimpath -buildvcs=false -tags $(DAEMON_TAGS) -ldflags "$(STRIP)"
+	@touch bin/containerd-shim-runc-v2
 
 $(PLUGINS) &: $(PINS)
 	@echo "build the network plugins"
