@@ -52,7 +52,13 @@ type Logs interface {
 
 // Instances says what runs. Implemented by compute.Backend.
 type Instances interface {
-	List(ctx context.Context) ([]platform.Instance, error)
+	List(ctx context.Context, of ...platform.ServiceID) ([]platform.Instance, error)
+}
+
+// Scales knows how many instances services have, and why. Implemented by deploy.Scaler.
+type Scales interface {
+	// Of returns the size of a service; that of one that does not serve is 0.
+	Of(service platform.Service) platform.Scale
 }
 
 // Connections holds the credentials of connections. Implemented by connection.Connections.
@@ -99,6 +105,7 @@ type Config struct {
 	Operations Operations
 	Logs       Logs
 	Instances  Instances
+	Scales     Scales
 	// Connections gives connections their credentials.
 	Connections Connections
 	// Webhooks keeps secrets, and WebhookBase is the URL under which other hosts reach apron.

@@ -122,13 +122,10 @@ func (h *Handler) listInstances(ctx context.Context, input *apprunner.ListInstan
 	if err != nil {
 		return nil, err
 	}
-	instances, err := h.Instances.List(ctx)
+	instances, err := h.Instances.List(ctx, service.ID)
 	if err != nil {
 		return nil, err
 	}
-	instances = slices.DeleteFunc(slices.Clone(instances), func(instance platform.Instance) bool {
-		return instance.ServiceID != service.ID
-	})
 	slices.SortFunc(instances, func(a, b platform.Instance) int {
 		if order := a.StartedAt.Compare(b.StartedAt); order != 0 {
 			return order

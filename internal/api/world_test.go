@@ -69,7 +69,7 @@ func newWorld(t testing.TB, edits ...func(*api.Config)) *world {
 	})
 	logs := telemetry.NewLogs(t.TempDir())
 	config := api.Config{
-		Store: db, Operations: operation.NewStarter(db, logs, func() {}), Logs: logs, Instances: nobody{},
+		Store: db, Operations: operation.NewStarter(db, logs, func() {}), Logs: logs, Instances: nobody{}, Scales: nobody{},
 		Connections: connection.New(connection.Config{
 			Secrets: box, As: func(access *source.Access) connection.Repositories { return repositories.As(access) },
 		}),
@@ -91,7 +91,16 @@ func newWorld(t testing.TB, edits ...func(*api.Config)) *world {
 
 type nobody struct{}
 
-func (nobody) List(context.Context) ([]platform.Instance, error) { return nil, nil }
+func (nobody) List(context.Context, ...platform.ServiceID) ([]platform.Instance, error) {
+	return nil, nil
+}
+
+func (nobody) Of(platform.Service) platform.Scale {
+	return platform.Scale{
+		Size: 3, Min: 1, Max: 5, Load: platform.Load{InFlight: 12, Waiting: 2, Frozen: []platform.InstanceID{"one"}},
+		Reason: "14 requests", ChangedAt: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
+	}
+}
 
 // answer is what came back.
 type answer struct {

@@ -30,19 +30,31 @@ type Backend interface {
 	// It is idempotent: an unknown id is done already. When ctx ends first, the instance is killed at once.
 	Stop(ctx context.Context, id platform.InstanceID, grace time.Duration) error
 
-	// List returns every instance of this apron, running or exited and not yet removed, in no order.
-	List(ctx context.Context) ([]platform.Instance, error)
+	// List returns every instance of this apron, running or exited and not yet removed, in no order. With a service, it returns those
+	// of that service alone, at the cost of those alone.
+	List(ctx context.Context, of ...platform.ServiceID) ([]platform.Instance, error)
 
 	// Inspect returns one instance, or ErrNotFound.
 	Inspect(ctx context.Context, id platform.InstanceID) (platform.Instance, error)
 
-	// Exits sends the id of each instance that ended, until ctx ends. The channel may drop events under pressure and
-	// across restarts, so that a caller must also List from time to time.
+	// Exits sends the id of each instance that ended, until ctx ends. An empty id says that some may have been missed, so that a
+	// caller must List: at the beginning, and when what tells of them was restarted.
 	Exits(ctx context.Context) (<-chan platform.InstanceID, error)
+
+	// Usage returns what an instance has used, or ErrNotFound.
+	Usage(ctx context.Context, id platform.InstanceID) (Usage, error)
 
 	// Sweep removes what belongs to no instance: remains of a start or a removal that was cut short. It never touches what
 	// another call is at work on.
 	Sweep(ctx context.Context) error
+}
+
+// Usage is what an instance has used of the machine.
+type Usage struct {
+	// CPU is the time of processors since it was started.
+	CPU time.Duration
+	// MemoryBytes is what it has now, without the cache of files that can be given back.
+	MemoryBytes int64
 }
 
 // Images is the backend's store of images that instances start from.

@@ -69,9 +69,9 @@ func (i *ice) SaveOperation(ctx context.Context, operation platform.Operation, e
 	return i.Store.SaveOperation(ctx, operation, edit)
 }
 
-func (i *ice) List(ctx context.Context) ([]platform.Instance, error) {
+func (i *ice) List(ctx context.Context, of ...platform.ServiceID) ([]platform.Instance, error) {
 	i.pass("list")
-	return i.Backend.List(ctx)
+	return i.Backend.List(ctx, of...)
 }
 
 func (i *ice) Close() error { return nil }

@@ -343,9 +343,7 @@ func TestAnInstanceThatDiesIsReplaced(t *testing.T) {
 	service := w.created(a, imageService())
 	dead := w.routeOf(service).Endpoints[0].InstanceID
 	w.set(func() {
-		instance := w.instances[dead]
-		instance.State, instance.Exit = platform.InstanceStateExited, &platform.Exit{Code: 2}
-		w.instances[dead] = instance
+		w.die(dead, &platform.Exit{Code: 2})
 	})
 	w.eventually("another instance answers", func() bool {
 		endpoints := w.routeOf(service).Endpoints
@@ -379,9 +377,7 @@ func TestAnInstanceIsReplacedWhileAnotherLeaves(t *testing.T) {
 		return second != "" && second != sick
 	})
 	w.set(func() {
-		instance := w.instances[second]
-		instance.State, instance.Exit = platform.InstanceStateExited, &platform.Exit{Code: 2}
-		w.instances[second] = instance
+		w.die(second, &platform.Exit{Code: 2})
 	})
 	w.eventually("a third answers, while the first still leaves", func() bool {
 		endpoints := w.routeOf(service).Endpoints
@@ -407,9 +403,7 @@ func TestAnInstanceIsReplacedWhileAnotherIsNotReady(t *testing.T) {
 	service = w.created(a, service)
 	end := func(id platform.InstanceID) {
 		w.set(func() {
-			instance := w.instances[id]
-			instance.State, instance.Exit = platform.InstanceStateExited, &platform.Exit{Code: 2}
-			w.instances[id] = instance
+			w.die(id, &platform.Exit{Code: 2})
 		})
 	}
 	first, second := w.routeOf(service).Endpoints[0].InstanceID, w.routeOf(service).Endpoints[1].InstanceID

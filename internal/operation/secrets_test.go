@@ -77,9 +77,7 @@ func TestSecretsAreReadOnceWhenAServiceIsDeployed(t *testing.T) {
 	w.set(func() { w.secrets["db"] = "two" })
 	first := w.routeOf(service).Endpoints[0].InstanceID
 	w.set(func() {
-		instance := w.instances[first]
-		instance.State, instance.Exit = platform.InstanceStateExited, &platform.Exit{Code: 2}
-		w.instances[first] = instance
+		w.die(first, &platform.Exit{Code: 2})
 	})
 	w.eventually("the instance is replaced", func() bool {
 		endpoints := w.routeOf(service).Endpoints

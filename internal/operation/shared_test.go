@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -144,7 +145,7 @@ func (s shared) Inspect(_ context.Context, id platform.InstanceID) (instance pla
 	return instance, json.Unmarshal(content, &instance)
 }
 
-func (s shared) List(ctx context.Context) (all []platform.Instance, err error) {
+func (s shared) List(ctx context.Context, of ...platform.ServiceID) (all []platform.Instance, err error) {
 	paths, err := filepath.Glob(filepath.Join(s.dir, "instance-*"))
 	if err != nil {
 		return nil, err
@@ -154,11 +155,15 @@ func (s shared) List(ctx context.Context) (all []platform.Instance, err error) {
 		if strings.Contains(id, ".") {
 			continue // being written
 		}
-		if instance, err := s.Inspect(ctx, platform.InstanceID(id)); err == nil {
+		if instance, err := s.Inspect(ctx, platform.InstanceID(id)); err == nil && (len(of) == 0 || slices.Contains(of, instance.ServiceID)) {
 			all = append(all, instance)
 		}
 	}
 	return all, nil
+}
+
+func (s shared) Usage(context.Context, platform.InstanceID) (compute.Usage, error) {
+	return compute.Usage{}, nil
 }
 
 func (s shared) Exits(ctx context.Context) (<-chan platform.InstanceID, error) {

@@ -27,7 +27,9 @@ type world struct {
 	t     *testing.T
 	store store.Store
 
-	mu        sync.Mutex // guards what follows
+	mu sync.Mutex // guards what follows
+	// watchers hear of instances that die.
+	watchers  []chan platform.InstanceID
 	instances map[platform.InstanceID]platform.Instance
 	// environments are what instances were started with, secrets what references stand for.
 	environments map[platform.InstanceID]map[string]string
@@ -210,7 +212,11 @@ func (w *world) Stop(ctx context.Context, id platform.InstanceID, _ time.Duratio
 	return nil
 }
 
-func (w *world) List(ctx context.Context) ([]platform.Instance, error) {
+func (w *world) Usage(context.Context, platform.InstanceID) (compute.Usage, error) {
+	return compute.Usage{}, nil
+}
+
+func (w *world) List(ctx context.Context, of ...platform.ServiceID) ([]platform.Instance, error) {
 	if err := w.call(ctx, "list"); err != nil {
 		return nil, err
 	}
@@ -218,7 +224,9 @@ func (w *world) List(ctx context.Context) ([]platform.Instance, error) {
 	defer w.mu.Unlock()
 	var all []platform.Instance
 	for _, instance := range w.instances {
-		all = append(all, instance)
+		if len(of) == 0 || slices.Contains(of, instance.ServiceID) {
+			all = append(all, instance)
+		}
 	}
 	return all, nil
 }
@@ -234,9 +242,27 @@ func (w *world) Inspect(_ context.Context, id platform.InstanceID) (platform.Ins
 }
 
 func (w *world) Exits(ctx context.Context) (<-chan platform.InstanceID, error) {
-	exits := make(chan platform.InstanceID)
-	context.AfterFunc(ctx, func() { close(exits) })
+	exits := make(chan platform.InstanceID, 64)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watchers = append(w.watchers, exits)
+	context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.watchers = slices.DeleteFunc(w.watchers, func(each chan platform.InstanceID) bool { return each == exits })
+		close(exits)
+	})
 	return exits, nil
+}
+
+// die ends an instance. The caller holds the lock.
+func (w *world) die(id platform.InstanceID, exit *platform.Exit) {
+	instance := w.instances[id]
+	instance.State, instance.Exit = platform.InstanceStateExited, exit
+	w.instances[id] = instance
+	for _, each := range w.watchers {
+		each <- id
+	}
 }
 
 func (w *world) Pull(ctx context.Context, name, reference string, _ io.Writer) (compute.Image, error) {

@@ -30,3 +30,14 @@ type Load struct {
 	// Frozen are the instances that are frozen now.
 	Frozen []InstanceID
 }
+
+// Scale is the size of a service and how it came about.
+type Scale struct {
+	// Size is how many instances there should be, from Min to Max.
+	Size, Min, Max int
+	// Load is what was told of the service last.
+	Load Load
+	// Reason is why Size became what it is, at ChangedAt; empty where that was before apron started.
+	Reason    string
+	ChangedAt time.Time
+}

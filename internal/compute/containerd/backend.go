@@ -41,6 +41,8 @@ const (
 	callTimeout = 10 * time.Second
 	// oomNotice is how long after a SIGKILL the notice of an out-of-memory kill may still be on its way.
 	oomNotice = 200 * time.Millisecond
+	// subscribeTime is how long a subscription takes to stand or to fail: containerd does not tell that it does.
+	subscribeTime = 100 * time.Millisecond
 )
 
 // Config is what a Backend needs.
@@ -158,23 +160,27 @@ func (b *Backend) terminate(ctx context.Context, id platform.InstanceID, grace t
 	}
 }
 
-// List implements compute.Backend.
-func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err error) {
+// List implements compute.Backend. containerd asks the shim of each process that it lists, so those of one service are asked for
+// one by one.
+func (b *Backend) List(ctx context.Context, of ...platform.ServiceID) (instances []platform.Instance, err error) {
 	defer noteAway(ctx, &err)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	records, err := b.client.ContainerService().List(ctx, fmt.Sprintf("labels.%q", labelService))
+	filters := []string{fmt.Sprintf("labels.%q", labelService)}
+	if len(of) > 0 {
+		filters = nil
+	}
+	for _, service := range of {
+		filters = append(filters, fmt.Sprintf("labels.%q==%q", labelService, service))
+	}
+	records, err := b.client.ContainerService().List(ctx, filters...)
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	busy := b.busyOnes() // before their processes are read: afterwards one may have begun, and not be busy any more
-	response, err := b.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
+	processes, err := b.processes(ctx, records, len(of) == 0)
 	if err != nil {
-		return nil, fmt.Errorf("list tasks: %w", err)
-	}
-	processes := make(map[string]*tasktypes.Process, len(response.Tasks))
-	for _, process := range response.Tasks {
-		processes[process.ID] = process
+		return nil, err
 	}
 	for _, record := range records {
 		if busy[platform.InstanceID(record.ID)] && !hasBegun(processes[record.ID]) {
@@ -183,6 +189,38 @@ func (b *Backend) List(ctx context.Context) (instances []platform.Instance, err 
 		instances = append(instances, b.withFreezer(instanceFrom(record, processes[record.ID], time.Now())))
 	}
 	return instances, nil
+}
+
+// processes returns the processes of the containers, by the containers' ids.
+func (b *Backend) processes(ctx context.Context, records []containers.Container, all bool) (map[string]*tasktypes.Process, error) {
+	processes := make(map[string]*tasktypes.Process, len(records))
+	if all {
+		response, err := b.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
+		if err != nil {
+			return nil, fmt.Errorf("list tasks: %w", err)
+		}
+		for _, process := range response.Tasks {
+			processes[process.ID] = process
+		}
+		return processes, nil
+	}
+	for _, record := range records {
+		process, err := b.process(ctx, record.ID)
+		if err != nil {
+			return nil, err
+		}
+		processes[record.ID] = process
+	}
+	return processes, nil
+}
+
+// process returns the process of a container; nil when it has none.
+func (b *Backend) process(ctx context.Context, id string) (*tasktypes.Process, error) {
+	response, err := b.client.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: id})
+	if err != nil && !errdefs.IsNotFound(errgrpc.ToNative(err)) {
+		return nil, fmt.Errorf("read task: %w", err)
+	}
+	return response.GetProcess(), nil
 }
 
 func (b *Backend) isStarting(id platform.InstanceID) bool { return b.busyOnes()[id] }
@@ -210,11 +248,11 @@ func (b *Backend) Inspect(ctx context.Context, id platform.InstanceID) (_ platfo
 	if err != nil {
 		return platform.Instance{}, fmt.Errorf("read container: %w", err)
 	}
-	response, err := b.client.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: string(id)})
-	if err != nil && !errdefs.IsNotFound(errgrpc.ToNative(err)) {
-		return platform.Instance{}, fmt.Errorf("read task: %w", err)
+	process, err := b.process(ctx, record.ID)
+	if err != nil {
+		return platform.Instance{}, err
 	}
-	return b.withFreezer(instanceFrom(record, response.GetProcess(), time.Now())), nil
+	return b.withFreezer(instanceFrom(record, process, time.Now())), nil
 }
 
 // hasBegun says whether an app was let begin. A process that waits for that was left by a start that was cut short.
@@ -275,17 +313,24 @@ func (b *Backend) Exits(ctx context.Context) (<-chan platform.InstanceID, error)
 	return exits, nil
 }
 
-// forwardEvents sends ends of instances to exits until the subscription breaks, and notes out-of-memory kills.
+// forwardEvents sends ends of instances to exits until the subscription breaks, and notes out-of-memory kills. It sends
+// the empty id once the subscription stands: what ended before is not told. A reader that is late holds it up, and containerd keeps
+// what comes meanwhile.
 func (b *Backend) forwardEvents(ctx context.Context, exits chan<- platform.InstanceID) {
 	subscription, cancel := context.WithCancel(ctx)
 	defer cancel()
 	envelopes, errs := b.client.Subscribe(subscription, `topic=="/tasks/exit"`, `topic=="/tasks/oom"`)
+	stands := time.After(subscribeTime)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-errs:
 			return
+		case <-stands:
+			if !send(ctx, exits, "") {
+				return
+			}
 		case envelope := <-envelopes:
 			event, err := typeurl.UnmarshalAny(envelope.Event)
 			if err != nil {
@@ -298,12 +343,20 @@ func (b *Backend) forwardEvents(ctx context.Context, exits chan<- platform.Insta
 				if event.ID != event.ContainerID {
 					continue // not the app's own process
 				}
-				select {
-				case exits <- platform.InstanceID(event.ContainerID):
-				default: // the reader lists from time to time as well
+				if !send(ctx, exits, platform.InstanceID(event.ContainerID)) {
+					return
 				}
 			}
 		}
+	}
+}
+
+func send(ctx context.Context, exits chan<- platform.InstanceID, id platform.InstanceID) bool {
+	select {
+	case exits <- id:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -94,13 +95,12 @@ func (b *Backend) prepare(ctx context.Context, spec compute.InstanceSpec) (clien
 	if err != nil {
 		return nil, fmt.Errorf("write the instance's files: %w", err)
 	}
-	if err := files.makeDisk(spec.StorageBytes); err != nil {
-		return nil, fmt.Errorf("make the writable storage: %w", err)
+	disk := make(chan error, 1) // beside the network: somebody waits
+	go func() { disk <- files.makeDisk(spec.StorageBytes) }()
+	address, err := b.makeNetwork(ctx, spec)
+	if failed := <-disk; failed != nil {
+		return nil, errors.Join(fmt.Errorf("make the writable storage: %w", failed), err)
 	}
-	if err := makeNamespace(b.netns(spec.ID)); err != nil {
-		return nil, fmt.Errorf("make the network namespace: %w", err)
-	}
-	address, err := b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID), spec.Subnets...)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +113,14 @@ func (b *Backend) prepare(ctx context.Context, spec compute.InstanceSpec) (clien
 		return nil, fmt.Errorf("create the process: %w", err)
 	}
 	return task, nil
+}
+
+// makeNetwork gives the instance its network, and returns its address there.
+func (b *Backend) makeNetwork(ctx context.Context, spec compute.InstanceSpec) (netip.Addr, error) {
+	if err := makeNamespace(b.netns(spec.ID)); err != nil {
+		return netip.Addr{}, fmt.Errorf("make the network namespace: %w", err)
+	}
+	return b.config.Network.Attach(ctx, string(spec.ID), b.netns(spec.ID), spec.Subnets...)
 }
 
 // createContainer records the container with a read-only view of its image, and returns the view's mounts.
