@@ -96,10 +96,8 @@ func (d *Daemon) Ensure(ctx context.Context) error {
 func (d *Daemon) Run(ctx context.Context) error {
 	wait, silent := watchEvery, 0
 	for asked := time.Now(); ; {
-		select {
-		case <-ctx.Done():
+		if !d.look(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
 		if err := d.boundLog(); err != nil {
 			d.logger().Error("bound the log of a daemon", "daemon", d.Name, "error", err)
@@ -121,6 +119,23 @@ func (d *Daemon) Run(ctx context.Context) error {
 			d.logger().Error("start daemon", "daemon", d.Name, "error", err)
 		}
 	}
+}
+
+// look waits for as long as the daemon need not be looked at: until its process ends, where the kernel tells that, but not longer than
+// until it is to be asked whether it answers. false says that ctx has ended.
+func (d *Daemon) look(ctx context.Context, wait time.Duration) bool {
+	ended, stop := ending(d.running())
+	defer stop()
+	if ended != nil {
+		wait = max(wait, min(cmp.Or(d.AskEvery, readyEvery), readyEvery))
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-ended:
+	case <-time.After(wait):
+	}
+	return true
 }
 
 // countSilence asks whether the daemon answers, and returns how often in a row it has not.

@@ -20,8 +20,8 @@ import (
 const (
 	// orderTimeout bounds one order; the data plane is on the same machine.
 	orderTimeout = 10 * time.Second
-	// askEvery is how often the client looks whether the data plane still has its table, and how long it waits after an
-	// order that failed.
+	// askEvery is how often the client looks whether data planes that are leaving have its table, and how long it waits after an order
+	// that failed.
 	askEvery = 250 * time.Millisecond
 	// leavingTimeout bounds an order to a data plane that is leaving: it must not hold up what the other one is told.
 	leavingTimeout = time.Second

@@ -15,7 +15,7 @@ import (
 )
 
 // planesEvery is how often WatchLoad looks which data planes there are.
-const planesEvery = 250 * time.Millisecond
+const planesEvery = time.Second
 
 // askLoad asks the data plane at a socket for the report after the one that was told last.
 func (c *Client) askLoad(ctx context.Context, socket string, last loadMessage) (next loadMessage, err error) {
@@ -112,7 +112,9 @@ func (w *loadWatch) find(ctx context.Context) {
 		if _, isThere := sockets[inode]; !isThere {
 			each.stop()
 			delete(w.following, inode)
-			w.tell(time.Now(), w.known.forget(each.name), nil)
+			if services := w.known.forget(each.name); len(services) > 0 {
+				w.tell(time.Now(), services, nil)
+			}
 		}
 	}
 }
@@ -122,16 +124,15 @@ func (w *loadWatch) take(each news) {
 	for _, one := range w.following {
 		if one.name == each.from {
 			services, isShort := w.known.take(each.from, each.message)
-			w.tell(each.message.Report.At, services, isShort)
+			if len(services) > 0 || each.message.IsWhole { // also that there is none: who listens has a data plane
+				w.tell(each.message.Report.At, services, isShort)
+			}
 		}
 	}
 }
 
 // tell reports the services' loads.
 func (w *loadWatch) tell(at time.Time, services []platform.ServiceID, isShort map[platform.ServiceID]bool) {
-	if len(services) == 0 {
-		return
-	}
 	w.serial++
 	next := platform.LoadReport{Serial: w.serial, At: at}
 	for _, id := range services {

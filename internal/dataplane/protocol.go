@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -16,6 +17,9 @@ const (
 	listenersPath = "/v1/listeners"
 	leavePath     = "/v1/leave"
 	loadPath      = "/v1/load"
+
+	// healthHold is how long an order for the health waits while the table is the one that it names.
+	healthHold = 30 * time.Second
 
 	// maxMessageBytes bounds a message: some 100,000 routes.
 	maxMessageBytes = 64 << 20

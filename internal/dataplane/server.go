@@ -44,9 +44,11 @@ type server struct {
 	sockets      map[place]socket
 	leavePackets func()
 
-	mu     sync.Mutex // guards table and routes, and keeps the tables in order
+	mu     sync.Mutex // guards table, routes and replaced, and keeps the tables in order
 	table  string     // its ID
 	routes map[platform.ServiceID]platform.Route
+	// replaced is closed when another table takes its place.
+	replaced chan struct{}
 	// ready is closed by the first table. Clients are not accepted before: they wait in the listener's queue instead of
 	// being told that nobody knows their host.
 	ready     chan struct{}
@@ -82,7 +84,8 @@ func Serve(ctx context.Context, config ServerConfig) error {
 	config.Proxy.IsAlone = func() bool { return isAlone(ctx, config.Socket) }
 	s := &server{
 		proxy: proxy.New(config.Proxy), session: rand.Text(), program: program, arguments: config.Arguments, log: config.Log, sockets: sockets,
-		leavePackets: leavePackets, routes: map[platform.ServiceID]platform.Route{}, ready: make(chan struct{}), left: make(chan struct{}),
+		leavePackets: leavePackets, routes: map[platform.ServiceID]platform.Route{}, replaced: make(chan struct{}), ready: make(chan struct{}),
+		left: make(chan struct{}),
 	}
 	control := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
@@ -137,7 +140,8 @@ func listenControl(path string) (net.Listener, error) {
 
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, r *http.Request) {
+		s.awaitOther(r.Context(), r.URL.Query().Get("while"))
 		s.answer(w, health{
 			PID: os.Getpid(), Program: s.program, Arguments: s.arguments, Table: s.current(), Goroutines: runtime.NumGoroutine(),
 		})
@@ -171,6 +175,29 @@ func (s *server) whole() routesMessage {
 	return routesMessage{s.table, sorted(s.routes)}
 }
 
+// awaitOther waits until the table in force is another than the one with the ID, for a while. Without an ID it does not wait.
+func (s *server) awaitOther(ctx context.Context, id string) {
+	s.mu.Lock()
+	isOther, replaced := s.table != id, s.replaced
+	s.mu.Unlock()
+	if id == "" || isOther {
+		return
+	}
+	select {
+	case <-replaced:
+	case <-ctx.Done():
+	case <-s.left:
+	case <-time.After(healthHold):
+	}
+}
+
+// replace notes which table is in force. Callers hold mu.
+func (s *server) replace(table string) {
+	s.table = table
+	close(s.replaced)
+	s.replaced = make(chan struct{})
+}
+
 func (s *server) putRoutes(w http.ResponseWriter, r *http.Request) {
 	var message routesMessage
 	if !s.read(w, r, &message) {
@@ -179,7 +206,7 @@ func (s *server) putRoutes(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.proxy.SetRoutes(message.Routes)
-	s.table = message.ID
+	s.replace(message.ID)
 	clear(s.routes)
 	for _, each := range message.Routes {
 		s.routes[each.ServiceID] = each
@@ -200,7 +227,7 @@ func (s *server) changeRoutes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.proxy.ChangeRoutes(message.Changed, message.Removed)
-	s.table = message.ID
+	s.replace(message.ID)
 	for _, each := range message.Changed {
 		s.routes[each.ServiceID] = each
 	}

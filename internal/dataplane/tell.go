@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -33,13 +34,39 @@ func (c *Client) Run(ctx context.Context) error {
 			sleep(ctx, askEvery)
 			continue
 		}
+		c.await(ctx)
+	}
+	return nil
+}
+
+// await waits until there is something to send, or a data plane may have another table than it should. As long as one is leaving it
+// looks often; else the data plane is asked once, and answers when that is so: when it dies, the order fails.
+func (c *Client) await(ctx context.Context) {
+	if len(setAside(c.socket)) > 0 {
 		select {
 		case <-ctx.Done():
 		case <-c.changed:
 		case <-time.After(askEvery):
 		}
+		return
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, healthHold+orderTimeout)
+	defer cancel()
+	c.mu.Lock()
+	path := healthPath + "?while=" + url.QueryEscape(c.table(c.wanted))
+	c.mu.Unlock()
+	differs := make(chan struct{})
+	go func() {
+		defer close(differs)
+		_ = order(ctx, c.http, c.socket, http.MethodGet, path, nil, nil)
+	}()
+	select {
+	case <-ctx.Done():
+	case <-c.changed:
+	case <-differs:
+	}
+	cancel()
+	<-differs
 }
 
 // sync tells the data planes what has changed, or the whole table where one of them has another.

@@ -21,6 +21,8 @@ const (
 	leaseFor = 30 * time.Second
 	// claimEvery bounds how long an operation waits when no wake-up came, as after a lease whose holder is gone.
 	claimEvery = time.Second
+	// restEvery is claimEvery while no operation runs here: what is asked for of this apron wakes the worker.
+	restEvery = 5 * time.Second
 	// maxRunning bounds the operations that run at a time; the others wait as PENDING. Those that wait for their build
 	// are not among them: there is one for each service at most.
 	maxRunning = 32
@@ -95,8 +97,6 @@ func (w *Worker) Wake() {
 // before a crash is taken up at once.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.group.Wait()
-	ticker := time.NewTicker(claimEvery)
-	defer ticker.Stop()
 	for isReleased := false; ; {
 		if !isReleased { // before the first claim, or what this process has claimed itself would be released
 			isReleased = w.releaseLeases(ctx)
@@ -107,13 +107,28 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.runOnce(ctx)
 			w.cancelAsked(ctx)
 		}
+		wait := restEvery
+		if !isReleased || w.isAtWork() {
+			wait = claimEvery
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
+		case <-timer.C:
 		case <-w.wake:
 		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
 	}
+}
+
+// isAtWork says whether an operation runs here.
+func (w *Worker) isAtWork() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.visits) > 0
 }
 
 // releaseLeases ends the leases of before. A store that does not answer is asked again.
