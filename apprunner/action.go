@@ -95,6 +95,7 @@ var (
 	DeleteSecret        = endpoint[DeleteSecretRequest, DeleteSecretResponse, LookupError]("DeleteSecret")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
 	DescribePreparation = endpoint[DescribePreparationRequest, DescribePreparationResponse, LookupError]("DescribePreparation")
+	DescribeScaling     = endpoint[DescribeScalingRequest, DescribeScalingResponse, LookupError]("DescribeScaling")
 	DescribeWebhook     = endpoint[DescribeWebhookRequest, DescribeWebhookResponse, LookupError]("DescribeWebhook")
 	ListInstances       = endpoint[ListInstancesRequest, ListInstancesResponse, LookupError]("ListInstances")
 	ListNetworks        = endpoint[ListNetworksRequest, ListNetworksResponse, ListError]("ListNetworks")
@@ -159,6 +160,7 @@ var extensions = []Action{
 	extension("DeleteSecret", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribePreparation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("DescribeScaling", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeWebhook", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListInstances", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("ListNetworks", CodeInvalidRequest, CodeInternalServiceError),

@@ -30,6 +30,6 @@ var endpoints = []endpointUnderTest{
 	UpdateService, UpdateVPCIngressConnection,
 
 	AuthorizeConnection, CancelOperation, CancelPreparation, CreateNetwork, DeleteNetwork, DeleteSecret,
-	DescribeOperation, DescribePreparation, DescribeWebhook, ListInstances, ListNetworks, ListRevisions, ListRuntimes,
+	DescribeOperation, DescribePreparation, DescribeScaling, DescribeWebhook, ListInstances, ListNetworks, ListRevisions, ListRuntimes,
 	ListSecrets, PrepareRuntime, PutSecret, ReadLogs, RollbackService, RotateWebhook, UpdateNetwork,
 }

@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"internal/compute":   {"internal/daemon", "internal/freezer"},
 	"internal/daemon":    {},
 	"internal/dataplane": {"internal/proxy"},
-	"internal/deploy":    {"internal/compute", "internal/failpoint", "internal/freezer", "internal/store"},
+	"internal/deploy":    {"internal/autoscale", "internal/compute", "internal/failpoint", "internal/freezer", "internal/store"},
 	"internal/doctor":    {},
 	"internal/failpoint": {},
 	"internal/freezer":   {},

@@ -200,6 +200,10 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Connection": fakeConnection("forge", "DELETED")}
 	case "AuthorizeConnection":
 		return map[string]any{"Connection": fakeConnection("forge", "AVAILABLE"), "RepositoryUrl": "https://git.lan/app"}
+	case "DescribeScaling":
+		return map[string]any{"Scaling": map[string]any{
+			"Size": 4, "MinSize": 1, "MaxSize": 25, "InFlight": 12, "Waiting": 3, "Frozen": 0, "Reason": "15 requests at once", "ChangedAt": 1700000000.5,
+		}}
 	case "DescribeWebhook", "RotateWebhook":
 		secret := map[string]string{"DescribeWebhook": "whsec_one", "RotateWebhook": "whsec_two"}[action]
 		url := f.url + "/webhooks/8fe1e10304f84fd2b0df550fe98a71fa"

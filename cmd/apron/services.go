@@ -78,16 +78,20 @@ func newService(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			scaling, err := connected.Scaling(ctx, *service.ServiceArn)
+			if err != nil {
+				return err
+			}
 			operations, err := connected.Operations(ctx, *service.ServiceArn, 1)
 			if err != nil {
 				return err
 			}
 			if s.isJSON() {
 				return view.JSON(s.out, map[string]any{
-					"Service": service, "Instances": append([]client.Instance{}, instances...), "LastOperation": first(operations),
+					"Service": service, "Instances": append([]client.Instance{}, instances...), "Scaling": scaling, "LastOperation": first(operations),
 				})
 			}
-			fields := serviceFields(service, first(operations))
+			fields := append(serviceFields(service, first(operations)), scalingFields(scaling)...)
 			if last := first(operations); last != nil {
 				described, err := connected.DescribeOperation(ctx, *service.ServiceArn, aws.ToString(last.Id))
 				if err != nil {
@@ -159,6 +163,19 @@ func serviceFields(service types.Service, last *types.OperationSummary) [][2]str
 			last.Type, last.Status, view.Ago(aws.ToTime(last.StartedAt), time.Now()), aws.ToString(last.Id))})
 	}
 	return fields
+}
+
+// scalingFields is how many instances a service has, what they are at, and why there are so many.
+func scalingFields(scaling client.Scaling) [][2]string {
+	scaled := ""
+	if scaling.Reason != "" {
+		scaled = fmt.Sprintf("%s (%s)", scaling.Reason, view.Ago(scaling.ChangedAt.Time, time.Now()))
+	}
+	return [][2]string{
+		{"Instances", fmt.Sprintf("%d of %d to %d, %d frozen", scaling.Size, scaling.MinSize, scaling.MaxSize, scaling.Frozen)},
+		{"Requests", fmt.Sprintf("%d running, %d waiting", scaling.InFlight, scaling.Waiting)},
+		{"Scaled", scaled},
+	}
 }
 
 // progressFields is what a service's last operation waits for, why it failed, and what waits for its end.

@@ -120,7 +120,7 @@ func TestServicesAndOneService(t *testing.T) {
 	arn := fake.services[0]["ServiceArn"].(string)
 	for _, name := range []string{"shop", arn} {
 		apron(t, "service", name).expect(t, 0, "1024 CPU units, 2048 MB", fake.url+"/git/shop.git (branch main)", "10.1.2.3:8080",
-			"CREATE_SERVICE SUCCEEDED", arn)
+			"CREATE_SERVICE SUCCEEDED", arn, "4 of 1 to 25, 0 frozen", "12 running, 3 waiting", "15 requests at once (")
 	}
 	var all map[string]any
 	if err := json.Unmarshal([]byte(apron(t, "service", "shop", "-o", "json").out), &all); err != nil || all["Instances"] == nil {

@@ -51,6 +51,7 @@ func (h *Handler) register() registry {
 	handle(entries, apprunner.DeleteSecret, h.deleteSecret)
 	handle(entries, apprunner.DescribeOperation, h.describeOperation)
 	handle(entries, apprunner.DescribePreparation, h.describePreparation)
+	handle(entries, apprunner.DescribeScaling, h.describeScaling)
 	handle(entries, apprunner.DescribeWebhook, h.describeWebhook)
 	handle(entries, apprunner.ListInstances, h.listInstances)
 	handle(entries, apprunner.ListNetworks, h.listNetworks)

@@ -132,8 +132,12 @@ func (h *Handler) listInstances(ctx context.Context, input *apprunner.ListInstan
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
+	frozen := h.Scales.Of(service).Load.Frozen // which the backend does not hear of
 	output := &apprunner.ListInstancesResponse{}
 	for _, instance := range instances {
+		if instance.State == platform.InstanceStateRunning && slices.Contains(frozen, instance.ID) {
+			instance.State = platform.InstanceStateFrozen
+		}
 		output.Instances = append(output.Instances, wireInstance(instance))
 	}
 	return output, nil

@@ -147,7 +147,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 		Store: db, Backend: backend, Images: backend, Code: connections, Image: images, Builder: builder{machine.builder, config.DataDir},
 		Secrets: vault, Prober: proxy.Prober{}, Router: plane.client, Routes: routes, Logs: logs, Log: log,
 		SourcesDir: filepath.Join(config.DataDir, "sources"), HealthTimeout: deadlines.HealthCheck(),
-		Revisions: revisions, Disk: disk,
+		Revisions: revisions, Disk: disk, Scaler: deploy.NewScaler(logs), Loads: plane.client,
 	}
 	supervisor := deploy.NewSupervisor(executor, db, log)
 	worker := operation.NewWorker(db, executor, supervisor, logs, log, owner, deadlines, machine.limits.builds)
@@ -168,9 +168,9 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	pushes = newPushes(watch, repositories, images, &pushed.Teller{Store: db, Logs: logs, URL: config.url, Leaving: leaving}, log)
 	webhookSecrets := newWebhookSecrets(db, box)
 	server, err := newServer(ctx, config, claim.listener, serverParts{
-		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, connections: connections, secrets: vault,
+		store: db, operations: operations, onPush: pushes.ofBranch, logs: logs, instances: backend, scales: executor.Scaler, connections: connections, secrets: vault,
 		webhookSecrets: webhookSecrets, webhooks: newWebhooks(db, webhookSecrets, images, watch, logs, log),
-		provision: func() { domains.Wake(); ingress.Wake() }, retag: traffic.Wake,
+		provision: func() { domains.Wake(); ingress.Wake() }, retag: func() { traffic.Wake(); supervisor.Wake() },
 		networks: machine.network, keys: keys, images: embedded, room: disk.RoomForImage, runtimes: machine.builder, log: log,
 	})
 	if err != nil {

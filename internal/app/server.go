@@ -66,6 +66,7 @@ type serverParts struct {
 	operations  *operation.Starter
 	logs        *telemetry.Logs
 	instances   compute.Backend
+	scales      api.Scales
 	provision   func()
 	retag       func()
 	connections *connection.Connections
@@ -112,7 +113,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		_ = json.NewEncoder(w).Encode(Health{Status: "ok", PID: os.Getpid(), Goroutines: runtime.NumGoroutine()})
 	})
 	handler := api.New(api.Config{
-		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Connections: parts.connections,
+		Store: parts.store, Operations: parts.operations, Logs: parts.logs, Instances: parts.instances, Scales: parts.scales, Connections: parts.connections,
 		Secrets:  parts.secrets,
 		Webhooks: parts.webhookSecrets, WebhookBase: config.webhookBase(),
 		Provision: parts.provision, Retag: parts.retag,

@@ -32,8 +32,11 @@ type Executor struct {
 	Prober  Prober
 	Router  Router
 	Routes  *Routes
-	Logs    Logs
-	Log     *slog.Logger
+	// Loads may be nil: then sizes stay as they are.
+	Loads  Loads
+	Scaler *Scaler
+	Logs   Logs
+	Log    *slog.Logger
 	// SourcesDir is where repositories are checked out while they are built.
 	SourcesDir string
 	// HealthTimeout is how long new instances have to become ready.
@@ -42,6 +45,7 @@ type Executor struct {
 	Revisions int
 	// Disk refuses what there is no room for.
 	Disk Disk
+	ends ends
 }
 
 const (
@@ -49,8 +53,12 @@ const (
 	StorageBytes = 3 << 30
 	// StopGrace is how long an instance has between SIGTERM and SIGKILL.
 	StopGrace = 10 * time.Second
-	// probeEvery is how often a new instance is probed until it is ready.
+	// probeFirst is how soon a new instance is probed again at first, and probeEvery how often after a while: an app that starts in
+	// milliseconds need not wait, and one that takes seconds is left to it.
+	probeFirst = 2 * time.Millisecond
 	probeEvery = 50 * time.Millisecond
+	// inspectEvery bounds how long the end of a new instance goes unnoticed that nobody has told.
+	inspectEvery = 500 * time.Millisecond
 	// evidenceLines is how much of an app's last output goes into a failure.
 	evidenceLines = 20
 	// imageHost is the name under which images of services are kept; it is never resolved.
@@ -199,12 +207,11 @@ func (e *Executor) Reuse(ctx context.Context, operation platform.Operation, serv
 	return err
 }
 
-// StartInstances starts the instances of a revision that the operation brings up, and returns them.
+// StartInstances starts the instances of a revision that the operation brings up, as many as the service has, and returns them.
 func (e *Executor) StartInstances(ctx context.Context, operation platform.Operation, service platform.Service, revision platform.Revision) ([]platform.Instance, error) {
-	size := max(revision.Configuration.AutoScaling.MinSize, 1)
-	instances := make([]platform.Instance, size)
+	instances := make([]platform.Instance, e.Scaler.SizeFor(service, revision))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
+	group.SetLimit(maxStarts)
 	for i := range instances {
 		group.Go(func() (err error) {
 			instances[i], err = e.start(ctx, platform.InstanceIDFor(operation.ID, i), service, revision)
@@ -238,13 +245,13 @@ func endpointOf(instance platform.Instance) platform.Endpoint {
 
 // Unwanted lists the service's instances that do not belong to keep. With an empty keep, all of them.
 func (e *Executor) Unwanted(ctx context.Context, service platform.ServiceID, keep platform.RevisionID) ([]platform.InstanceID, error) {
-	all, err := e.Backend.List(ctx)
+	all, err := e.Backend.List(ctx, service)
 	if err != nil {
 		return nil, fmt.Errorf("list instances: %w", err)
 	}
 	var ids []platform.InstanceID
 	for _, instance := range all {
-		if instance.ServiceID == service && (keep == "" || instance.RevisionID != keep) {
+		if keep == "" || instance.RevisionID != keep {
 			ids = append(ids, instance.ID)
 		}
 	}

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -12,92 +11,112 @@ import (
 type healthRecord struct {
 	next     time.Time
 	failures int
-}
-
-// dueProbes returns the answering instances of the service that are to be probed now, and forgets the others' records.
-func (s *Supervisor) dueProbes(now time.Time, state *supervision, service platform.Service, revision platform.Revision, seen Observation) []platform.Instance {
-	if !service.IsServing {
-		return nil
-	}
-	interval := time.Duration(revision.Configuration.HealthCheck.IntervalSeconds) * time.Second
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	records := make(map[platform.InstanceID]*healthRecord, len(seen.Routed))
-	var due []platform.Instance
-	for _, instance := range seen.Instances {
-		if !seen.Routed[instance.ID] || instance.State != platform.InstanceStateRunning {
-			continue
-		}
-		record := state.health[instance.ID]
-		if record == nil {
-			record = &healthRecord{next: now.Add(interval)}
-		}
-		records[instance.ID] = record
-		if !now.Before(record.next) {
-			record.next = now.Add(interval)
-			due = append(due, instance)
-		}
-	}
-	state.health = records
-	return due
-}
-
-// probe asks each instance once, and takes away those that have failed UnhealthyThreshold times in a row. The next pass
-// replaces them.
-func (s *Supervisor) probe(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, due []platform.Instance) {
-	check := revision.Configuration.HealthCheck
-	var (
-		probes sync.WaitGroup
-		mu     sync.Mutex // guards sick
-		sick   []platform.Instance
-	)
-	for _, instance := range due {
-		probes.Go(func() {
-			asking, cancel := context.WithTimeout(ctx, time.Duration(check.TimeoutSeconds)*time.Second)
-			defer cancel()
-			if isFrozen(instance) {
-				return
-			}
-			err := s.executor.Prober.Probe(asking, instance.Address, check)
-			if err != nil && isFrozen(instance) { // since
-				return
-			}
-			if ctx.Err() != nil || !s.recordProbe(state, instance.ID, err, check.UnhealthyThreshold) {
-				return
-			}
-			s.executor.Logs.Event(service.ID, "Instance %s failed its health check %d times in a row (%v). A new one takes its place.",
-				instance.ID, check.UnhealthyThreshold, err)
-			mu.Lock()
-			defer mu.Unlock()
-			sick = append(sick, instance)
-		})
-	}
-	probes.Wait()
-	if len(sick) == 0 {
-		return
-	}
-	for range sick {
-		s.countFailure(service.ID)
-	}
-	s.retire(ctx, state, service, sick, sickDrainTimeout)
-	s.Wake()
+	// isProbing says that it is being asked. isFrozen spares it until it is thawed: it could not answer.
+	isProbing, isFrozen bool
 }
 
 // sickDrainTimeout is how long requests on a sick instance may take to finish: it may be busy rather than dead.
 const sickDrainTimeout = 10 * time.Second
 
-// recordProbe counts a probe's outcome and says whether the instance has failed too often.
-func (s *Supervisor) recordProbe(state *supervision, id platform.InstanceID, err error, threshold int) bool {
+// expectProbes makes the instances that answer be probed, and forgets the others' records.
+func (s *supervision) expectProbes(now time.Time) {
+	records := map[platform.InstanceID]*healthRecord{}
+	for _, instance := range s.seen.Instances {
+		if !s.seen.Service.IsServing || !s.seen.Routed[instance.ID] || instance.State == platform.InstanceStateExited || s.leaving[instance.ID] {
+			continue
+		}
+		record := s.health[instance.ID]
+		if record == nil {
+			record = &healthRecord{next: now.Add(s.interval())}
+		}
+		records[instance.ID] = record
+	}
+	s.health = records
+}
+
+func (s *supervision) interval() time.Duration {
+	return time.Duration(s.revision.Configuration.HealthCheck.IntervalSeconds) * time.Second
+}
+
+// nextProbe is when the next instance is to be probed; zero when none is.
+func (s *supervision) nextProbe() (next time.Time) {
+	for _, record := range s.health {
+		if !record.isProbing && !record.isFrozen {
+			next = sooner(next, record.next)
+		}
+	}
+	return next
+}
+
+// thaw has instances probed again that are not frozen any more; all without any.
+func (s *supervision) thaw(now time.Time, instances ...platform.InstanceID) {
+	for _, id := range instances {
+		if record := s.health[id]; record != nil {
+			record.isFrozen, record.next = false, now
+		}
+	}
+	if len(instances) == 0 {
+		for _, record := range s.health {
+			record.isFrozen = false
+		}
+	}
+}
+
+// probe asks the instances of a service that are due, and does not wait for their answers. The caller holds the lock.
+func (s *Supervisor) probe(ctx context.Context, now time.Time, service platform.ServiceID, state *supervision) {
+	var frozen map[platform.InstanceID]bool
+	of, revision := state.seen.Service, state.revision
+	for _, instance := range state.seen.Instances {
+		record := state.health[instance.ID]
+		if record == nil || record.isProbing || record.isFrozen || now.Before(record.next) {
+			continue
+		}
+		if frozen == nil {
+			frozen = s.executor.Scaler.Frozen(service)
+		}
+		if record.isFrozen = frozen[instance.ID]; record.isFrozen {
+			continue
+		}
+		record.isProbing, record.next = true, now.Add(state.interval())
+		s.workers.Go(func() { s.probeOne(ctx, state, record, instance, of, revision) })
+	}
+}
+
+// probeOne asks one instance once, and takes it away when it has failed UnhealthyThreshold times in a row.
+func (s *Supervisor) probeOne(ctx context.Context, state *supervision, record *healthRecord, instance platform.Instance, service platform.Service, revision platform.Revision) {
+	check := revision.Configuration.HealthCheck
+	asking, cancel := context.WithTimeout(ctx, time.Duration(check.TimeoutSeconds)*time.Second)
+	defer cancel()
+	var err error
+	isSpared := isFrozen(instance)
+	if !isSpared {
+		err = s.executor.Prober.Probe(asking, instance.Address, check)
+		isSpared = err != nil && isFrozen(instance) // since
+	}
+	if ctx.Err() != nil {
+		return
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	record := state.health[id]
-	if record == nil {
-		return false
-	}
-	if err == nil {
+	record.isProbing = false
+	switch {
+	case isSpared:
+	case err == nil:
 		record.failures = 0
-		return false
+	default:
+		record.failures++
 	}
-	record.failures++
-	return record.failures >= threshold
+	isSick := err != nil && !isSpared && record.failures >= check.UnhealthyThreshold && state.health[instance.ID] == record
+	if isSick {
+		delete(state.health, instance.ID)
+		s.retire(ctx, state, service, []platform.Instance{instance}, sickDrainTimeout)
+	}
+	s.mu.Unlock()
+	if !isSick {
+		s.poke()
+		return
+	}
+	s.executor.Logs.Event(service.ID, "Instance %s failed its health check %d times in a row (%v). A new one takes its place.",
+		instance.ID, check.UnhealthyThreshold, err)
+	s.countFailure(service.ID)
+	s.Wake(service.ID)
 }

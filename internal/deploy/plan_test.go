@@ -34,6 +34,9 @@ func TestPlan(t *testing.T) {
 	resuming := paused
 	resuming.Status = platform.ServiceStatusOperationInProgress
 
+	old, cold, young := instance("old", "new", run), instance("cold", "new", run), instance("young", "new", run)
+	old.StartedAt, cold.StartedAt, young.StartedAt = noon, noon.Add(time.Minute), noon.Add(time.Hour)
+
 	for _, test := range []struct {
 		name string
 		seen Observation
@@ -52,7 +55,7 @@ func TestPlan(t *testing.T) {
 		{
 			"missing instances wait for the backoff",
 			Observation{Service: serving("new"), Size: 3, StartNotBefore: noon.Add(time.Second)},
-			Actions{},
+			Actions{IsWaiting: true},
 		},
 		{
 			"a running instance without a route is adopted",
@@ -79,6 +82,28 @@ func TestPlan(t *testing.T) {
 			"an operation's own instances are left alone, and a dead one of the active revision is still replaced",
 			Observation{Service: busy, Size: 1, Instances: []platform.Instance{instance("a", "new", exited), instance("b", "next", run)}, Routed: map[platform.InstanceID]bool{"a": true}},
 			Actions{Bury: []platform.Instance{instance("a", "new", exited)}, Start: 1},
+		},
+		{
+			"of instances above the size the frozen ones leave, and then the newest",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{old, cold, young},
+				Routed: map[platform.InstanceID]bool{"old": true, "cold": true, "young": true}, Frozen: map[platform.InstanceID]bool{"cold": true}},
+			Actions{Retire: []platform.Instance{cold, young}},
+		},
+		{
+			"instances that do not answer yet are no reason for others to leave",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{old, cold},
+				Routed: map[platform.InstanceID]bool{"old": true}, Admitting: map[platform.InstanceID]bool{"cold": true}},
+			Actions{},
+		},
+		{
+			"a service at zero runs nothing and goes on serving",
+			Observation{Service: serving("new"), Size: 0, Instances: []platform.Instance{old}, Routed: map[platform.InstanceID]bool{"old": true}},
+			Actions{Retire: []platform.Instance{old}},
+		},
+		{
+			"instances that are being started count",
+			Observation{Service: serving("new"), Size: 4, Starting: 3},
+			Actions{Start: 1},
 		},
 		{
 			"a paused service runs nothing",
@@ -111,7 +136,7 @@ func TestPlanNeverHarmsWhatServes(t *testing.T) {
 		service.Status = rapid.SampledFrom([]platform.ServiceStatus{
 			platform.ServiceStatusRunning, platform.ServiceStatusPaused, platform.ServiceStatusOperationInProgress,
 		}).Draw(t, "status")
-		seen := Observation{Service: service, Size: rapid.IntRange(1, 5).Draw(t, "size"), Routed: map[platform.InstanceID]bool{}}
+		seen := Observation{Service: service, Size: rapid.IntRange(0, 5).Draw(t, "size"), Starting: rapid.IntRange(0, 2).Draw(t, "starting"), Routed: map[platform.InstanceID]bool{}}
 		for i := range rapid.IntRange(0, 8).Draw(t, "instances") {
 			one := instance(string(rune('a'+i)), rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "revision"),
 				rapid.SampledFrom([]platform.InstanceState{platform.InstanceStateRunning, platform.InstanceStateExited}).Draw(t, "state"))
@@ -126,7 +151,7 @@ func TestPlanNeverHarmsWhatServes(t *testing.T) {
 				named[one.ID]++
 			}
 		}
-		alive := 0
+		alive, answering, answered := seen.Starting, 0, 0
 		for _, one := range seen.Instances {
 			if named[one.ID] > 1 {
 				t.Fatalf("instance %s is named by two actions", one.ID)
@@ -134,18 +159,25 @@ func TestPlanNeverHarmsWhatServes(t *testing.T) {
 			isActive := service.IsServing && one.RevisionID == service.ActiveRevisionID && one.State == platform.InstanceStateRunning
 			if isActive {
 				alive++
+				if seen.Routed[one.ID] {
+					answering++
+					answered++
+				}
 			}
 			for _, retired := range actions.Retire {
 				if retired.ID != one.ID {
 					continue
 				}
 				if isActive && seen.Routed[one.ID] {
-					t.Fatalf("instance %s answers requests for the active revision and is retired", one.ID)
+					answering--
 				}
 				if service.Status == platform.ServiceStatusOperationInProgress && !isActive {
 					t.Fatalf("instance %s belongs to the running operation and is retired", one.ID)
 				}
 			}
+		}
+		if answering < min(answered, seen.Size) {
+			t.Fatalf("%d answered of %d that are wanted, and after the plan %d do", answered, seen.Size, answering)
 		}
 		if !service.IsServing && actions.Start > 0 {
 			t.Fatalf("%d instances are started for a service that does not serve", actions.Start)

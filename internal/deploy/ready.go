@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apron-run/apron/internal/compute"
@@ -49,13 +50,11 @@ func (e *Executor) awaitHealthy(ctx context.Context, service platform.Service, r
 	return e.explainSilence(service, revision, instance.ID, probe, seen)
 }
 
-// probe asks every so often until check.HealthyThreshold answers in a row were good. When ctx ends first it returns the
+// probe asks again and again until check.HealthyThreshold answers in a row were good. When ctx ends first it returns the
 // last reason.
 func (e *Executor) probe(ctx context.Context, address string, check platform.HealthCheck, seen *sightings) error {
-	ticker := time.NewTicker(probeEvery)
-	defer ticker.Stop()
 	var last error
-	for good := 0; ; {
+	for good, wait := 0, probeFirst; ; wait = min(wait+wait/2, probeEvery) {
 		err := e.Prober.Probe(ctx, address, check)
 		switch {
 		case err == nil:
@@ -73,16 +72,16 @@ func (e *Executor) probe(ctx context.Context, address string, check platform.Hea
 				last = fmt.Errorf("%s answered well %d of %d times in a row before the time was over", address, good, check.HealthyThreshold)
 			}
 			return last
-		case <-ticker.C:
+		case <-time.After(wait):
 		}
 	}
 }
 
 // watchExit sends how the instance ended, if it does before ctx ends.
 func (e *Executor) watchExit(ctx context.Context, id platform.InstanceID, ended chan<- *platform.Exit) {
-	ticker := time.NewTicker(probeEvery)
-	defer ticker.Stop()
-	for {
+	told, forget := e.ends.watch(id)
+	defer forget()
+	for wait := probeEvery; ; wait = min(2*wait, inspectEvery) {
 		instance, err := e.Backend.Inspect(ctx, id)
 		if err == nil && instance.Exit != nil {
 			ended <- instance.Exit
@@ -95,8 +94,43 @@ func (e *Executor) watchExit(ctx context.Context, id platform.InstanceID, ended 
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-told:
+			told, wait = nil, probeEvery // how it ended may be told a moment later
+		case <-time.After(wait):
 		}
+	}
+}
+
+// ends passes on that instances have ended, to those who wait for that.
+type ends struct {
+	mu       sync.Mutex // guards watchers
+	watchers map[platform.InstanceID]chan struct{}
+}
+
+// watch returns what is closed when the instance ends. The release must be called.
+func (e *ends) watch(id platform.InstanceID) (told <-chan struct{}, forget func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.watchers == nil {
+		e.watchers = map[platform.InstanceID]chan struct{}{}
+	}
+	ended := make(chan struct{})
+	e.watchers[id] = ended
+	return ended, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.watchers[id] == ended {
+			delete(e.watchers, id)
+		}
+	}
+}
+
+func (e *ends) tell(id platform.InstanceID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if watcher, ok := e.watchers[id]; ok {
+		close(watcher)
+		delete(e.watchers, id)
 	}
 }
 

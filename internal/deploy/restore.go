@@ -48,7 +48,7 @@ func (s *Supervisor) Reroute(ctx context.Context, service platform.Service) erro
 	if (route.State == platform.RouteStateServing) == service.IsServing && route.RevisionID == service.ActiveRevisionID {
 		return nil
 	}
-	instances, err := s.executor.Backend.List(ctx)
+	instances, err := s.executor.Backend.List(ctx, service.ID)
 	if err != nil {
 		return fmt.Errorf("list instances: %w", err)
 	}
@@ -56,7 +56,7 @@ func (s *Supervisor) Reroute(ctx context.Context, service platform.Service) erro
 	return s.restore(ctx, service, instances, nil)
 }
 
-func (s *Supervisor) restore(ctx context.Context, service platform.Service, instances []platform.Instance, routed map[platform.Endpoint]bool) error {
+func (s *Supervisor) restore(ctx context.Context, service platform.Service, instances []platform.Instance, routed map[platform.InstanceID]bool) error {
 	switch {
 	case service.IsServing:
 	case service.ActiveRevisionID != "":
@@ -78,17 +78,17 @@ func (s *Supervisor) restore(ctx context.Context, service platform.Service, inst
 		endpoints []platform.Endpoint
 	)
 	for _, instance := range instances {
-		if instance.State != platform.InstanceStateRunning {
+		if instance.State == platform.InstanceStateExited {
 			continue
 		}
 		probes.Go(func() {
 			endpoint := endpointOf(instance)
 			asking, cancel := context.WithTimeout(ctx, restoreProbe)
 			defer cancel()
-			if !routed[endpoint] {
+			if !routed[instance.ID] {
 				thaw(instance)
 			}
-			if !routed[endpoint] && s.executor.Prober.Probe(asking, instance.Address, revision.Configuration.HealthCheck) != nil {
+			if !routed[instance.ID] && s.executor.Prober.Probe(asking, instance.Address, revision.Configuration.HealthCheck) != nil {
 				return
 			}
 			mu.Lock()
@@ -98,19 +98,21 @@ func (s *Supervisor) restore(ctx context.Context, service platform.Service, inst
 	}
 	probes.Wait()
 	s.executor.Routes.Serve(service, revision, endpoints)
+	_, told := s.executor.Scaler.Follow(time.Now(), service, revision, population{all: len(instances), ready: len(endpoints)})
+	s.executor.Scaler.tell(service.ID, told)
 	return nil
 }
 
 // routed returns what the data plane routes to. One that was started just now routes to nothing.
-func (s *Supervisor) routed(ctx context.Context) map[platform.Endpoint]bool {
+func (s *Supervisor) routed(ctx context.Context) map[platform.InstanceID]bool {
 	routes, err := s.executor.Router.Routes(ctx)
 	if err != nil {
 		s.log.Warn("ask the data plane for its routes", "error", err)
 	}
-	routed := map[platform.Endpoint]bool{}
+	routed := map[platform.InstanceID]bool{}
 	for _, route := range routes {
 		for _, endpoint := range route.Endpoints {
-			routed[endpoint] = true
+			routed[endpoint.InstanceID] = true
 		}
 	}
 	return routed

@@ -27,6 +27,8 @@ type exposed struct {
 	host string
 	// isPublic is what the revision that serves says: an update's wish holds from the switch on.
 	isPublic bool
+	// canSleep says that the service may be scaled to zero.
+	canSleep bool
 }
 
 // Names are those that a service answers to besides its own host.
@@ -73,7 +75,7 @@ func (r *Routes) replace(service platform.Service, configuration platform.Config
 		ServiceID: service.ID, ServiceName: service.Name, RevisionID: service.ActiveRevisionID,
 		State: state, Endpoints: endpoints, MaxConcurrency: configuration.AutoScaling.MaxConcurrency, Traffic: traffic,
 	}
-	r.set(exposed{route, r.host(service), configuration.Network.IsPubliclyAccessible})
+	r.set(exposed{route, r.host(service), configuration.Network.IsPubliclyAccessible, canSleep(service)})
 	return gone
 }
 
@@ -93,8 +95,18 @@ func (r *Routes) Add(service platform.Service, endpoint platform.Endpoint) bool 
 	return true
 }
 
-// Remove takes one instance off the service's route.
-func (r *Routes) Remove(service platform.Service, instance platform.InstanceID) {
+// SetWakeable follows the tags of a service: one that may be scaled to zero has requests wait while it has no instance.
+func (r *Routes) SetWakeable(service platform.Service) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if route, ok := r.routes[service.ID]; ok && route.canSleep != canSleep(service) {
+		route.canSleep = !route.canSleep
+		r.set(route)
+	}
+}
+
+// Remove takes instances off the service's route.
+func (r *Routes) Remove(service platform.Service, instances ...platform.InstanceID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	route, ok := r.routes[service.ID]
@@ -102,7 +114,7 @@ func (r *Routes) Remove(service platform.Service, instance platform.InstanceID) 
 		return
 	}
 	route.Endpoints = slices.DeleteFunc(slices.Clone(route.Endpoints), func(e platform.Endpoint) bool {
-		return e.InstanceID == instance
+		return slices.Contains(instances, e.InstanceID)
 	})
 	r.set(route)
 }
@@ -172,6 +184,13 @@ func (r *Routes) set(route exposed) {
 	if traffic, ok := r.traffic[route.ServiceID]; ok {
 		route.Traffic = traffic
 	}
+	route.IsWakeable = route.canSleep && route.State == platform.RouteStateServing && len(route.Endpoints) == 0
 	r.routes[route.ServiceID] = route
 	r.router.SetRoute(route.Route)
+}
+
+// canSleep says whether a service may be scaled to zero.
+func canSleep(service platform.Service) bool {
+	scaling, _ := platform.ParseScaling(service.Tags) // a tag that cannot be read has no effect
+	return scaling.MinSize != nil && *scaling.MinSize == 0
 }

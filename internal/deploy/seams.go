@@ -76,6 +76,13 @@ type Router interface {
 	Routes(ctx context.Context) ([]platform.Route, error)
 }
 
+// Loads tells how busy services are. Implemented by dataplane.
+type Loads interface {
+	// WatchLoad calls each with every report, the first of which has all services that have load, until ctx ends or the data plane is
+	// lost.
+	WatchLoad(ctx context.Context, each func(platform.LoadReport)) error
+}
+
 // Secrets knows what references to secrets stand for. Implemented by secret.Vault.
 type Secrets interface {
 	// Value returns what a reference stands for now.

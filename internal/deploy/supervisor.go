@@ -7,24 +7,37 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
 
-// Supervisor keeps what runs equal to what should run: it replaces instances that died or stopped answering, routes to
-// new ones once they are healthy, adopts the running ones when apron starts, stops those that nobody wants, and removes
-// what nobody owns.
+// Supervisor keeps what runs equal to what should run: it replaces instances that died or stopped answering, follows the sizes that
+// the Scaler decides, routes to new instances once they are healthy, adopts the running ones when apron starts, stops those that
+// nobody wants, and removes what nobody owns.
+//
+// It looks at a service when something has happened to it: an instance ended, the size changed, an operation has ended. Services at
+// rest cost nothing but a look at all of them, now and then, for what nobody has told.
 type Supervisor struct {
 	executor *Executor
 	services Records
 	log      *slog.Logger
 	wake     chan struct{}
 	workers  sync.WaitGroup
+	// isStirred says that something has happened to a service since the last sweep.
+	isStirred atomic.Bool
+	// looks and starts bound what is done at a time.
+	looks, starts chan struct{}
 
-	mu     sync.Mutex // guards states
+	mu     sync.Mutex // guards what follows
 	states map[platform.ServiceID]*supervision
+	// allAt is when all services are looked at next, and isPassing says that this is being done.
+	allAt     time.Time
+	isPassing bool
+	// due is until when Run waits.
+	due time.Time
 }
 
 // Records is what the Supervisor reads of the store.
@@ -33,56 +46,57 @@ type Records interface {
 	OperationByID(ctx context.Context, id platform.OperationID) (platform.Operation, error)
 }
 
-// supervision is what the Supervisor remembers about one service. mu of the Supervisor guards it.
-type supervision struct {
-	// isBusy says that a goroutine is at work on the service.
-	isBusy bool
-	// failures counts replacements in a row that did not stay up.
-	failures int
-	// startNotBefore is when the next replacement may start.
-	startNotBefore time.Time
-	// lastDeath is when an instance ended last.
-	lastDeath time.Time
-	health    map[platform.InstanceID]*healthRecord
-	// admitting are the instances that are waited for until they are healthy, and leaving those that are drained and
-	// stopped. That takes as long as an app needs to start, and as its requests and its end do, and nothing else of the
-	// service waits for it.
-	admitting map[platform.InstanceID]platform.Instance
-	leaving   map[platform.InstanceID]bool
-}
-
-func newSupervision() *supervision {
-	return &supervision{
-		health:    map[platform.InstanceID]*healthRecord{},
-		admitting: map[platform.InstanceID]platform.Instance{}, leaving: map[platform.InstanceID]bool{},
-	}
-}
-
 const (
-	// superviseEvery bounds how long a missed event goes unnoticed.
-	superviseEvery = time.Second
+	// superviseEvery bounds how long goes unnoticed what no event told.
+	superviseEvery = 5 * time.Minute
+	// lookAgain is when a service is looked at again at which something could not be read or done.
+	lookAgain = time.Second
 	// stableAfter is how long without a death makes earlier failures forgotten.
 	stableAfter = time.Minute
 	// replaceTimeout is how long an instance may take until its process runs.
 	replaceTimeout = 2 * time.Minute
 	// drainTimeout is how long running requests may take to finish on an instance that leaves.
 	drainTimeout = 120 * time.Second
+	// maxLooks and maxStarts bound the services that are looked at, and the instances that are started, at a time.
+	maxLooks  = 16
+	maxStarts = 16
 )
 
 // NewSupervisor returns a Supervisor that works through executor.
 func NewSupervisor(executor *Executor, services Records, log *slog.Logger) *Supervisor {
 	return &Supervisor{
 		executor: executor, services: services, log: log, wake: make(chan struct{}, 1),
-		states: map[platform.ServiceID]*supervision{},
+		looks: make(chan struct{}, maxLooks), starts: make(chan struct{}, maxStarts), states: map[platform.ServiceID]*supervision{},
 	}
 }
 
-// Wake makes the Supervisor look now.
-func (s *Supervisor) Wake() {
+// Wake makes the Supervisor look at services now; without any, at all of them.
+func (s *Supervisor) Wake(services ...platform.ServiceID) {
+	s.mu.Lock()
+	if len(services) == 0 {
+		s.allAt = time.Time{}
+	}
+	for _, id := range services {
+		s.state(id).lookAt(time.Now())
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+// poke makes Run see what has changed.
+func (s *Supervisor) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// state returns what is remembered of a service. The caller holds the lock.
+func (s *Supervisor) state(id platform.ServiceID) *supervision {
+	if s.states[id] == nil {
+		s.states[id] = newSupervision()
+	}
+	return s.states[id]
 }
 
 // Run supervises until ctx ends, and returns after all its work has ended.
@@ -93,28 +107,101 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return fmt.Errorf("watch instances: %w", err)
 	}
 	s.workers.Go(func() { s.sweep(ctx) })
-	ticker := time.NewTicker(superviseEvery)
-	defer ticker.Stop()
+	if s.executor.Loads != nil {
+		s.workers.Go(func() { s.followLoad(ctx) })
+	}
 	for {
-		if err := s.runOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			s.log.Error("supervise", "error", err)
-		}
+		timer := time.NewTimer(time.Until(s.runOnce(ctx, time.Now())))
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
+		case <-timer.C:
 		case <-s.wake:
-		case _, ok := <-exits:
+		case id, ok := <-exits:
 			if !ok {
 				exits = nil
+			} else {
+				s.hasEnded(ctx, id)
 			}
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
 		}
 	}
 }
 
-// runOnce looks once at every service that is serving or has instances, and sets to work on those that need something.
-func (s *Supervisor) runOnce(ctx context.Context, now time.Time) error {
+// hasEnded makes the Supervisor look at the service of an instance that ended, unless it was to end. Without an id it looks at all.
+func (s *Supervisor) hasEnded(ctx context.Context, id platform.InstanceID) {
+	s.executor.ends.tell(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id == "" {
+		s.allAt = time.Time{}
+		return
+	}
+	for _, state := range s.states {
+		if state.leaving[id] {
+			return
+		}
+		if state.knows(id) {
+			state.ended[id] = 0
+			state.lookAt(time.Now())
+			return
+		}
+	}
+	s.workers.Go(func() {
+		if instance, err := s.executor.Backend.Inspect(ctx, id); err == nil {
+			s.Wake(instance.ServiceID)
+		}
+	})
+}
+
+// runOnce sets to work on everything that is due, and returns when something is due again.
+func (s *Supervisor) runOnce(ctx context.Context, now time.Time) (next time.Time) {
+	resized, next := s.executor.Scaler.Due(now)
+	s.mu.Lock()
+	defer func() { s.due = next; s.mu.Unlock() }()
+	for _, id := range resized {
+		s.state(id).lookAt(now)
+	}
+	if !s.isPassing && !now.Before(s.allAt) {
+		s.isPassing, s.allAt = true, now.Add(superviseEvery)
+		s.workers.Go(func() { s.pass(ctx) })
+	}
+	if !s.isPassing {
+		next = sooner(next, s.allAt)
+	}
+	for id, state := range s.states {
+		if !state.isLooking && !state.look.IsZero() && !now.Before(state.look) {
+			state.isLooking, state.look = true, time.Time{}
+			s.workers.Go(func() { s.lookAt(ctx, id, state) })
+		}
+		if !state.isLooking {
+			next = sooner(next, state.look)
+		}
+		s.probe(ctx, now, id, state)
+		s.sample(ctx, now, id, state)
+		next = sooner(sooner(next, state.nextProbe()), state.sampleAt)
+	}
+	return sooner(next, now.Add(superviseEvery))
+}
+
+// pass looks once at every service that is serving or has instances.
+func (s *Supervisor) pass(ctx context.Context) {
+	err := s.lookAtAll(ctx)
+	s.mu.Lock()
+	s.isPassing = false
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("supervise", "error", err)
+		s.allAt = time.Now().Add(lookAgain)
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *Supervisor) lookAtAll(ctx context.Context) error {
 	// Instances first, services second: see Observation.Instances.
+	listed := time.Now()
 	instances, err := s.executor.Backend.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list instances: %w", err)
@@ -127,236 +214,81 @@ func (s *Supervisor) runOnce(ctx context.Context, now time.Time) error {
 	for _, instance := range instances {
 		byService[instance.ServiceID] = append(byService[instance.ServiceID], instance)
 	}
+	known := map[platform.ServiceID]bool{}
 	for _, service := range services {
-		s.supervise(ctx, now, service, byService[service.ID])
-		delete(byService, service.ID)
+		known[service.ID] = true
+		s.supervise(ctx, listed, service, byService[service.ID])
 	}
 	for id, leftovers := range byService {
-		service, err := s.services.ServiceByID(ctx, id)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("read service: %w", err)
+		if known[id] {
+			continue
 		}
-		service.ID = id
-		s.supervise(ctx, now, service, leftovers)
+		known[id] = true
+		service, err := s.serviceByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		s.supervise(ctx, listed, service, leftovers)
 	}
-	s.forget(services, byService)
+	s.forget(known)
 	return nil
 }
 
-// supervise plans for one service and starts a goroutine for what is to be done, unless one is at work on it already.
-func (s *Supervisor) supervise(ctx context.Context, now time.Time, service platform.Service, instances []platform.Instance) {
-	s.mu.Lock()
-	state := s.states[service.ID]
-	if state == nil {
-		state = newSupervision()
-		s.states[service.ID] = state
-	}
-	isBusy, notBefore := state.isBusy, state.startNotBefore
-	instances, admitting := state.staying(instances)
-	s.mu.Unlock()
-	if isBusy {
-		return
-	}
-	seen := Observation{
-		Service: service, Instances: instances, Admitting: admitting,
-		Routed: map[platform.InstanceID]bool{}, StartNotBefore: notBefore,
-	}
-	if route, ok := s.executor.Routes.Current(service.ID); ok && route.RevisionID == service.ActiveRevisionID {
-		for _, endpoint := range route.Endpoints {
-			seen.Routed[endpoint.InstanceID] = true
-		}
-	}
-	var revision platform.Revision
-	if service.IsServing {
-		var err error
-		if revision, err = s.executor.Store.RevisionByID(ctx, service.ActiveRevisionID); err != nil {
-			s.log.Error("read the active revision", "service", service.ID, "error", err)
-			return
-		}
-		seen.Size = max(revision.Configuration.AutoScaling.MinSize, 1)
-	}
-	actions := Plan(now, seen)
-	due := s.dueProbes(now, state, service, revision, seen)
-	if len(actions.Bury)+len(actions.Retire)+len(actions.Admit)+actions.Start+len(due) == 0 {
-		return
-	}
-	s.mu.Lock()
-	state.isBusy = true
-	s.mu.Unlock()
-	s.workers.Go(func() {
-		s.act(ctx, state, service, revision, actions)
-		s.probe(ctx, state, service, revision, due)
+// lookAt looks once at one service. What comes while it does is looked at afterwards.
+func (s *Supervisor) lookAt(ctx context.Context, id platform.ServiceID, state *supervision) {
+	defer func() {
 		s.mu.Lock()
-		state.isBusy = false
+		state.isLooking = false
 		s.mu.Unlock()
-		if actions.Start > 0 || len(actions.Bury) > 0 {
-			s.Wake()
-		}
-	})
-}
-
-// staying returns the instances that are not leaving, with those that were started since they were listed, and which of
-// them are being admitted. It forgets those that have left. The caller holds the lock.
-func (s *supervision) staying(instances []platform.Instance) (staying []platform.Instance, admitting map[platform.InstanceID]bool) {
-	listed, leaving := map[platform.InstanceID]bool{}, map[platform.InstanceID]bool{}
-	for _, instance := range instances {
-		listed[instance.ID] = true
-		if s.leaving[instance.ID] {
-			leaving[instance.ID] = true
-		} else {
-			staying = append(staying, instance)
-		}
-	}
-	s.leaving = leaving
-	admitting = make(map[platform.InstanceID]bool, len(s.admitting))
-	for id, instance := range s.admitting {
-		admitting[id] = true
-		if !listed[id] {
-			staying = append(staying, instance)
-		}
-	}
-	return staying, admitting
-}
-
-// act carries out a plan for one service.
-func (s *Supervisor) act(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, actions Actions) {
-	for _, instance := range actions.Bury {
-		s.bury(ctx, state, service, revision, instance)
-	}
-	s.retire(ctx, state, service, actions.Retire, drainTimeout)
-	for _, instance := range actions.Admit {
-		s.admit(ctx, state, service, revision, instance)
-	}
-	if len(actions.Bury) > 0 {
-		return // the next pass knows the backoff that these deaths lead to
-	}
-	var starts sync.WaitGroup
-	for range actions.Start {
-		starts.Go(func() { s.replace(ctx, state, service, revision) })
-	}
-	starts.Wait()
-}
-
-// bury takes an ended instance off the route, says how it ended and removes its remains, for which nobody waits.
-func (s *Supervisor) bury(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, instance platform.Instance) {
-	s.executor.Routes.Remove(service, instance.ID)
-	s.executor.Logs.Event(service.ID, "Instance %s ended. %s A new one takes its place.",
-		instance.ID, ExitCause(instance.Exit, revision.Configuration.Instance.MemoryMiB))
-	s.countFailure(service.ID)
-	ids := []platform.InstanceID{instance.ID}
-	s.leave(state, ids)
-	s.workers.Go(func() { s.stopLeaving(ctx, state, service, ids, 0) })
-}
-
-// retire takes instances off the route and lets them leave: it drains them for as long as that may take and stops them,
-// and does not wait for it.
-func (s *Supervisor) retire(ctx context.Context, state *supervision, service platform.Service, instances []platform.Instance, drain time.Duration) {
-	if len(instances) == 0 {
+		s.poke()
+	}()
+	select {
+	case s.looks <- struct{}{}:
+		defer func() { <-s.looks }()
+	case <-ctx.Done():
 		return
 	}
-	ids := make([]platform.InstanceID, len(instances))
-	for i, instance := range instances {
-		ids[i] = instance.ID
-		s.executor.Routes.Remove(service, instance.ID)
+	s.isStirred.Store(true)
+	listed := time.Now()
+	instances, err := s.executor.Backend.List(ctx, id)
+	var service platform.Service
+	if err == nil {
+		service, err = s.serviceByID(ctx, id)
 	}
-	s.leave(state, ids)
-	s.workers.Go(func() {
-		draining, cancel := context.WithTimeout(ctx, drain)
-		defer cancel()
-		s.executor.Router.Drain(draining, ids)
-		if ctx.Err() != nil {
-			return // apron stops; the next start finds them again
-		}
-		s.stopLeaving(ctx, state, service, ids, StopGrace)
-	})
-}
-
-// leave makes the passes to come count the instances no more.
-func (s *Supervisor) leave(state *supervision, ids []platform.InstanceID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
-		state.leaving[id] = true
-	}
-}
-
-// stopLeaving stops instances that are leaving. Those that do not stop are left to the next pass.
-func (s *Supervisor) stopLeaving(ctx context.Context, state *supervision, service platform.Service, ids []platform.InstanceID, grace time.Duration) {
-	err := s.executor.StopInstances(ctx, ids, grace)
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	s.log.Error("stop instances", "service", service.ID, "error", err)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
-		delete(state.leaving, id)
-	}
-}
-
-// replace starts one more instance of the active revision and lets it answer once it is healthy.
-func (s *Supervisor) replace(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision) {
-	starting, cancel := context.WithTimeout(ctx, replaceTimeout)
-	defer cancel()
-	instance, err := s.executor.start(starting, platform.NewInstanceID(), service, revision)
 	if err != nil {
-		if ctx.Err() == nil {
-			s.executor.Logs.Event(service.ID, "A new instance could not be started: %v", err)
-			s.log.Error("start a replacement", "service", service.ID, "error", err)
-			s.countFailure(service.ID)
-		}
+		s.fail(ctx, id, "look at a service", err)
 		return
 	}
-	s.admit(ctx, state, service, revision, instance)
+	s.supervise(ctx, listed, service, instances)
 }
 
-// admit lets a running instance answer once it is healthy, and stops one that does not become healthy. It does not wait
-// for that.
-func (s *Supervisor) admit(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, instance platform.Instance) {
-	s.mu.Lock()
-	state.admitting[instance.ID] = instance
-	s.mu.Unlock()
-	s.workers.Go(func() {
-		isAdmitted := s.awaitAdmission(ctx, service, revision, instance)
-		s.mu.Lock()
-		delete(state.admitting, instance.ID)
-		if !isAdmitted {
-			state.leaving[instance.ID] = true
-		}
-		s.mu.Unlock()
-		if isAdmitted || ctx.Err() != nil {
-			return
-		}
-		s.stopLeaving(ctx, state, service, []platform.InstanceID{instance.ID}, 0)
-		s.Wake()
-	})
-}
-
-// awaitAdmission waits until the instance is healthy and routes to it; false when it did not become healthy, or ctx ended.
-func (s *Supervisor) awaitAdmission(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) bool {
-	err := s.executor.awaitHealthy(ctx, service, revision, instance)
+// fail logs what could not be done for a service, and has it looked at again.
+func (s *Supervisor) fail(ctx context.Context, id platform.ServiceID, what string, err error) {
 	if ctx.Err() != nil {
-		return false
+		return
 	}
-	if err != nil {
-		s.executor.Logs.Event(service.ID, "Instance %s did not become healthy. %v A new one takes its place.", instance.ID, err)
-		s.countFailure(service.ID)
-		return false
+	s.log.Error(what, "service", id, "error", err)
+	s.mu.Lock()
+	s.state(id).lookAt(time.Now().Add(lookAgain))
+	s.mu.Unlock()
+	s.poke()
+}
+
+// serviceByID reads a service. One that is not there any more is one that does not serve.
+func (s *Supervisor) serviceByID(ctx context.Context, id platform.ServiceID) (platform.Service, error) {
+	service, err := s.services.ServiceByID(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return service, fmt.Errorf("read service: %w", err)
 	}
-	if s.executor.Routes.Add(service, endpointOf(instance)) {
-		s.executor.Logs.Event(service.ID, "Instance %s is healthy and receives traffic.", instance.ID)
-	}
-	return true
+	service.ID = id
+	return service, nil
 }
 
 // countFailure lengthens the wait before the service's next replacement.
 func (s *Supervisor) countFailure(service platform.ServiceID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state, now := s.states[service], time.Now()
-	if state == nil {
-		return
-	}
+	state, now := s.state(service), time.Now()
 	if now.Sub(state.lastDeath) > stableAfter {
 		state.failures = 0
 	}
@@ -366,18 +298,11 @@ func (s *Supervisor) countFailure(service platform.ServiceID) {
 }
 
 // forget drops what is remembered about services that neither serve nor have instances.
-func (s *Supervisor) forget(serving []platform.Service, leftovers map[platform.ServiceID][]platform.Instance) {
-	known := make(map[platform.ServiceID]bool, len(serving)+len(leftovers))
-	for _, service := range serving {
-		known[service.ID] = true
-	}
-	for id := range leftovers {
-		known[id] = true
-	}
+func (s *Supervisor) forget(known map[platform.ServiceID]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, state := range s.states {
-		if !known[id] && !state.isBusy && len(state.admitting) == 0 {
+		if !known[id] && !state.isLooking && state.look.IsZero() && len(state.admitting)+len(state.starting) == 0 {
 			delete(s.states, id)
 		}
 	}

@@ -14,8 +14,12 @@ import (
 	"github.com/apron-run/apron/internal/store"
 )
 
-// sweepEvery is how often what nobody owns is looked for: removals that were cut short leave it.
-const sweepEvery = time.Minute
+const (
+	// sweepEvery is how often what nobody owns is looked for while something happens: removals that were cut short leave it.
+	sweepEvery = time.Minute
+	// sweepAtRest is how often while nothing does: a look at everything that a thousand services have is work.
+	sweepAtRest = 15 * time.Minute
+)
 
 // sweepTimeout bounds one look: what it has not come to is looked for the next time.
 const sweepTimeout = 5 * time.Minute
@@ -24,9 +28,13 @@ const sweepTimeout = 5 * time.Minute
 func (s *Supervisor) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
-	for {
-		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("remove what nobody owns", "error", err)
+	for last := (time.Time{}); ; {
+		if s.isStirred.Swap(false) || time.Since(last) >= sweepAtRest {
+			last = time.Now()
+			if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("remove what nobody owns", "error", err)
+				s.isStirred.Store(true)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -62,7 +62,7 @@ func runAsWorker(text string) error {
 	executor := &deploy.Executor{
 		Store: db, Backend: world, Images: world, Code: world, Image: world, Builder: world, Secrets: noSecrets{}, Prober: world, Router: world,
 		Routes: deploy.NewRoutes(world, func(s platform.Service) string { return string(s.Subdomain) }), Logs: world, Log: log,
-		SourcesDir: filepath.Join(config.Dir, config.Owner), HealthTimeout: time.Minute, Revisions: 10,
+		SourcesDir: filepath.Join(config.Dir, config.Owner), HealthTimeout: time.Minute, Revisions: 10, Scaler: deploy.NewScaler(world),
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) { return 0, nil }},
 	}
 	// Nobody supervises: with two, each would replace what is missing.

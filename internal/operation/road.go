@@ -177,6 +177,7 @@ func switchTraffic(ctx context.Context, r *run) (string, error) {
 	}
 	r.executor.Routes.Serve(r.service, r.revision, deploy.Endpoints(r.instances))
 	r.flush(ctx)
+	r.supervisor.Wake(r.service.ID) // it owns the instances from here on
 	r.logs.Event(r.service.ID, "Successfully routed incoming traffic to application.")
 	return "", nil
 }

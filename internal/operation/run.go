@@ -222,5 +222,5 @@ func (r *run) tidy(ctx context.Context) {
 		r.log.Error("tidy up after the operation", "error", err)
 	}
 	failpoint.Pass(r.operation.Type, failpoint.Tidy, failpoint.AfterEffect)
-	r.supervisor.Wake()
+	r.supervisor.Wake(r.service.ID)
 }

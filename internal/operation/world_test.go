@@ -112,7 +112,7 @@ func (w *world) startAs(owner string, db store.Store, backend compute.Backend, l
 	routes := deploy.NewRoutes(w, func(s platform.Service) string { return string(s.Subdomain) + ".test" })
 	executor := &deploy.Executor{
 		Store: db, Backend: backend, Images: w, Code: w, Image: w, Builder: w, Secrets: w, Prober: w, Router: w, Routes: routes, Logs: w,
-		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout, Revisions: 10,
+		Log: log, SourcesDir: w.sources, HealthTimeout: w.healthTimeout, Revisions: 10, Scaler: deploy.NewScaler(w),
 		Disk: deploy.Disk{Limits: deploy.DefaultDiskLimits(), Used: func(string) (int, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -93,8 +93,8 @@ var differences = []difference{
 		"there is neither Secrets Manager nor Parameter Store to ask, and configurations written for App Runner work as they are.",
 	},
 	{
-		[]string{"CreateAutoScalingConfiguration", "CreateService", "UpdateService"}, "Scaling.", "Requests beyond `MaxConcurrency` in every instance wait, and are refused with 429 only when too many wait already.",
-		"a request that waits a moment is better than one that is lost.",
+		[]string{"CreateAutoScalingConfiguration", "CreateService", "UpdateService"}, "Scaling.", "Requests beyond `MaxConcurrency` in every instance wait, and are refused with 429 only when too many wait already. The tag `apron:min-size` replaces `MinSize`; with 0 the last instance is stopped while there are no requests, and the next request starts one.",
+		"a request that waits a moment is better than one that is lost, and App Runner's model has no words for a service at zero.",
 	},
 	{
 		[]string{"CreateObservabilityConfiguration", "CreateService", "UpdateService"}, "Traces.", "Observability configurations are kept, shown and protected while they are in use; instances have no collector of traces beside them. `X-Amzn-Trace-Id` and `traceparent` are passed on, or begun, for every service.",

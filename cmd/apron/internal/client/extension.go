@@ -176,6 +176,21 @@ func (c *Client) CancelOperation(ctx context.Context, arn, id string) (Operation
 	return output.Operation, err
 }
 
+// Scaling is how many instances a service has, and why.
+type Scaling struct {
+	Size, MinSize, MaxSize    int
+	InFlight, Waiting, Frozen int
+	Reason                    string `json:",omitempty"`
+	ChangedAt                 Time   `json:",omitzero"`
+}
+
+// Scaling returns how many instances a service has, and why.
+func (c *Client) Scaling(ctx context.Context, arn string) (Scaling, error) {
+	var output struct{ Scaling Scaling }
+	err := c.call(ctx, "DescribeScaling", map[string]any{"ServiceArn": arn}, &output)
+	return output.Scaling, err
+}
+
 // Revisions returns what was deployed of a service and is kept, newest first.
 func (c *Client) Revisions(ctx context.Context, arn string) ([]Revision, error) {
 	var output struct{ Revisions []Revision }

@@ -1,0 +1,294 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/store"
+)
+
+// fakeMachine is a backend, a store, a data plane and a prober around one service.
+type fakeMachine struct {
+	compute.Backend
+	compute.Images
+	store.Revisions
+	Records
+	eventLog
+	startTime time.Duration
+	service   platform.Service
+	revision  platform.Revision
+	freezers  string
+	feed      chan platform.LoadReport
+	exits     chan platform.InstanceID
+
+	mu        sync.Mutex // guards what follows
+	instances map[platform.InstanceID]platform.Instance
+	// starting and most count the starts at a time; starts and lists all there were.
+	starting, most, starts, lists int
+	isSick                        bool
+	probes                        map[string]int
+	route                         platform.Route
+	drained                       []platform.InstanceID
+	serial                        uint64
+}
+
+func (m *fakeMachine) RevisionByID(context.Context, platform.RevisionID) (platform.Revision, error) {
+	return m.revision, nil
+}
+func (m *fakeMachine) ServiceByID(context.Context, platform.ServiceID) (platform.Service, error) {
+	return m.service, nil
+}
+func (m *fakeMachine) ListServices(context.Context, store.ServicePage) ([]platform.Service, error) {
+	return []platform.Service{m.service}, nil
+}
+func (m *fakeMachine) ListImages(context.Context) ([]string, error) { return nil, nil }
+func (m *fakeMachine) Sweep(context.Context) error                  { return nil }
+func (m *fakeMachine) Exits(context.Context) (<-chan platform.InstanceID, error) {
+	return m.exits, nil
+}
+
+func (m *fakeMachine) Start(ctx context.Context, spec compute.InstanceSpec) (platform.Instance, error) {
+	m.mu.Lock()
+	m.starts++
+	m.starting++
+	m.most = max(m.most, m.starting)
+	m.mu.Unlock()
+	time.Sleep(m.startTime)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.starting--
+	one := platform.Instance{
+		ID: spec.ID, ServiceID: spec.ServiceID, RevisionID: spec.RevisionID, State: platform.InstanceStateRunning, StartedAt: time.Now(),
+		Address: string(spec.ID), Freezer: filepath.Join(m.freezers, string(spec.ID), "freezer.state"),
+	}
+	m.instances[spec.ID] = one
+	return one, errors.Join(os.Mkdir(filepath.Dir(one.Freezer), 0o700), os.WriteFile(one.Freezer, []byte("THAWED\n"), 0o600))
+}
+
+func (m *fakeMachine) Stop(_ context.Context, id platform.InstanceID, _ time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.instances, id)
+	return nil
+}
+
+func (m *fakeMachine) List(_ context.Context, of ...platform.ServiceID) (all []platform.Instance, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lists++
+	for _, one := range m.instances {
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func (m *fakeMachine) Inspect(_ context.Context, id platform.InstanceID) (platform.Instance, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.instances[id], nil
+}
+
+func (m *fakeMachine) Probe(_ context.Context, address string, _ platform.HealthCheck) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.probes[address]++
+	if m.isSick {
+		return errors.New("it does not answer")
+	}
+	return nil
+}
+
+func (m *fakeMachine) SetRoute(route platform.Route) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.route = route
+}
+func (m *fakeMachine) RemoveRoute(platform.ServiceID)                   {}
+func (m *fakeMachine) Flush(context.Context) error                      { return nil }
+func (m *fakeMachine) Routes(context.Context) ([]platform.Route, error) { return nil, nil }
+func (m *fakeMachine) Drain(_ context.Context, ids []platform.InstanceID) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drained = append(m.drained, ids...)
+	return 0
+}
+
+func (m *fakeMachine) EndTunnels(context.Context, []platform.InstanceID) {}
+
+func (m *fakeMachine) WatchLoad(ctx context.Context, each func(platform.LoadReport)) error {
+	for {
+		select {
+		case report := <-m.feed:
+			each(report)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// noSecrets seals and opens nothing.
+type noSecrets struct{ Secrets }
+
+func (noSecrets) Open(platform.RevisionID, []byte) (map[string]string, error) { return nil, nil }
+
+// supervised runs a Supervisor over a machine until the test ends.
+func supervised(t *testing.T, tags map[string]string) *fakeMachine {
+	m := &fakeMachine{
+		startTime: 500 * time.Millisecond, service: serving("r1"), freezers: t.TempDir(), feed: make(chan platform.LoadReport),
+		exits: make(chan platform.InstanceID), instances: map[platform.InstanceID]platform.Instance{}, probes: map[string]int{},
+	}
+	m.service.Tags = tags
+	m.revision = platform.Revision{ID: "r1", ServiceID: "s", Process: platform.Process{Port: 80}, Configuration: platform.Configuration{
+		AutoScaling: platform.AutoScaling{MaxConcurrency: 10, MinSize: 1, MaxSize: 30},
+		HealthCheck: platform.HealthCheck{IntervalSeconds: 5, TimeoutSeconds: 2, HealthyThreshold: 1, UnhealthyThreshold: 3},
+	}}
+	log := slog.New(slog.DiscardHandler)
+	supervisor := NewSupervisor(&Executor{
+		Store: m, Backend: m, Images: m, Secrets: noSecrets{}, Prober: m, Router: m, Loads: m, Logs: m, Log: log, Scaler: NewScaler(m),
+		Routes: NewRoutes(m, func(platform.Service) string { return "host" }), HealthTimeout: time.Minute, SourcesDir: t.TempDir(),
+	}, m, log)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := supervisor.Restore(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { _ = supervisor.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return m
+}
+
+// tell sends what the data plane says of the service.
+func (m *fakeMachine) tell(requests int, frozen ...platform.InstanceID) {
+	m.serial++
+	m.feed <- platform.LoadReport{Serial: m.serial, At: time.Now(), Services: []platform.Load{{
+		ServiceID: "s", InFlight: requests, Peak: requests, LastRequestAt: time.Now(), Frozen: frozen,
+	}}}
+}
+
+// seen is what a fakeMachine has come to.
+type seen struct {
+	routed                       []platform.InstanceID
+	route                        platform.Route
+	instances                    map[platform.InstanceID]platform.Instance
+	most, starts, lists, drained int
+	probes                       map[string]int
+}
+
+func (m *fakeMachine) look() seen {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := seen{
+		route: m.route, instances: maps.Clone(m.instances), most: m.most, starts: m.starts, lists: m.lists, drained: len(m.drained),
+		probes: maps.Clone(m.probes),
+	}
+	for _, each := range m.route.Endpoints {
+		found.routed = append(found.routed, each.InstanceID)
+	}
+	return found
+}
+
+func TestABurstIsAnsweredByInstancesThatStartSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		if got := m.look(); len(got.routed) != 1 {
+			t.Fatalf("%d instances answer, want 1", len(got.routed))
+		}
+		m.tell(0)
+		m.tell(300)
+		time.Sleep(1200 * time.Millisecond) // two rounds of maxStarts, each half a second
+		if got := m.look(); len(got.routed) != 30 || got.most != maxStarts || got.starts != 30 {
+			t.Errorf("%d instances answer, %d were started, %d at most at a time", len(got.routed), got.starts, got.most)
+		}
+		m.tell(0)
+		time.Sleep(10 * time.Minute)
+		if got := m.look(); len(got.routed) != 1 || len(got.instances) != 1 || got.drained < 29 {
+			t.Errorf("after a quiet time %d instances answer of %d, and %d were drained", len(got.routed), len(got.instances), got.drained)
+		}
+	})
+}
+
+func TestAServiceAtZeroIsWokenByARequestAndSleepsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, map[string]string{platform.TagMinSize: "0", platform.TagScaleToZeroAfter: "1m"})
+		m.tell(0)
+		time.Sleep(time.Hour)
+		if got := m.look(); got.starts != 0 || !got.route.IsWakeable || got.route.State != platform.RouteStateServing {
+			t.Fatalf("%d instances were started, and the route is %+v", got.starts, got.route)
+		}
+		m.tell(1)
+		time.Sleep(1100 * time.Millisecond)
+		if got := m.look(); len(got.routed) != 1 || got.route.IsWakeable {
+			t.Fatalf("%d instances answer, and the route is %+v", len(got.routed), got.route)
+		}
+		m.tell(0)
+		time.Sleep(2 * time.Minute)
+		if got := m.look(); len(got.routed) != 0 || len(got.instances) != 0 || !got.route.IsWakeable || got.starts != 1 {
+			t.Errorf("it does not sleep: %v answer, %d run, %d were started", got.routed, len(got.instances), got.starts)
+		}
+	})
+}
+
+func TestAFrozenInstanceIsNotProbedUntilItIsThawed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		id := m.look().routed[0]
+		write := func(state string) {
+			if err := os.WriteFile(m.look().instances[id].Freezer, []byte(state+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("FROZEN") // it is not told yet
+		m.mu.Lock()
+		m.isSick = true
+		m.mu.Unlock()
+		time.Sleep(time.Minute)
+		m.tell(0, id)
+		before := m.look()
+		time.Sleep(time.Hour)
+		after := m.look()
+		if probes := after.probes[string(id)] - before.probes[string(id)]; probes != 0 || !slices.Contains(after.routed, id) {
+			t.Errorf("while it was frozen it was probed %d times; routed: %v", probes, after.routed)
+		}
+		if looks := after.lists - before.lists; looks > int(time.Hour/superviseEvery)+2 {
+			t.Errorf("in an hour at rest the instances were listed %d times", looks)
+		}
+		write("THAWED")
+		m.tell(0)
+		time.Sleep(20 * time.Second)
+		if got := m.look(); slices.Contains(got.routed, id) {
+			t.Errorf("it was thawed and does not answer, and was probed %d times", got.probes[string(id)]-after.probes[string(id)])
+		}
+	})
+}
+
+func TestAnInstanceThatEndsIsReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		id := m.look().routed[0]
+		m.exits <- id // the list says only later how it ended
+		time.Sleep(150 * time.Millisecond)
+		m.mu.Lock()
+		one := m.instances[id]
+		one.State, one.Exit = platform.InstanceStateExited, &platform.Exit{Code: 137, At: time.Now()}
+		m.instances[id] = one
+		m.mu.Unlock()
+		time.Sleep(1200 * time.Millisecond)
+		if got := m.look().routed; len(got) != 1 || got[0] == id {
+			t.Errorf("%v answer", got)
+		}
+	})
+}

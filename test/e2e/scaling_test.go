@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"fmt"
+
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/apprunner"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
+
+	"github.com/apron-run/apron/test/apron"
+	"github.com/apron-run/apron/test/sample"
+)
+
+func TestSizesFollowTheLoad(t *testing.T) {
+	t.Parallel()
+	a := apron.Start(t)
+	push(t, a, "scale:live", sample.Variant{Version: "one"})
+	var busy, sleepy *apron.Service
+	var prepare sync.WaitGroup
+	prepare.Go(func() { busy = createScaling(t, a, "busy", 1, 4, nil) })
+	prepare.Go(func() {
+		sleepy = createScaling(t, a, "sleepy", 10, 4, map[string]string{"apron:min-size": "0", "apron:scale-to-zero-after": "2s"})
+	})
+	prepare.Wait()
+	t.Run("to zero, and a request wakes it", func(t *testing.T) { sleepAndWake(t, a, sleepy) })
+	t.Run("out to MaxSize at once", func(t *testing.T) { scaleOut(t, a, busy) })
+	t.Run("over a deployment", func(t *testing.T) {
+		busy.MustDeploy(t)
+		wantInstances(t, busy, 4)
+		sleepy.MustDeploy(t) // with one that proves its health
+		wantInstances(t, sleepy, 0)
+	})
+	t.Run("over a restart", func(t *testing.T) {
+		a.Kill9(t)
+		a.Restart(t)
+		if size := scalingOf(t, a, busy).Size; size != 4 || len(busy.Instances(t)) != 4 {
+			t.Errorf("after the restart the size is %d, with %d instances", size, len(busy.Instances(t)))
+		}
+		if instances := sleepy.Instances(t); len(instances) != 0 {
+			t.Errorf("the restart has woken a service at zero: %+v", instances)
+		}
+		a.WantBody(t, sleepy.URL, "/", "one")
+	})
+	t.Run("while it sleeps, what is asked for works", func(t *testing.T) { changeAsleep(t, a, sleepy) })
+	t.Run("in after a quiet time", func(t *testing.T) {
+		apron.Until(t, 4*time.Minute, "one instance", func() (bool, error) { return len(busy.Instances(t)) == 1, nil })
+		wantEvent(t, busy, "Scaled in: ")
+	})
+}
+
+// createScaling creates a service of the pushed image that scales.
+func createScaling(t *testing.T, a *apron.Apron, name string, maxConcurrency, maxSize int32, tags map[string]string) *apron.Service {
+	configuration, err := a.SDK().CreateAutoScalingConfiguration(t.Context(), &apprunner.CreateAutoScalingConfigurationInput{
+		AutoScalingConfigurationName: &name, MaxConcurrency: &maxConcurrency, MaxSize: &maxSize,
+	})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	input := fromImage(name, "scale:live", nil)
+	input.AutoScalingConfigurationArn = configuration.AutoScalingConfiguration.AutoScalingConfigurationArn
+	for key, value := range tags {
+		input.Tags = append(input.Tags, types.Tag{Key: &key, Value: &value})
+	}
+	return a.MustCreate(t, input)
+}
+
+// toldScaling is what the API tells of a service's size.
+type toldScaling struct {
+	Size, MinSize, MaxSize, InFlight, Waiting, Frozen int
+	Reason                                            string
+}
+
+func scalingOf(t *testing.T, a *apron.Apron, service *apron.Service) toldScaling {
+	t.Helper()
+	var output struct{ Scaling toldScaling }
+	if err := a.Extension(t.Context(), "DescribeScaling", map[string]string{"ServiceArn": service.ARN}, &output); err != nil {
+		t.Fatal(err)
+	}
+	return output.Scaling
+}
+
+func wantInstances(t *testing.T, service *apron.Service, want int) {
+	t.Helper()
+	apron.Until(t, 30*time.Second, fmt.Sprintf("%d instances", want), func() (bool, error) {
+		instances := service.Instances(t)
+		return len(instances) == want, fmt.Errorf("there are %+v", instances)
+	})
+}
+
+func scaleOut(t *testing.T, a *apron.Apron, service *apron.Service) {
+	var requests sync.WaitGroup
+	for range 12 {
+		requests.Go(func() {
+			if answer, err := a.TryGet(t.Context(), service.URL, "/slow?for=2s"); err != nil || answer.Status != 200 {
+				t.Errorf("a request got %+v (%v)", answer, err)
+			}
+		})
+	}
+	wantInstances(t, service, 4)
+	requests.Wait()
+	wantEvent(t, service, "Scaled out: ")
+	if told := scalingOf(t, a, service); told.Size != 4 || told.MinSize != 1 || told.MaxSize != 4 || told.Reason == "" {
+		t.Errorf("the scaling is told as %+v", told)
+	}
+}
+
+func sleepAndWake(t *testing.T, a *apron.Apron, service *apron.Service) {
+	wantInstances(t, service, 0)
+	wantEvent(t, service, "Scaled to zero: no request for ")
+	begun := time.Now()
+	a.WantBody(t, service.URL, "/", "one")
+	t.Logf("the first request to a service at zero took %s", time.Since(begun))
+	wantInstances(t, service, 1)
+	wantInstances(t, service, 0)
+}
+
+func changeAsleep(t *testing.T, a *apron.Apron, service *apron.Service) {
+	wantInstances(t, service, 0)
+	input := fromImage("sleepy", "scale:live", map[string]string{"VERSION": "two"}).SourceConfiguration
+	service.WantOperation(t, service.Update(t, input), "SUCCEEDED")
+	wantInstances(t, service, 0)
+	a.WantBody(t, service.URL, "/", "two")
+	wantInstances(t, service, 0)
+	paused, err := a.SDK().PauseService(t.Context(), &apprunner.PauseServiceInput{ServiceArn: &service.ARN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service.WantOperation(t, *paused.OperationId, "SUCCEEDED")
+	if answer, err := a.TryGet(t.Context(), service.URL, "/"); err != nil || answer.Status != 503 {
+		t.Errorf("while it is paused it answers %+v (%v)", answer, err)
+	}
+	resumed, err := a.SDK().ResumeService(t.Context(), &apprunner.ResumeServiceInput{ServiceArn: &service.ARN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service.WantOperation(t, *resumed.OperationId, "SUCCEEDED")
+	wantInstances(t, service, 0)
+	service.Delete(t)
+}
