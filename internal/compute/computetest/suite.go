@@ -85,10 +85,15 @@ func isNotLostWhileItStarts(t *testing.T, b *Bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for started.Load() < starters*each && !t.Failed() {
-		instances, err := b.Backend.List(t.Context())
+	kinds := [][]platform.ServiceID{nil, {b.Spec().ServiceID}, {"another"}}
+	for kind := 0; started.Load() < starters*each && !t.Failed(); kind++ {
+		of := kinds[kind%len(kinds)]
+		instances, err := b.Backend.List(t.Context(), of...)
 		if err != nil {
 			t.Error(err)
+		}
+		if len(of) > 0 && of[0] == "another" && len(instances) > 0 {
+			t.Errorf("a service without instances has %+v", instances)
 		}
 		for _, one := range instances {
 			isOlder := slices.ContainsFunc(before, func(other platform.Instance) bool { return other.ID == one.ID })

@@ -183,7 +183,7 @@ func (b *Backend) List(ctx context.Context, of ...platform.ServiceID) (instances
 		return nil, err
 	}
 	for _, record := range records {
-		if busy[platform.InstanceID(record.ID)] && !hasBegun(processes[record.ID]) {
+		if id := platform.InstanceID(record.ID); !hasBegun(processes[record.ID]) && (busy[id] || b.isStarting(id)) {
 			continue // Start or Stop is at work on it
 		}
 		instances = append(instances, b.withFreezer(instanceFrom(record, processes[record.ID], time.Now())))
