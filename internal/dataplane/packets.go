@@ -36,6 +36,7 @@ type packets struct {
 	// later are those after this one.
 	later     map[*net.UnixConn]bool
 	isLeaving bool
+	isClosed  bool
 	// isExpired says that a read deadline was set, which is how the library ends reading.
 	isExpired bool
 	changed   chan struct{} // closed when reading may have another source
@@ -169,13 +170,20 @@ func (p *packets) pair() (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, theirs.Close())
 	}
+	isClosed := false
 	p.change(func() {
+		if isClosed = p.isClosed; isClosed {
+			return
+		}
 		p.later[conn] = true
 		if p.isLeaving {
 			send(conn, leftMessage)
 		}
+		p.waiting.Go(func() { p.take(conn) })
 	})
-	p.waiting.Go(func() { p.take(conn) })
+	if isClosed {
+		return nil, errors.Join(net.ErrClosed, conn.Close(), theirs.Close())
+	}
 	return theirs, nil
 }
 
@@ -237,6 +245,7 @@ func (p *packets) awaitLeft(tag string, conn *net.UnixConn) {
 func (p *packets) Close() error {
 	err := p.UDPConn.Close()
 	p.mu.Lock()
+	p.isClosed = true // no more is waited for
 	for _, conn := range p.earlier {
 		err = errors.Join(err, ignoreClosed(conn.Close()))
 	}
