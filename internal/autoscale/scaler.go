@@ -97,7 +97,7 @@ func (s *Scaler) Decide(now time.Time, policy Policy, state State) Decision {
 		wanted = max(wanted, policy.instances(s.demand.usual(madeRoots)))
 	}
 	size := min(wanted, most)
-	reason := ""
+	var reason string
 	switch {
 	case state.Size > most:
 		size, reason = most, limitReason("most", most, state.Size)

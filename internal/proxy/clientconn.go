@@ -207,7 +207,7 @@ func (c *clientConn) closeSoon() {
 	}
 	c.in.drop(c.lane)
 	c.enter(connLingering)
-	eventloop.EndWriting(c.fd)
+	_ = eventloop.EndWriting(c.fd) // one that fails is at its end already
 	c.loop.SetTimer(&c.timer, lingerFor)
 }
 

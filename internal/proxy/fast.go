@@ -16,7 +16,6 @@ import (
 type fastRoad struct {
 	*Proxy
 	lanes []*lane
-	next  atomic.Uint32
 	// running ends when all lanes have.
 	running sync.WaitGroup
 	// conns counts the connections on the lanes, tunnels those of them that were upgraded.

@@ -24,8 +24,6 @@ func (w *window) rewind() {
 	}
 }
 
-func (w *window) hasToSend() bool { return w.from < w.mid }
-
 // append adds bytes that may be sent; there must be room.
 func (w *window) append(p []byte) {
 	w.to += copy(w.buffer[w.to:], p)

@@ -136,11 +136,11 @@ func isFrozen(pid int) bool {
 		if len(fields) < 3 {
 			continue
 		}
-		switch {
-		case fields[1] == "freezer":
+		switch fields[1] {
+		case "freezer":
 			state, _ := os.ReadFile(filepath.Join("/sys/fs/cgroup/freezer", fields[2], "freezer.state"))
 			return string(bytes.TrimSpace(state)) == "FROZEN"
-		case fields[1] == "":
+		case "":
 			events, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", fields[2], "cgroup.events"))
 			if err == nil && bytes.Contains(events, []byte("frozen 1")) {
 				return true

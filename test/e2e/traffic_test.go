@@ -114,7 +114,7 @@ func wantAccessLines(t *testing.T, a *apron.Apron, service *apron.Service, insta
 		return len(lines) > 0 && lines[len(lines)-1].TraceID == trace, nil
 	})
 	last := lines[len(lines)-1]
-	if last.Service != service.Name || len(last.ServiceID) != 32 || last.Revision == "" || last.Instance != string(instance.ID) || last.Client != "127.0.0.1" ||
+	if last.Service != service.Name || len(last.ServiceID) != 32 || last.Revision == "" || last.Instance != instance.ID || last.Client != "127.0.0.1" ||
 		last.Method != "POST" || !strings.HasPrefix(service.URL, last.Host) && !strings.HasPrefix(last.Host, service.URL) || last.Path != "/sum" || last.Protocol != "HTTP/1.1" ||
 		last.Status != 200 || last.RequestBytes != 4 || last.ResponseBytes != int64(len(answer.Body)) || last.Attempts != 1 || last.Agent != `probe/1 "x"` ||
 		last.Problem != "" || last.Duration <= 0 || last.Upstream <= 0 || last.Upstream > last.Duration || time.Since(last.Time) > time.Minute {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,7 @@ func observe(t testing.TB) *observer {
 	o.Endpoint = wired(t, func(conn net.Conn) {
 		for reader := bufio.NewReader(conn); ; {
 			request, target, err := readStrictly(reader, conn)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return // a request that was cut off is none
 			}
 			o.mu.Lock()

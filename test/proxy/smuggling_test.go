@@ -68,7 +68,7 @@ func ended(told []string, err error) []string {
 	switch last := len(told) - 1; {
 	case errors.Is(err, syscall.ECONNRESET):
 		return append(told, refused) // net/http closes on the probe that is unread, and the answer may go with that
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return append(told, err.Error())
 	case last >= 0 && slices.Contains(faults, told[last]):
 		return append(told[:last], refused)

@@ -262,7 +262,7 @@ func TestASlowSideOfATunnelSlowsTheOther(t *testing.T) {
 			got, _ := io.Copy(io.Discard, reader)
 			sent <- n - got
 		}))
-		conn, reader := p.open(t, "w")
+		_, reader := p.open(t, "w")
 		n := <-sent
 		if n >= whole {
 			t.Errorf("the app has written %d bytes that nobody reads", n)
@@ -270,7 +270,7 @@ func TestASlowSideOfATunnelSlowsTheOther(t *testing.T) {
 		if got, err := io.Copy(io.Discard, reader); got != n || err != nil {
 			t.Errorf("of %d bytes the client has %d, %v", n, got, err)
 		}
-		conn, _ = p.open(t, "r")
+		conn, _ := p.open(t, "r")
 		if n = flood(conn); n >= whole {
 			t.Errorf("the client has written %d bytes that nobody reads", n)
 		}

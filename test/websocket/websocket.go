@@ -16,7 +16,7 @@ import (
 
 // The first bytes of frames that are whole messages, or the end of one (RFC 6455, 5.2).
 const (
-	Continued = 0x80 | 0x0
+	Continued = 0x80
 	Text      = 0x80 | 0x1
 	Binary    = 0x80 | 0x2
 	Close     = 0x80 | 0x8

@@ -166,14 +166,14 @@ func (l *Loop) SetHandler(fd int, handler Handler) { l.sockets[fd].handler = han
 // Close forgets a socket and closes it.
 func (l *Loop) Close(fd int) {
 	l.forget(fd)
-	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
 // Remove forgets a socket and leaves it open.
 func (l *Loop) Remove(fd int) {
 	l.forget(fd)
 	var event syscall.EpollEvent
-	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.epoll), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.epoll), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 }
 
 func (l *Loop) forget(fd int) {
@@ -205,7 +205,7 @@ func (l *Loop) Post(f func()) bool {
 	l.hasPosted.Store(true)
 	if l.isAsleep.Load() { // under mu, so that the wake descriptor is still open
 		one := uint64(1)
-		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
 	}
 	l.mu.Unlock()
 	return true
@@ -245,5 +245,5 @@ type waker Loop
 
 func (w *waker) Ready(Events) {
 	var count uint64
-	syscall.RawSyscall(syscall.SYS_READ, uintptr(w.wake), uintptr(unsafe.Pointer(&count)), 8)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_READ, uintptr(w.wake), uintptr(unsafe.Pointer(&count)), 8)
 }

@@ -1,6 +1,7 @@
 package eventloop_test
 
 import (
+	"errors"
 	"net/netip"
 	"sync/atomic"
 	"syscall"
@@ -198,7 +199,7 @@ func TestConnectTellsHowItWent(t *testing.T) {
 		}
 		return fd, err
 	}
-	if _, err := connect(); err != syscall.ECONNREFUSED {
+	if _, err := connect(); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("nobody listens, and the error is %v", err)
 	}
 	if err := syscall.Listen(listener, 1); err != nil {

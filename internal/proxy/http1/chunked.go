@@ -50,7 +50,7 @@ func (c *Chunked) Next(p []byte) (keep, skip int, err error) {
 		}
 		for keep+skip < len(p) && c.skips(p[keep+skip]) {
 			if !c.step(p[keep+skip]) {
-				return 0, 0, badChunk
+				return 0, 0, errChunk
 			}
 			skip++
 		}
@@ -58,7 +58,7 @@ func (c *Chunked) Next(p []byte) (keep, skip int, err error) {
 			return keep, skip, nil
 		}
 		if !c.step(p[keep]) {
-			return 0, 0, badChunk
+			return 0, 0, errChunk
 		}
 		keep++
 	}

@@ -2,23 +2,23 @@ package http1
 
 import "bytes"
 
-// Problem is why a request is refused, in words for whoever wrote the client.
-type Problem string
+// SyntaxError is why a request is refused, in words for whoever wrote the client.
+type SyntaxError string
 
-func (p Problem) Error() string { return string(p) }
+func (p SyntaxError) Error() string { return string(p) }
 
 const (
-	badLine      Problem = "a line does not end with CR LF"
-	badRequest   Problem = "the request line is not method, target and version with a space in between"
-	badTarget    Problem = "the target has characters that it may not have"
-	badField     Problem = "a header line is not a name, a colon and a value"
-	badHost      Problem = "there is not one Host header with a name"
-	badLength    Problem = "Content-Length is not a number that is said once"
-	badCoding    Problem = "Transfer-Encoding is not chunked"
-	ambiguous    Problem = "Content-Length and Transfer-Encoding contradict each other"
-	badChunk     Problem = "the body is not chunked as it should be"
-	badStatus    Problem = "the first line is not a version and a status"
-	tooManyLines Problem = "there are more than 1,000 header lines"
+	errLine         SyntaxError = "a line does not end with CR LF"
+	errRequest      SyntaxError = "the request line is not method, target and version with a space in between"
+	errTarget       SyntaxError = "the target has characters that it may not have"
+	errField        SyntaxError = "a header line is not a name, a colon and a value"
+	errHost         SyntaxError = "there is not one Host header with a name"
+	errLength       SyntaxError = "Content-Length is not a number that is said once"
+	errCoding       SyntaxError = "Transfer-Encoding is not chunked"
+	errAmbiguous    SyntaxError = "Content-Length and Transfer-Encoding contradict each other"
+	errChunk        SyntaxError = "the body is not chunked as it should be"
+	errStatus       SyntaxError = "the first line is not a version and a status"
+	errTooManyLines SyntaxError = "there are more than 1,000 header lines"
 )
 
 const maxFields = 1000
@@ -42,11 +42,11 @@ func Scan(buffer []byte, from int) (end, next int, err error) {
 		}
 		at := from + lf
 		if at == 0 || buffer[at-1] != '\r' {
-			return 0, from, badLine
+			return 0, from, errLine
 		}
 		if at == from+1 {
 			if from == 0 {
-				return 0, from, badRequest // an empty line before the request
+				return 0, from, errRequest // an empty line before the request
 			}
 			return at + 1, at + 1, nil
 		}
@@ -67,10 +67,10 @@ func (r *Request) Parse(buffer []byte, end int) error {
 	for at < end-2 {
 		to := at + bytes.IndexByte(buffer[at:end], '\n') - 1
 		if len(r.Fields) == maxFields {
-			return tooManyLines
+			return errTooManyLines
 		}
 		if !r.field(at, to) {
-			return badField
+			return errField
 		}
 		at = to + 2
 		f := &r.Fields[len(r.Fields)-1]
@@ -78,19 +78,19 @@ func (r *Request) Parse(buffer []byte, end int) error {
 		switch f.Kind {
 		case Host:
 			if hasHost || !isHost(value) {
-				return badHost
+				return errHost
 			}
 			hasHost, r.Host = true, f.Value
 		case ContentLength:
 			if r.HasLength || !r.noteLength(value) {
-				return badLength
+				return errLength
 			}
 		case TransferEncoding:
 			if !r.noteCoding(value) {
-				return badCoding
+				return errCoding
 			}
 		case Disguised:
-			return badField
+			return errField
 		case Connection:
 			r.noteConnection(value)
 		case TE, Trailer, Expect:
@@ -99,11 +99,11 @@ func (r *Request) Parse(buffer []byte, end int) error {
 	}
 	switch {
 	case r.IsChunked && r.HasLength:
-		return ambiguous
+		return errAmbiguous
 	case r.IsChunked && r.Minor == 0:
-		return badCoding
+		return errCoding
 	case !hasHost && r.Minor > 0:
-		return badHost
+		return errHost
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func (r *Request) requestLine(head []byte) (next int, err error) {
 	line := head[:lf-1]
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first <= 0 || first == last || !isToken(line[:first]) {
-		return 0, badRequest
+		return 0, errRequest
 	}
 	r.Method, r.Target = span(0, first), span(first+1, last)
 	switch version := line[last+1:]; string(version) {
@@ -124,13 +124,13 @@ func (r *Request) requestLine(head []byte) (next int, err error) {
 		r.Minor, r.IsUnusual = 0, true
 	default:
 		if len(version) != 8 || string(version[:5]) != "HTTP/" {
-			return 0, badRequest
+			return 0, errRequest
 		}
 		r.Minor, r.IsUnusual = -1, true
 	}
 	target := r.Bytes(r.Target)
 	if len(target) == 0 || !areAll(target, inTarget) || !isEscaped(target) {
-		return 0, badTarget
+		return 0, errTarget
 	}
 	if target[0] != '/' || string(r.Bytes(r.Method)) == "CONNECT" {
 		r.IsUnusual = true

@@ -47,10 +47,10 @@ func (r *Response) Parse(buffer []byte, end int) error {
 			break
 		}
 		if len(r.Fields) == maxFields {
-			return tooManyLines
+			return errTooManyLines
 		}
 		if !r.field(at, to) {
-			return badField
+			return errField
 		}
 		at = next
 		f := &r.Fields[len(r.Fields)-1]
@@ -58,11 +58,11 @@ func (r *Response) Parse(buffer []byte, end int) error {
 		switch f.Kind {
 		case ContentLength:
 			if !r.noteLength(value) {
-				return badLength
+				return errLength
 			}
 		case TransferEncoding:
 			if !r.noteCoding(value) {
-				return badCoding
+				return errCoding
 			}
 		case Connection:
 			r.noteConnection(value)
@@ -90,25 +90,25 @@ func trimLine(line []byte) []byte {
 // statusLine reads the first line, which begins at the buffer's begin.
 func (r *Response) statusLine(line []byte) error {
 	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
-		return badStatus
+		return errStatus
 	}
 	r.Minor = int(line[7] - '0')
 	r.Status = 0
 	for _, c := range line[9:12] {
 		if c < '0' || c > '9' {
-			return badStatus
+			return errStatus
 		}
 		r.Status = r.Status*10 + int(c-'0')
 	}
 	r.Reason = Span{}
 	if len(line) > 12 {
 		if line[12] != ' ' || !isValue(line[13:]) {
-			return badStatus
+			return errStatus
 		}
 		r.Reason = span(13, len(line))
 	}
 	if r.Status < 100 {
-		return badStatus
+		return errStatus
 	}
 	return nil
 }
