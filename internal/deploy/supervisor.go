@@ -48,7 +48,7 @@ type Records interface {
 
 const (
 	// superviseEvery bounds how long goes unnoticed what no event told.
-	superviseEvery = 5 * time.Minute
+	superviseEvery = 10 * time.Minute
 	// lookAgain is when a service is looked at again at which something could not be read or done.
 	lookAgain = time.Second
 	// stableAfter is how long without a death makes earlier failures forgotten.
