@@ -59,7 +59,6 @@ func New(config Config) *Proxy {
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
 		Protocols:                    clientProtocols(),
 		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: 16 << 10},
-		TLSConfig:                    p.tlsConfig(),
 	}
 	if p.config.QUIC != nil {
 		p.quic = newQUICServer(p)
@@ -109,7 +108,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	if p.config.TLSListener != nil {
 		encrypted := p.enter(p.config.TLSListener)
-		serve(func() error { return p.server.ServeTLS(encrypted, "", "") })
+		serve(func() error { return p.serveTLS(encrypted) })
 	}
 	if p.quic != nil {
 		serve(p.quic.serve)

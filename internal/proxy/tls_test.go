@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -183,4 +184,38 @@ func roundTrip(t *testing.T, address, request string) *http.Response {
 	}
 	response.Body.Close()
 	return response
+}
+
+// HTTP/1.1 inside of TLS is read as strictly as without.
+func TestRequestsInsideOfTLSAreReadStrictly(t *testing.T) {
+	s := startTLS(t, proxy.Config{})
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header["X-Forwarded-Proto"]) }))
+	defer app.Close()
+	s.SetRoutes([]platform.Route{{
+		ServiceID: "a", Hosts: []string{"example.com"}, State: platform.RouteStateServing,
+		Endpoints: []platform.Endpoint{{InstanceID: "i", Address: app.Listener.Addr().String()}},
+	}})
+	for request, want := range map[string]int{
+		"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n": 200,
+		"GET / HTTP/1.1\nHost: example.com\n\n":       400,
+		"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 400,
+		"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n":                    400,
+		"GET / HTTP/1.1\r\nHost: example.com\r\nX-A: b\r\n folded\r\n\r\n":                                         400,
+		"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n":          200,
+	} {
+		conn, err := s.dial(t, "example.com", &tls.Config{NextProtos: []string{"http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, request)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%q is not answered: %v", request, err)
+			continue
+		}
+		text, _ := io.ReadAll(response.Body)
+		if response.StatusCode != want || want == 200 && string(text) != "[https]" {
+			t.Errorf("%q is answered %s %q, want %d", request, response.Status, text, want)
+		}
+	}
 }
