@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"time"
 )
 
@@ -23,6 +24,9 @@ type Config struct {
 	// Certificates returns the certificate for a handshake, as certs.Source does; needed with TLSListener. It is asked for the
 	// names of public hosts only.
 	Certificates func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// EventLoops is how many carry the usual requests of plain connections, each on a thread of its own. By default as many as Go may use
+	// processors.
+	EventLoops int
 	// HTTPSPort is the port at which clients find TLSListener. By default 443.
 	HTTPSPort string
 
@@ -73,6 +77,7 @@ type Config struct {
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
 	setDefault(&c.Address, ":8080")
+	setDefault(&c.EventLoops, runtime.GOMAXPROCS(0))
 	setDefault(&c.HTTPSPort, "443")
 	setDefault(&c.MaxConns, 10_000)
 	setDefault(&c.MaxHeaderBytes, 64<<10)

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,13 +21,13 @@ type fastRoad struct {
 	conns, upgraded atomic.Int64
 }
 
-// openFastRoad opens a lane for each processor that Go may use. The methods of what it returns do nothing when there is no fast road.
+// openFastRoad opens the lanes. The methods of what it returns do nothing when there is no fast road.
 func (p *Proxy) openFastRoad() (*fastRoad, error) {
 	if p.config.isStandardOnly {
 		return nil, nil
 	}
 	f := &fastRoad{Proxy: p}
-	for range runtime.GOMAXPROCS(0) {
+	for range p.config.EventLoops {
 		loop, err := eventloop.New()
 		if err != nil {
 			f.stop()
