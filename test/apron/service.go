@@ -201,7 +201,7 @@ func (s *Service) WantOneInstance(t testing.TB) Instance {
 	var instances []Instance
 	Until(t, 30*time.Second, "one instance of "+s.Name, func() (bool, error) {
 		instances = s.Instances(t)
-		return len(instances) == 1 && instances[0].State == "RUNNING", fmt.Errorf("instances are %+v", instances)
+		return len(instances) == 1 && instances[0].State != "EXITED", fmt.Errorf("instances are %+v", instances)
 	})
 	return instances[0]
 }

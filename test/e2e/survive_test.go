@@ -36,7 +36,7 @@ func surviveARestart(t *testing.T, a *apron.Apron) {
 		a.Restart(t)
 		// At once: what ran answers before the API does.
 		a.WantBody(t, service.URL, "/id", process)
-		if after := service.WantOneInstance(t); after != before {
+		if after := service.WantOneInstance(t); after.ID != before.ID {
 			t.Errorf("after %s the instance is %+v, before it was %+v", name, after, before)
 		}
 	}
