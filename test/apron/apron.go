@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -317,11 +318,21 @@ func (a *Apron) tail(lines int, isLeftOut func(line string) bool) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
+// The ports that freeAddresses chooses from are below those that Linux gives to outgoing connections (32768 and more): one of these
+// could be taken before apron listens, or while it is restarted.
+const (
+	firstPort = 10_000
+	lastPort  = 32_000
+)
+
 // freeAddresses returns addresses on loopback that nothing listens on.
 func freeAddresses(n int) ([]string, error) {
 	var addresses []string
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(addresses) < n; tries++ {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort)))
+		if errors.Is(err, syscall.EADDRINUSE) && tries < 100 {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
