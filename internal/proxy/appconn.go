@@ -105,7 +105,11 @@ func (l *lane) takeKept(in *instance, c *clientConn) *appConn {
 // keep keeps a connection for the next request, or closes it.
 func (l *lane) keep(a *appConn) {
 	a.client = nil
-	if a.hasEnded || a.in.isRetired.Load() || l.isShut || len(l.kept[a.in]) >= maxIdlePerInstance {
+	if a.canRead { // what is behind the answer would be taken for the next one
+		_, errno := eventloop.Peek(a.fd)
+		a.canRead = errno != syscall.EAGAIN
+	}
+	if a.canRead || a.hasEnded || a.in.isRetired.Load() || l.isShut || len(l.kept[a.in]) >= maxIdlePerInstance {
 		a.close()
 		return
 	}

@@ -56,15 +56,16 @@ func (c *clientConn) passRequest() {
 			return
 		}
 	}
-	c.loop.Again(c)
+	c.goOnLater()
 }
 
 // readBody reads more of the request's body. It returns false when there is none yet, or no request any more.
 func (c *clientConn) readBody() bool {
 	x := c.x
 	c.in.rewind()
-	if len(c.in.buffer) < largeBuffer && (x.body.kind != framedByLength || x.body.left > smallBuffer) {
-		c.in.grow(c.lane, largeBuffer)
+	isLong := len(c.in.buffer) < largeBuffer && (x.body.kind != framedByLength || x.body.left > smallBuffer)
+	if isFull := len(c.in.buffer)-c.in.to < tailRoom; isLong || isFull { // full of the head
+		c.in.grow(c.lane, max(largeBuffer, c.in.to+smallBuffer))
 		x.request.Moved(c.in.buffer)
 	}
 	_, isFull, errno := c.in.fill(c.fd)
@@ -110,7 +111,7 @@ func (c *clientConn) passAnswer() {
 			return
 		}
 	}
-	c.loop.Again(c)
+	c.goOnLater()
 }
 
 // readAnswer reads more of the answer. It returns false when there is none yet, or no exchange any more.

@@ -38,6 +38,8 @@ type clientConn struct {
 	// be sent anything either.
 	canRead, canWrite, hasEnded, isBroken bool
 	isPrivate, isTrusted                  bool
+	// isQueued says that the loop calls Ready once more before it waits.
+	isQueued bool
 	// hasMoved says that another state was entered, or the same one anew.
 	hasMoved bool
 	peer     netip.Addr
@@ -58,6 +60,7 @@ const maxSteps = 16
 
 // Ready is called by the loop.
 func (c *clientConn) Ready(events eventloop.Events) {
+	c.isQueued = c.isQueued && events != 0
 	c.canRead = c.canRead || events.Has(eventloop.CanRead)
 	c.canWrite = c.canWrite || events.Has(eventloop.CanWrite)
 	c.hasEnded = c.hasEnded || events.Has(eventloop.IsEnded)
@@ -89,7 +92,16 @@ func (c *clientConn) advance() {
 			return
 		}
 	}
-	c.loop.Again(c)
+	c.goOnLater()
+}
+
+// goOnLater goes on after the others had their turn. It is once in the queue for that, however many ask: with each that goes on and asks
+// for the next turn of two directions there would soon be nobody else in it.
+func (c *clientConn) goOnLater() {
+	if !c.isQueued {
+		c.isQueued = true
+		c.loop.Again(c)
+	}
 }
 
 // enter changes the state, so that advance goes on.
@@ -195,7 +207,7 @@ func (c *clientConn) linger() {
 			return
 		}
 	}
-	c.loop.Again(c)
+	c.goOnLater()
 }
 
 // closeSoon closes the connection when the client has read its answer: a close while bytes of the client are unread would take the

@@ -7,14 +7,18 @@ import (
 	"github.com/apron-run/apron/internal/proxy/http1"
 )
 
-// headRoom is what is added to a head at most, names of hosts and clients apart.
-const headRoom = 512
+// headRoom is what is added to a head at most, names of hosts and clients apart; fieldRoom is what is added to each of its fields: the
+// blank behind the colon, and the CR that an app has left out.
+const (
+	headRoom  = 512
+	fieldRoom = 2
+)
 
 // writeRequest makes the request's head as the instance gets it, with what of the body is there and fits behind it.
 func (c *clientConn) writeRequest() {
 	x, r := c.x, &c.x.request
 	up := &x.up
-	up.reserve(c.lane, r.End+2*len(c.lastHost)+headRoom)
+	up.reserve(c.lane, r.End+fieldRoom*len(r.Fields)+2*len(c.lastHost)+headRoom)
 	var keepsState bool
 	b := up.buffer[:0]
 	b = append(append(append(b, r.Bytes(r.Method)...), ' '), r.Bytes(r.Target)...)
@@ -100,7 +104,7 @@ func appendStatus(b []byte, answer *http1.Response) []byte {
 
 // writeInterim passes an interim answer on, such as 103 Early Hints.
 func (c *clientConn) writeInterim(answer *http1.Response) {
-	c.out.reserve(c.lane, answer.End+headRoom)
+	c.out.reserve(c.lane, answer.End+fieldRoom*len(answer.Fields)+headRoom)
 	c.out.append(append(appendStatus(c.out.buffer[c.out.to:c.out.to], answer), "\r\n"...))
 }
 
@@ -112,7 +116,7 @@ func (c *clientConn) writeAnswer(answer *http1.Response) {
 	x.canKeep = !answer.SaysClose && (answer.Minor > 0 || answer.SaysKeepAlive)
 	x.mustClose = x.mustClose || !x.body.isDone || !x.upgrade.IsEmpty() || // what follows may be of the protocol that was asked for
 		c.isShut || c.isLeaving.Load()
-	c.out.reserve(c.lane, answer.End+headRoom)
+	c.out.reserve(c.lane, answer.End+fieldRoom*len(answer.Fields)+headRoom)
 	b := appendStatus(c.out.buffer[c.out.to:c.out.to], answer)
 	if len(answer.Find(http1.Date)) == 0 {
 		b = append(b, c.dateField()...)

@@ -18,7 +18,7 @@ func (c *clientConn) switched(answer *http1.Response) bool {
 		c.broken("the instance switched to \"" + string(agreed) + "\" when \"" + string(asked) + "\" was asked for")
 		return false
 	}
-	c.out.reserve(c.lane, answer.End+headRoom)
+	c.out.reserve(c.lane, answer.End+fieldRoom*len(answer.Fields)+headRoom)
 	b := appendStatus(c.out.buffer[c.out.to:c.out.to], answer)
 	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), agreed...), "\r\n\r\n"...)
 	c.out.append(b)
@@ -143,6 +143,6 @@ func (c *clientConn) pass(w *window, from, to int, canRead, canWrite, isEnded *b
 			c.follow(w)
 		}
 	}
-	c.loop.Again(c)
+	c.goOnLater()
 	return passed, false, 0
 }

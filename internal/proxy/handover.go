@@ -11,6 +11,9 @@ func (c *clientConn) handOver() {
 	c.dropApp()
 	c.releaseClaim()
 	read := append([]byte(nil), c.in.buffer[:c.in.to]...)
+	if c.x.body.kind == framedByChunks {
+		read = append(read, c.x.body.chunked.LeftOut()...)
+	}
 	fd, listener, others := c.fd, c.listener, c.others
 	c.loop.Remove(fd)
 	c.leave()
@@ -64,6 +67,11 @@ func (h *handedOver) Accept() (net.Conn, error) {
 	case conn := <-h.conns:
 		return conn, nil
 	case <-h.closed:
+	}
+	select {
+	case conn := <-h.conns: // was given before
+		return conn, nil
+	default:
 		return nil, net.ErrClosed
 	}
 }

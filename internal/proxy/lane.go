@@ -148,6 +148,7 @@ func (l *lane) takeExchange() *carried {
 func (l *lane) giveBackExchange(x *carried) {
 	if len(l.exchanges) < spareExchanges {
 		request, done := x.request, x.seeker.done
+		request.Moved(nil) // its memory is used again, or too much to keep
 		*x = carried{request: request}
 		x.seeker.done = done
 		l.exchanges = append(l.exchanges, x)

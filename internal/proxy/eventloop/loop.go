@@ -177,8 +177,10 @@ func (l *Loop) Remove(fd int) {
 }
 
 func (l *Loop) forget(fd int) {
-	l.sockets[fd].handler = nil
-	l.sockets[fd].turn++
+	if fd < len(l.sockets) { // or it was never added
+		l.sockets[fd].handler = nil
+		l.sockets[fd].turn++
+	}
 }
 
 // Again calls the handler once more before the loop waits, after what else is ready had its turn.

@@ -216,3 +216,17 @@ func TestConnectTellsHowItWent(t *testing.T) {
 	}
 	syscall.Close(conn)
 }
+
+func TestASocketThatWasNeverAddedIsClosedAllTheSame(t *testing.T) {
+	loop := open(t)
+	here, there := pair(t)
+	const high = 1000 // beyond all that the loop knows
+	if err := syscall.Dup3(here, high, syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(here)
+	on(t, loop, func() { loop.Close(high) })
+	if n, errno := eventloop.Peek(there); n != 0 || errno != 0 {
+		t.Errorf("a look finds %d bytes, %v; want the end", n, errno)
+	}
+}

@@ -36,6 +36,24 @@ const maxOdd = 16 << 10
 // IsDone says whether the body has ended.
 func (c *Chunked) IsDone() bool { return c.state == chunkDone }
 
+// LeftOut stands for what was left out when that has not ended yet, so that another reader takes what follows for the rest of it, and not
+// for digits of the size before it.
+func (c *Chunked) LeftOut() string {
+	switch c.state {
+	case chunkSpace:
+		return " "
+	case chunkExt:
+		return ";"
+	case trailerName:
+		return "X"
+	case trailerValue:
+		return "X:"
+	case trailerLF:
+		return "X:\r"
+	}
+	return ""
+}
+
 // Next reads the framing of p, which goes on where the one before stopped: the first keep bytes are passed on as they are, the skip
 // bytes behind them are left out. It stops where something was left out, at the body's end, and at the end of p.
 func (c *Chunked) Next(p []byte) (keep, skip int, err error) {
