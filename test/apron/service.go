@@ -201,10 +201,13 @@ func (s *Service) WantOneInstance(t testing.TB) Instance {
 	var instances []Instance
 	Until(t, 30*time.Second, "one instance of "+s.Name, func() (bool, error) {
 		instances = s.Instances(t)
-		return len(instances) == 1 && instances[0].State != "EXITED", fmt.Errorf("instances are %+v", instances)
+		return len(instances) == 1 && instances[0].Runs(), fmt.Errorf("instances are %+v", instances)
 	})
 	return instances[0]
 }
+
+// Runs says whether the instance runs, frozen or not: what was without a request for a while is.
+func (i Instance) Runs() bool { return i.State == "RUNNING" || i.State == "FROZEN" }
 
 // Lines reads the newest lines of one of the service's logs.
 func (s *Service) Lines(t testing.TB, stream string) []string {

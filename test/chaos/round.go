@@ -172,7 +172,7 @@ func (w *world) isSettled(ctx context.Context, s *slot) error {
 		return fmt.Errorf("it has %d instances, want %d: %+v", len(instances), s.size, instances)
 	}
 	for _, each := range instances {
-		if each.State != "RUNNING" || each.RevisionID != active {
+		if !each.Runs() || each.RevisionID != active {
 			return fmt.Errorf("it has the instance %+v, want one of the revision %s", each, active)
 		}
 	}

@@ -133,7 +133,7 @@ func (b *busy) death(t *testing.T) {
 	}
 	apron.Until(t, time.Minute, "two instances again", func() (bool, error) {
 		now := b.Instances(t)
-		return len(now) == 2 && now[0].State == "RUNNING" && now[1].State == "RUNNING", fmt.Errorf("%+v", now)
+		return len(now) == 2 && now[0].Runs() && now[1].Runs(), fmt.Errorf("%+v", now)
 	})
 	b.wantNothingLost(t)
 }
