@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,6 +15,45 @@ import (
 
 	"github.com/apron-run/apron/test/apron"
 )
+
+// clientByHTTPS returns a client that reaches every service by HTTP/2 inside of TLS, and trusts what `apron ca` prints.
+func clientByHTTPS(t *testing.T, a *apron.Apron) func() *http.Client {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if root := a.MustCommand(t, "ca"); !roots.AppendCertsFromPEM([]byte(root)) {
+		t.Fatalf("apron ca prints %q", root)
+	}
+	return func() *http.Client {
+		return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, a.HTTPS)
+			},
+			TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true,
+		}}
+	}
+}
+
+// wantNothingByHTTPS fails the test if a host is answered on --https by anything but 404: there is no service for the public.
+func wantNothingByHTTPS(t *testing.T, a *apron.Apron, hosts ...string) {
+	t.Helper()
+	client := clientByHTTPS(t, a)()
+	client.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+	defer client.CloseIdleConnections()
+	for _, host := range hosts {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+host+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			continue // there is no certificate for the name
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s is answered with %d by HTTPS", host, response.StatusCode)
+		}
+	}
+}
 
 // byHTTPS asks a service as a client does that trusts what `apron ca` prints, after a restart too.
 func byHTTPS(t *testing.T, a *apron.Apron) {

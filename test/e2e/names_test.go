@@ -225,6 +225,7 @@ func privateService(t *testing.T, a *apron.Apron, dns *dnstest.Server, port stri
 			}
 		}
 		wantStatus(t, a, http.StatusNotFound, *door.DomainName, domain, own)
+		wantNothingByHTTPS(t, a, *door.DomainName, domain, own)
 	}
 	wantPrivate("once it is available")
 	a.Kill9(t)

@@ -186,6 +186,8 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	}
 	requests, stop := load.Start(t, u.Client, service.URL, "one", crashRate), u.asking(t)
 	long := load.StartLong(t, u.HTTP, service.URL)
+	host, _, _ := strings.Cut(service.URL, ":")
+	secure := load.Start(t, clientByHTTPS(t, u.Apron), "https://"+host, "one", crashRate/4)
 	later := make(chan string, 2)
 	go func() { later <- u.answer(t, service, "/slow?for=6s") }()
 	go func() { later <- u.answer(t, service, "/stream?lines=60") }()
@@ -203,6 +205,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 
 	push(t, u.Apron, "upgraded:live", sample.Variant{Version: "two", Environment: map[string]string{"START_DELAY": "3s"}})
 	requests.Expect("two")
+	secure.Expect("two")
 	operation := service.Deploy(t)
 	apron.Until(t, time.Minute, "the health check of the deployment", func() (bool, error) {
 		now, err := service.Operation(t.Context(), operation)
@@ -213,6 +216,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	u.wantUpgraded(t)
 	service.WantOperation(t, operation, "SUCCEEDED")
 	requests.Settled()
+	secure.Settled()
 	awaitRequests(t, requests, 50)
 
 	u.install(t, []byte("this is no program"))
@@ -247,6 +251,9 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	told, lost := long.Stop()
 	if told.Sockets > 3 || told.Messages < 100 || len(lost) > 0 {
 		t.Errorf("of what takes long: %+v, and %q", told, lost)
+	}
+	if report := secure.Stop(); len(report.Faults()) > 0 || report.PerSecond < crashRate/8 {
+		t.Errorf("by HTTPS: %s", report)
 	}
 	report := requests.Stop()
 	calls, faults := stop()

@@ -54,9 +54,12 @@ var kinds = []struct {
 }
 
 // Start begins to send rate requests a second to the service, which answers with the version now. client makes clients
-// that reach the service.
+// that reach the service, by plain HTTP unless serviceURL begins with another scheme.
 func Start(t testing.TB, client func() *http.Client, serviceURL, version string, rate int) *Load {
 	t.Helper()
+	if !strings.Contains(serviceURL, "://") {
+		serviceURL = "http://" + serviceURL
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Load{
 		serviceURL: serviceURL, rate: rate, keeping: client(), fresh: client(), cancel: cancel, begun: time.Now(),
@@ -211,7 +214,7 @@ func (l *Load) ask(kind int) (version string, isPaused bool, trouble string) {
 	traced := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections++ },
 	})
-	request, err := http.NewRequestWithContext(traced, k.method, "http://"+l.serviceURL+k.path, reader)
+	request, err := http.NewRequestWithContext(traced, k.method, l.serviceURL+k.path, reader)
 	if err != nil {
 		return "", false, err.Error()
 	}
