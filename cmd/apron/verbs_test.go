@@ -42,7 +42,7 @@ func TestEveryVerbHasHelpWithExamples(t *testing.T) {
 		}
 	}
 	apron(t).expect(t, 0, "apron deploy .")
-	apron(t, "deploy", "--help").expect(t, 0, "Examples:")
+	apron(t, "deploy", "--help").expect(t, 0, "Examples:", "--runtime string ", "--secret stringArray ", "--build-secret stringArray ")
 }
 
 func TestEnvPrintsWhatAShellCanEvaluate(t *testing.T) {
