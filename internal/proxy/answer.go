@@ -44,12 +44,9 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 		err = x.stream(response, x.w, x.control.Flush)
 	}
 	if err != nil {
-		x.record.Problem = err.Error()
+		x.record.Problem = cause(ctx, err).Error()
 		if errors.Is(err, errAnswerCut) && x.endCall(ctx) {
 			return
-		}
-		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
-			x.record.Problem = context.Cause(ctx).Error()
 		}
 		panic(http.ErrAbortHandler) // closes the connection, so that the client sees that the answer is cut short
 	}

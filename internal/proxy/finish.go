@@ -47,7 +47,7 @@ func (c *clientConn) clientGone() {
 	if c.x.status == 0 {
 		c.x.status = StatusClientGone
 	}
-	c.abort("the client has left")
+	c.abort(errClientLeft.Error())
 }
 
 // abort cuts the connection off, and what is in flight on it.

@@ -18,6 +18,9 @@ import (
 // errTookTooLong is why a request's context ends when its time is over.
 var errTookTooLong = errors.New("the request took too long")
 
+// errClientLeft is why a request ended that nobody waits for any more.
+var errClientLeft = errors.New("the client has left")
+
 // deadlineGrace is by how much a connection's own deadlines come after the request's.
 const deadlineGrace = time.Second
 
@@ -184,7 +187,7 @@ func (x *exchange) offer(ctx context.Context, route *route, in *instance, header
 
 // fail tells the client why there is no answer, if it is still there.
 func (x *exchange) fail(ctx context.Context, route *route, err error) {
-	x.record.Problem = err.Error()
+	x.record.Problem = cause(ctx, err).Error()
 	var problem error
 	if x.body != nil {
 		x.body.end()
@@ -204,6 +207,19 @@ func (x *exchange) fail(ctx context.Context, route *route, err error) {
 		x.refuse(refuseBadBody())
 	default:
 		x.refuse(refuseBroken(route))
+	}
+}
+
+// cause is why an exchange failed. When its context ends, its connection to the instance is closed; the error that comes
+// of that tells nothing.
+func cause(ctx context.Context, err error) error {
+	switch why := context.Cause(ctx); {
+	case why == nil:
+		return err
+	case errors.Is(why, context.Canceled):
+		return errClientLeft
+	default:
+		return why
 	}
 }
 

@@ -59,6 +59,7 @@ func TestAServicesOwnTimeoutsHold(t *testing.T) {
 	}{
 		"the default":                      {platform.Traffic{}, silent(false), 504, "did not answer within 300ms"},
 		"a stream that takes too long":     {platform.Traffic{}, drip(20 * time.Millisecond), 200, "the request took too long"},
+		"one on the standard road":         {platform.Traffic{Compresses: true}, silent(false), 504, "did not answer within 300ms"},
 		"a longer one":                     {platform.Traffic{RequestTimeout: 2 * short}, drip(20 * time.Millisecond), 200, "the request took too long"},
 		"an app that is silent":            {platform.Traffic{RequestTimeout: long, IdleTimeout: short}, silent(false), 504, "sent nothing for 300ms"},
 		"an app that is silent in between": {platform.Traffic{RequestTimeout: long, IdleTimeout: short}, silent(true), 200, "neither the client nor the instance"},
@@ -87,7 +88,7 @@ func TestAServicesOwnTimeoutsHold(t *testing.T) {
 				t.Errorf("it took %s, want at least %s", took, least)
 			}
 			eventually(t, "a record", func() bool { return len(log.all()) == 1 })
-			if record := log.all()[0]; !strings.Contains(record.Problem+string(body), test.problem) || record.Problem == "" {
+			if record := log.all()[0]; !strings.Contains(record.Problem+string(body), test.problem) || !strings.Contains(record.Problem, " too long") {
 				t.Errorf("the record has the problem %q, the answer is %q", record.Problem, body)
 			}
 		})
