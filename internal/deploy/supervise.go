@@ -92,6 +92,7 @@ func (s *Supervisor) retire(ctx context.Context, state *supervision, service pla
 	for i, instance := range instances {
 		ids[i] = instance.ID
 		state.leaving[instance.ID] = true
+		delete(state.health, instance.ID) // what leaves need not be well
 	}
 	s.executor.Routes.Remove(service, ids...)
 	s.workers.Go(func() {

@@ -237,6 +237,14 @@ func TestAServiceAtZeroIsWokenByARequestAndSleepsAgain(t *testing.T) {
 		if got := m.look(); len(got.routed) != 0 || len(got.instances) != 0 || !got.route.IsWakeable || got.starts != 1 {
 			t.Errorf("it does not sleep: %v answer, %d run, %d were started", got.routed, len(got.instances), got.starts)
 		}
+		before := m.look()
+		m.mu.Lock()
+		m.isSick = true
+		m.mu.Unlock()
+		time.Sleep(5 * time.Minute)
+		if after := m.look(); !maps.Equal(after.probes, before.probes) {
+			t.Errorf("what has been stopped is probed: %v, and before %v", after.probes, before.probes)
+		}
 	})
 }
 

@@ -274,3 +274,24 @@ func TestFrozenInstancesAreNotLookedAt(t *testing.T) {
 		return p.watches.queue.Len() == 0 && len(p.gauges.active) == 0
 	})
 }
+
+// Who counts the frozen instances learns that one is none of the service's any more, though no request has come.
+func TestAFrozenInstanceThatLeavesIsToldToBeFrozenNoMore(t *testing.T) {
+	box := newIceBox()
+	p := freezes(t, Config{Freezer: box})
+	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 2, 2)})
+	var report platform.LoadReport
+	told := func(frozen int) func() bool {
+		return func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if next, ok := p.Load(ctx, max(report.Serial, 1)); ok {
+				report = next
+			}
+			return len(report.Services) == 1 && len(report.Services[0].Frozen) == frozen
+		}
+	}
+	eventually(t, "both are told to be frozen", told(2))
+	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 2, 1)})
+	eventually(t, "one is told to be frozen", told(1))
+}

@@ -119,6 +119,9 @@ func (p *Proxy) forgetIfIdle(in *instance) {
 	}
 	delete(p.instances, key)
 	in.service.gauge.remove(in)
+	if in.warmth.Load() == isFrozen {
+		p.gauges.note(in.service) // tells that it is not any more
+	}
 	p.leaveService(in.service)
 	in.upstream.close()
 	p.fast.dropKept(in)
