@@ -16,7 +16,7 @@ import (
 	"github.com/apron-run/apron/test/apron"
 )
 
-// clientByHTTPS returns a client that reaches every service by HTTP/2 inside of TLS, and trusts what `apron ca` prints.
+// clientByHTTPS returns a client that reaches every service by HTTP/1.1 inside of TLS, and trusts what `apron ca` prints.
 func clientByHTTPS(t *testing.T, a *apron.Apron) func() *http.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -28,7 +28,7 @@ func clientByHTTPS(t *testing.T, a *apron.Apron) func() *http.Client {
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, a.HTTPS)
 			},
-			TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true,
+			TLSClientConfig: &tls.Config{RootCAs: roots},
 		}}
 	}
 }
