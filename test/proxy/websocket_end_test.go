@@ -152,7 +152,7 @@ func TestWhoDoesNotTakeItsLeaveIsNotWaitedForLong(t *testing.T) {
 		p.open(t, string(websocket.Frame(websocket.Text, []byte("half"), true)[:5]))
 		begun := time.Now()
 		p.EndTunnels(t.Context(), []platform.InstanceID{instance.InstanceID})
-		if took := time.Since(begun); took > 4*time.Second {
+		if took := time.Since(begun); took > 20*time.Second { // and without a bound it is for good
 			t.Errorf("it took %s", took)
 		}
 		p.serve()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,13 +33,19 @@ func start(dir, name string, environment []string, program string, arguments ...
 	p.command.Dir, p.command.Stdout, p.command.Stderr = dir, log, log
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := p.command.Start(); err != nil {
+	started := make(chan error, 1)
+	go func() {
+		// For the kernel it is the thread that is the parent: it must not end before the child, as others do with their goroutines.
+		runtime.LockOSThread()
+		err := p.command.Start()
+		if started <- err; err == nil {
+			defer close(p.ended)
+			_ = p.command.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() {
-		defer close(p.ended)
-		_ = p.command.Wait()
-	}()
 	return p, nil
 }
 

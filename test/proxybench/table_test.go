@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func TestApronServesAsItIsMeasured(t *testing.T) {
 	err = b.with(kind{"apron", startApron}, perInstance, func(p *proxy) error {
 		s, err := p.at(b.ctx, 500, b.during, request(host))
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; it says:\n%s", err, p.tail())
 		}
 		if s.failed > 0 || s.latency.Count() < 50 {
 			t.Errorf("%d answers, %d failed: %s", s.latency.Count(), s.failed, s.problems)
