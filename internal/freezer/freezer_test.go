@@ -24,9 +24,9 @@ func group(t *testing.T) (file string, pid int) {
 	}
 	dir, err := os.MkdirTemp(dir, "apron-freezer-test-")
 	if err != nil {
-		t.Skipf("control groups cannot be made here: %v", err)
+		t.Fatalf("control groups cannot be made here: %v", err)
 	}
-	busy := exec.Command("sh", "-c", "while :; do :; done")
+	busy := exec.Command("yes")
 	if err := busy.Start(); err != nil {
 		t.Fatal(err)
 	}
