@@ -31,7 +31,7 @@ func (p Paths) removeBundle(id string) error {
 	if _, err := os.Stat(bundle); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := p.endShims(func(of string) bool { return of == id }); err != nil {
+	if err := p.endShims(isOf(id)); err != nil {
 		return err
 	}
 	if err := mount.UnmountRecursive(bundle, unix.MNT_DETACH); err != nil {
@@ -50,6 +50,8 @@ func (p Paths) EndShims() error {
 func (p Paths) endLostShims() error {
 	return p.endShims(func(id string) bool { return !p.hasBundle(id) })
 }
+
+func isOf(id string) func(string) bool { return func(of string) bool { return of == id } }
 
 // endShims ends the processes that were started by p's containerd as the shim of an id that is meant.
 func (p Paths) endShims(isMeant func(id string) bool) error {

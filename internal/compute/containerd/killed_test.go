@@ -3,8 +3,11 @@ package containerd_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +24,7 @@ import (
 	"github.com/apron-run/apron/internal/compute/containerd"
 	"github.com/apron-run/apron/internal/compute/containerd/containerdtest"
 	"github.com/apron-run/apron/internal/compute/network"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // starter is the environment variable that makes the test's program a process that starts an instance, to be killed.
@@ -87,25 +91,69 @@ func TestStarterKilled(t *testing.T) {
 	}
 }
 
+// containerd ends what starts a shim when who asked for it goes away, and removes the bundle, but does not end the shim. If that
+// has not opened its log by then, it waits for a reader for ever, and holds the socket that the next shim of the id would have.
+func TestAShimThatNobodyHearsIsNotTakenForTheNext(t *testing.T) {
+	b := newBench(t)
+	spec, instance := b.Start()
+	address := filepath.Join(b.machine.DataDir, "run", "containerd.sock")
+	path := fmt.Sprintf("/run/containerd/s/%x", sha256.Sum256([]byte(filepath.Join(address, containerd.Namespace, string(instance.ID)))))
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the shim's socket: %v", err)
+	}
+	killShim(t, b.machine.DataDir, instance.ID)
+	if exit := b.Exit(instance.ID); !exit.IsLost {
+		t.Fatalf("its end is told as %+v", exit)
+	}
+	bundle := filepath.Join(b.machine.DataDir, "run", "containerd", "io.containerd.runtime.v2.task", containerd.Namespace, string(instance.ID))
+	for since := time.Now(); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(bundle); os.IsNotExist(err) && len(shims(b.machine.DataDir)) == 0 {
+			break
+		}
+		if time.Since(since) > time.Minute {
+			t.Fatal("containerd has not cleaned up after its shim")
+		}
+	}
+
+	orphan := exec.Command(filepath.Join(b.machine.BinDir, "containerd-shim-runc-v2"),
+		"-namespace", containerd.Namespace, "-id", string(instance.ID), "-address", address)
+	orphan.Dir = t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(orphan.Dir, "log"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(path) // a shim that was killed leaves it
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	socket, err := listener.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan.ExtraFiles = []*os.File{socket}
+	if err := orphan.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = orphan.Process.Kill() })
+	ended := make(chan error, 1)
+	go func() { ended <- orphan.Wait() }()
+	_, _ = socket.Close(), listener.Close()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if instance, err = b.backend.Start(ctx, spec); err != nil {
+		t.Fatal(err)
+	}
+	b.Get(instance, "/")
+	<-ended
+}
+
 // Nobody knows how an instance ended whose shim was killed, and nobody may guess from an exit code that is none.
 func TestShimKilled(t *testing.T) {
 	b := newBench(t)
 	_, instance := b.Start()
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range files {
-		raw, _ := os.ReadFile(file)
-		line := string(raw)
-		if !strings.Contains(line, "containerd-shim") || !strings.Contains(line, b.machine.DataDir+"/") || !strings.Contains(line, string(instance.ID)) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-	}
+	killShim(t, b.machine.DataDir, instance.ID)
 	if exit := b.Exit(instance.ID); !exit.IsLost {
 		t.Errorf("the end is told as %+v", exit)
 	}
@@ -166,6 +214,25 @@ func killStarterAfter(t *testing.T, machine *containerdtest.Machine, spec comput
 	time.Sleep(delay)
 	_ = process.Process.Kill()
 	_ = process.Wait()
+}
+
+func killShim(t *testing.T, dataDir string, id platform.InstanceID) {
+	t.Helper()
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		raw, _ := os.ReadFile(file)
+		line := string(raw)
+		if !strings.Contains(line, "containerd-shim") || !strings.Contains(line, dataDir+"/") || !strings.Contains(line, string(id)) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // shims lists the shims of a data directory's containerd.

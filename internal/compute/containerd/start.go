@@ -21,6 +21,7 @@ import (
 	"github.com/opencontainers/image-spec/identity"
 
 	"github.com/apron-run/apron/internal/compute"
+	"github.com/apron-run/apron/internal/compute/network"
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -58,7 +59,7 @@ func (b *Backend) Start(ctx context.Context, spec compute.InstanceSpec) (_ platf
 		}
 		removal := b.removeRemains(ctx, spec.ID)
 		// What a killed apron had asked for last may arrive after the remains were removed.
-		if errdefs.IsAlreadyExists(err) && removal == nil && attempt < startAttempts {
+		if (errdefs.IsAlreadyExists(err) || errors.Is(err, network.ErrAttached)) && removal == nil && attempt < startAttempts {
 			continue
 		}
 		return platform.Instance{}, errors.Join(explainStart(err, spec), removal)
@@ -204,7 +205,8 @@ func (b *Backend) removeContainer(ctx context.Context, id string) error {
 }
 
 // removeTask ends the processes of a container. containerd may still be about to start them for an apron that was killed:
-// it gives up, but not at once, and what comes too late is ended with its bundle.
+// it gives up, but not at once, and what comes too late is ended with its bundle. When it has given up and removed the bundle,
+// the shim may be left, waiting for a reader of its log: the next shim of that name would be taken for it, and never answer.
 func (b *Backend) removeTask(ctx context.Context, container client.Container) error {
 	for deadline := time.Now().Add(creationTimeout); ; {
 		task, err := container.Task(ctx, nil)
@@ -218,7 +220,7 @@ func (b *Backend) removeTask(ctx context.Context, container client.Container) er
 			return err
 		}
 		if !b.config.Paths.hasBundle(container.ID()) {
-			return nil
+			return b.config.Paths.endShims(isOf(container.ID()))
 		}
 		if time.Now().After(deadline) {
 			return b.config.Paths.removeBundle(container.ID())

@@ -23,6 +23,10 @@ import (
 // host's networks follow.
 const interfaceName = "eth"
 
+// ErrAttached tells that the plugins have met an address or interface that the id has already. The plugins that a killed apron
+// was running go on for a moment, and may come after a Detach.
+var ErrAttached = errors.New("it is attached already")
+
 // Attach gives the network namespace at path an address on the instances' bridge, which it returns, and one on each network of
 // the host that a subnet's id stands for. Subnets that nothing stands for are a *platform.ExplainedError. What an Attach
 // that failed has done is undone by Detach.
@@ -54,7 +58,11 @@ func (n *Network) add(ctx context.Context, name, id, path string, index int) (ne
 	}
 	result, err := n.plugins().AddNetworkList(ctx, list, runtimeConf(id, path, index))
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("attach to the network: %w", err)
+		err = fmt.Errorf("attach to the network: %w", err)
+		if text := err.Error(); strings.Contains(text, "duplicate allocation") || strings.Contains(text, "already exists") {
+			err = fmt.Errorf("%w: %w", ErrAttached, err)
+		}
+		return netip.Addr{}, err
 	}
 	current, err := types100.NewResultFromResult(result)
 	if err != nil {

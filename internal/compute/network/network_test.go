@@ -231,6 +231,21 @@ func TestTheHostReachesAnInstance(t *testing.T) {
 	conn.Close()
 }
 
+// The plugins that a killed apron was running go on, and may be done after those of the next one have begun.
+func TestWhatIsAttachedAlreadyIsTold(t *testing.T) {
+	n := newNetwork(t)
+	ns := attach(t, n, "a")
+	if _, err := n.Attach(t.Context(), "a", ns.path); !errors.Is(err, network.ErrAttached) {
+		t.Errorf("the second time: %v", err)
+	}
+	if err := n.Detach(t.Context(), "a", ns.path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Attach(t.Context(), "a", ns.path); err != nil {
+		t.Errorf("when it was detached: %v", err)
+	}
+}
+
 // firewall is what the firewall has of a network.
 func firewall(t *testing.T, n *network.Network) string {
 	t.Helper()
