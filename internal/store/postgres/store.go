@@ -27,6 +27,10 @@ const (
 // lockWrites makes the transaction the only one that writes. The number is apron's own, whatever else locks in the database.
 const lockWrites = `SELECT pg_advisory_xact_lock(4707759172061132398)`
 
+// patiently lets a transaction take as long as its context: another process may hold the lock for its migration, or hang with
+// it until the server gives that up.
+const patiently = `SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; `
+
 // Open opens the database that url names and brings its schema up to date. A database that a newer apron has written is
 // refused and left as it is. Failures that a person can act on are a *platform.ExplainedError.
 func Open(ctx context.Context, url string) (*sqlstore.Store, error) {
@@ -41,26 +45,29 @@ func Open(ctx context.Context, url string) (*sqlstore.Store, error) {
 	writer.SetConnMaxIdleTime(maxIdle)
 	reader.SetConnMaxIdleTime(maxIdle)
 	end := func() error { return errors.Join(reader.Close(), writer.Close()) }
-	begin := func(ctx context.Context) (*sql.Tx, error) { return begin(ctx, writer) }
+	beginWith := func(settings string) sqlstore.Begin {
+		return func(ctx context.Context) (*sql.Tx, error) { return begin(ctx, writer, settings) }
+	}
 
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	if err := sqlstore.Migrate(ctx, begin, name(config), nil); err != nil {
+	if err := sqlstore.Migrate(ctx, beginWith(patiently), name(config), nil); err != nil {
 		return nil, errors.Join(explainOpen(err, config), end())
 	}
 	return sqlstore.New(sqlstore.Database{
-		Begin: begin, WriteTimeout: writeTimeout, Reader: pool{reader}, Sentinel: sentinel, Close: end,
+		Begin: beginWith(""), WriteTimeout: writeTimeout, Reader: pool{reader}, Sentinel: sentinel, Close: end,
 	}), nil
 }
 
 // begin begins a transaction that writes. Its statements see what was committed before each of them, whatever the server's
-// default is: a transaction that sees what was there at its begin would not see what was written while it waited.
-func begin(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+// default is: a transaction that sees what was there at its begin would not see what was written while it waited. settings are
+// statements that go before.
+func begin(ctx context.Context, db *sql.DB, settings string) (*sql.Tx, error) {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, lockWrites); err != nil {
+	if _, err := tx.ExecContext(ctx, settings+lockWrites); err != nil {
 		return nil, errors.Join(fmt.Errorf("wait for other writers: %w", err), tx.Rollback())
 	}
 	return tx, nil

@@ -229,6 +229,35 @@ func TestAWriterThatHangsIsGivenUp(t *testing.T) {
 	}
 }
 
+// An apron that starts waits for one that migrates the database, or that hangs in the middle of a write, for longer than a write would.
+func TestOpeningWaitsForTheOneThatWrites(t *testing.T) {
+	t.Parallel()
+	address := newDatabase(t, server, template)
+	hanging := open(t, address+"&idle_in_transaction_session_timeout=500ms")
+	id, err := create(t, hanging, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = hanging.UpdateTags(t.Context(), id, func(map[string]string) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	db, err := postgres.Open(t.Context(), address+"&lock_timeout=50ms&statement_timeout=100ms")
+	if err != nil {
+		t.Error(err)
+	} else if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	close(end)
+	<-ended
+}
+
 func TestAWriteDoesNotWaitForTheLockWithoutEnd(t *testing.T) {
 	t.Parallel()
 	address := newDatabase(t, server, template)

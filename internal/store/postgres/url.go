@@ -17,11 +17,12 @@ const connectTimeout = 5 * time.Second
 // parameters are set in each session, unless the URL sets them.
 var parameters = map[string]string{
 	"application_name": "apron",
-	// A statement takes milliseconds; a migration may take longer and is one statement.
+	// A statement takes milliseconds. Opening has a time of its own, for its migrations.
 	"statement_timeout": "15s",
 	"lock_timeout":      "10s",
-	// A process that vanished with its machine would keep the lock for as long as the kernel takes to tell.
-	"idle_in_transaction_session_timeout": "15s",
+	// A process that hangs, or vanished with its machine, would keep the lock for as long as the kernel takes to tell. Those who
+	// wait for it get it in their time.
+	"idle_in_transaction_session_timeout": "5s",
 	// What a client was told is done is kept, whatever the server's default is.
 	"synchronous_commit": "on",
 }
