@@ -38,8 +38,8 @@ func newDown(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = errors.Join(app.Down(command.Context(), config), claim.Release())
-			if err != nil {
+			err = s.waitFor("instances and daemons to end", func() error { return app.Down(command.Context(), config) })
+			if err = errors.Join(err, claim.Release()); err != nil {
 				return fmt.Errorf("stop what apron had started: %w", err)
 			}
 			_, err = fmt.Fprintf(s.out, "apron is down. Its data are in %s.\n", config.DataDir)
@@ -48,6 +48,21 @@ func newDown(s *shell) *cobra.Command {
 	}
 	s.settings.bind(command.Flags())
 	return command
+}
+
+// waitFor does work, and shows how long it has been at it.
+func (s *shell) waitFor(what string, work func() error) error {
+	steps, begun, done := progress.NewSteps(s.err), time.Now(), make(chan error, 1)
+	defer steps.Done()
+	go func() { done <- work() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(readyEvery):
+			steps.Waiting("waiting for "+what, begun, time.Now())
+		}
+	}
 }
 
 // stopTimeout is how long a serving apron may take to end: requests that run may take 120 s.

@@ -45,7 +45,7 @@ const (
 	// stopTimeout is how long SIGTERM may take: there may be requests to drain.
 	stopTimeout = 60 * time.Second
 	// downTimeout is how long `apron down` may take.
-	downTimeout = 2 * time.Minute
+	downTimeout = 10 * time.Minute // a thousand instances take minutes
 )
 
 // Start runs an apron on a clean data directory until the test ends. flags are added to the command line.
