@@ -21,6 +21,8 @@
 //   - An instance without a request for a while is frozen, and thawed before the next one is sent to it. Requests, streams and upgraded
 //     connections in flight keep it warm. One data plane freezes at a time, and any thaws.
 //   - Bodies and trailers are streamed in both directions, with back-pressure; nothing is buffered whole.
+//   - A proxy that leaves answers what is on its way to it. By HTTP/1.1 each answer asks to close the connection, and by HTTP/2 a GOAWAY asks
+//     the client to leave a while before the last one says which stream was the last.
 //   - Only names of public hosts get a certificate. Which host is asked for says the request, whatever its handshake named.
 //   - An app of the protocol h2c gets its requests by HTTP/2, each as a stream, whatever the client speaks.
 //   - What says who the client is comes from the proxy, not from the client, unless the peer is a trusted proxy.

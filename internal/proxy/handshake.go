@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 )
 
 // serveTLS answers on a listener of encrypted connections until it is closed. The handshakes are made here and not by the server: it
-// would read HTTP/1.1 inside of TLS less strictly than what comes without, see strictListener.
+// would read HTTP/1.1 inside of TLS less strictly than what comes without, see strictListener, and lose requests by HTTP/2 when the
+// proxy leaves, see farewell.
 func (p *Proxy) serveTLS(listener *limitedListener) error {
 	config := p.tlsConfig()
 	config.NextProtos = []string{"h2", "http/1.1"}
@@ -54,12 +56,13 @@ func (p *Proxy) shakeHands(conn net.Conn, config *tls.Config, shaken *handedOver
 		conn.Close()
 		return
 	}
-	if encrypted.ConnectionState().NegotiatedProtocol == "h2" {
-		shaken.give(encrypted)
+	state := encrypted.ConnectionState()
+	if state.NegotiatedProtocol == "h2" && strings.Contains(tls.CipherSuiteName(state.CipherSuite), "_CBC_") {
+		encrypted.Close() // HTTP/2 is not for such ciphers (RFC 9113, 9.2.2)
 		return
 	}
 	inside := &limitedConn{Conn: encrypted, release: func() {}} // conn gives the slot back
-	shaken.give(&strictTLSConn{strictConn{limitedConn: inside, maxHeaderBytes: p.config.MaxHeaderBytes}, encrypted})
+	shaken.give(&tlsConn{p.newStrictConn(inside), &state})
 }
 
 // beginsRequest says whether what came instead of a handshake is the method of a request.
@@ -72,11 +75,19 @@ func beginsRequest(first [5]byte) bool {
 	return true
 }
 
-// strictTLSConn is HTTP/1.1 inside of TLS. The server learns by ConnectionState that it is.
-type strictTLSConn struct {
-	strictConn
-	encrypted *tls.Conn
+// tlsConn is what is inside of TLS. The server takes it for a connection without: of a tls.Conn it would speak HTTP/2 to the client
+// itself, and nothing could stand between.
+type tlsConn struct {
+	*strictConn
+	state *tls.ConnectionState
 }
 
-// ConnectionState is for net/http.
-func (c *strictTLSConn) ConnectionState() tls.ConnectionState { return c.encrypted.ConnectionState() }
+// tlsKey marks the context of requests that came by TLS, with its state.
+type tlsKey struct{}
+
+func connContext(ctx context.Context, conn net.Conn) context.Context {
+	if encrypted, isTLS := conn.(*tlsConn); isTLS {
+		ctx = context.WithValue(ctx, tlsKey{}, encrypted.state)
+	}
+	return ctx
+}

@@ -26,7 +26,7 @@ func (p *Proxy) Leave() {
 	if p.isLeaving.Swap(true) {
 		return
 	}
-	close(p.leaving)
+	p.beginLeaving()
 	for _, each := range p.listeners {
 		_ = each.Close()
 	}

@@ -26,9 +26,10 @@ type Proxy struct {
 	watches watches
 	// handlers counts requests, those of hijacked connections too.
 	handlers sync.WaitGroup
-	// isLeaving and leaving, which is closed then, say that Leave was called.
-	isLeaving atomic.Bool
-	leaving   chan struct{}
+	// isLeaving and leaving, which beginLeaving ends then, say that Leave was called.
+	isLeaving    atomic.Bool
+	leaving      context.Context
+	beginLeaving context.CancelFunc
 
 	mu        sync.Mutex // guards the members below, and what routes and instances say of that, and orders the changes of table
 	instances map[instanceKey]*instance
@@ -44,8 +45,9 @@ type Proxy struct {
 func New(config Config) *Proxy {
 	p := &Proxy{
 		config: config.withDefaults(), instances: map[instanceKey]*instance{}, services: map[platform.ServiceID]*service{},
-		routes: map[platform.ServiceID]*route{}, contested: map[contest]bool{}, leaving: make(chan struct{}),
+		routes: map[platform.ServiceID]*route{}, contested: map[contest]bool{},
 	}
+	p.leaving, p.beginLeaving = context.WithCancel(context.Background())
 	p.watches.changed = make(chan struct{}, 1)
 	p.gauges.init()
 	p.table.Store(newTable())
@@ -56,6 +58,7 @@ func New(config Config) *Proxy {
 		MaxHeaderBytes:               p.config.MaxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
 		BaseContext:                  baseContext,
+		ConnContext:                  connContext,
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
 		Protocols:                    clientProtocols(),
 		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: 16 << 10},
@@ -98,7 +101,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		})
 	}
 	plain := func(listener net.Listener, isPrivate bool) net.Listener {
-		return strictListener{fast.before(p.enter(listener), isPrivate), p.config.MaxHeaderBytes}
+		return strictListener{fast.before(p.enter(listener), isPrivate), p}
 	}
 	public := plain(listener, false)
 	serve(func() error { return p.server.Serve(public) })
@@ -122,7 +125,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		}
 		p.closeListeners()
 		return errors.Join(fmt.Errorf("serve: %w", err), p.server.Close())
-	case <-p.leaving:
+	case <-p.leaving.Done():
 		serving.Go(func() { p.quic.leave(stopped) })
 		p.linger(ctx, p.config.IdleTimeout)
 	case <-ctx.Done():

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -42,6 +43,9 @@ type exchange struct {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.handlers.Add(1)
 	defer p.handlers.Done()
+	if state, isTLS := r.Context().Value(tlsKey{}).(*tls.ConnectionState); isTLS {
+		r.TLS = state
+	}
 	started, peer := time.Now(), peerOf(r)
 	var traffic platform.Traffic
 	route := p.table.Load().on(isPrivate(r.Context())).find(canonicalHost(r.Host))
@@ -267,20 +271,21 @@ type recorder struct {
 	http.ResponseWriter
 	status  int
 	written int64
-	// isLeaving asks the client to come by another connection next time.
+	// isLeaving asks the client of HTTP/1.1 to come by another connection next time.
 	isLeaving *atomic.Bool
 	// isLast says that nothing behind the request is read as another one: it may be of the protocol that was asked for.
 	isLast bool
-	// altSvc says that there is HTTP/3; isHTTP3 that the client uses it.
-	altSvc  string
-	isHTTP3 bool
+	// altSvc says that there is HTTP/3.
+	altSvc string
+	// hasStreams says that the request is one of many on its connection, which ends by the means of its protocol: see farewell.
+	hasStreams bool
 }
 
 func (p *Proxy) newRecorder(w http.ResponseWriter, r *http.Request) *recorder {
 	recorder := &recorder{
-		ResponseWriter: w, isLeaving: &p.isLeaving, isLast: slices.ContainsFunc(r.Header["Upgrade"], mayUpgrade), isHTTP3: r.ProtoMajor == 3,
+		ResponseWriter: w, isLeaving: &p.isLeaving, isLast: slices.ContainsFunc(r.Header["Upgrade"], mayUpgrade), hasStreams: r.ProtoMajor > 1,
 	}
-	if p.quic != nil && r.TLS != nil && !recorder.isHTTP3 {
+	if p.quic != nil && r.TLS != nil && r.ProtoMajor < 3 {
 		recorder.altSvc = p.quic.altSvc
 	}
 	return recorder
@@ -290,8 +295,8 @@ func (w *recorder) WriteHeader(status int) {
 	w.status = status
 	header := w.Header()
 	switch {
-	case w.isHTTP3:
-		delete(header, "Connection") // there is none; the server asks its clients to leave by itself
+	case w.hasStreams:
+		delete(header, "Connection") // there is none; the library would end a connection of HTTP/2 at once
 	case w.isLeaving.Load() || w.isLast:
 		header["Connection"] = []string{"close"}
 	}

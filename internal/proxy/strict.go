@@ -13,7 +13,7 @@ import (
 // them what it passes on without doubt, but whatever stands before this proxy may have understood something else.
 type strictListener struct {
 	net.Listener
-	maxHeaderBytes int
+	*Proxy
 }
 
 func (l strictListener) Accept() (net.Conn, error) {
@@ -21,7 +21,7 @@ func (l strictListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &strictConn{limitedConn: conn.(*limitedConn), maxHeaderBytes: l.maxHeaderBytes}, nil
+	return l.newStrictConn(conn.(*limitedConn)), nil
 }
 
 // spoiler stands in what the server reads for what must not be there, and for all that follows. Wherever in a head, in the
@@ -40,13 +40,20 @@ type strictConn struct {
 	isSpoiled bool
 	unread    string // of the spoiler
 	head      requestHead
+
+	farewell farewell
+	forget   func() bool // ends the wait for the proxy to leave
 }
 
 // expectation is what comes next on a connection.
 type expectation int
 
 const (
-	expectRequestLine expectation = iota
+	// expectBeginning is a request's line, or that with which HTTP/2 begins, which expectPreface follows.
+	expectBeginning expectation = iota
+	expectPreface
+	expectFrames
+	expectRequestLine
 	expectHeader
 	expectBody
 	expectChunkSize
@@ -67,6 +74,9 @@ type requestHead struct {
 }
 
 func (c *strictConn) Read(p []byte) (int, error) {
+	if c.expected == expectFrames {
+		return c.farewell.read(p)
+	}
 	if c.isSpoiled {
 		if c.unread == "" {
 			return 0, io.EOF
@@ -92,11 +102,16 @@ func (c *strictConn) follow(read []byte) (good int) {
 		switch c.expected {
 		case expectAnything:
 			return len(read)
-		case expectBody, expectChunk:
+		case expectFrames:
+			c.farewell.in.follow(read[at:])
+			return len(read)
+		case expectPreface, expectBody, expectChunk:
 			passed := min(c.bodyLeft, uint64(len(read)-at))
 			at, c.bodyLeft = at+int(passed), c.bodyLeft-passed
 			switch {
 			case c.bodyLeft > 0:
+			case c.expected == expectPreface:
+				c.expected, c.farewell.isFramed = expectFrames, true
 			case c.expected == expectChunk:
 				c.expected = expectChunkEnd
 			default:
@@ -107,7 +122,7 @@ func (c *strictConn) follow(read []byte) (good int) {
 			if end < 0 {
 				c.line = append(c.line, read[at:]...)
 				if len(c.line) > c.maxHeaderBytes+4096 { // more than the server reads
-					if c.expected != expectRequestLine && c.expected != expectHeader {
+					if c.expected > expectHeader {
 						return at
 					}
 					c.expected, c.line = expectAnything, nil
@@ -133,7 +148,7 @@ func (c *strictConn) follow(read []byte) (good int) {
 // takes says whether a whole line is well formed, and goes on to what comes after it.
 func (c *strictConn) takes(line string) bool {
 	switch c.expected {
-	case expectRequestLine:
+	case expectBeginning, expectRequestLine:
 		return c.takesRequestLine(line)
 	case expectHeader:
 		if line == "" {
@@ -160,7 +175,10 @@ func (c *strictConn) takesRequestLine(line string) bool {
 	case "": // the server decides
 		return true
 	case "PRI * HTTP/2.0": // so it does about HTTP/2
-		c.expected = expectAnything
+		isFirst := c.expected == expectBeginning
+		if c.expected = expectAnything; isFirst {
+			c.expected, c.bodyLeft = expectPreface, uint64(len("\r\nSM\r\n\r\n"))
+		}
 		return true
 	}
 	method, rest, _ := strings.Cut(line, " ")

@@ -39,7 +39,7 @@ func TestAMalformedRequestIsSpoiledHoweverItsBytesArrive(t *testing.T) {
 			"at once": strings.NewReader(sent), "one by one": iotest.OneByteReader(strings.NewReader(sent)),
 			"in halves": iotest.HalfReader(strings.NewReader(sent)),
 		} {
-			conn := &strictConn{limitedConn: &limitedConn{Conn: readsFrom{Reader: reader}}, maxHeaderBytes: 4 << 10}
+			conn := New(Config{MaxHeaderBytes: 4 << 10}).newStrictConn(&limitedConn{Conn: readsFrom{Reader: reader}})
 			got, err := io.ReadAll(conn)
 			isRight := string(got) == sent
 			if good != "" { // what came of the line before it was known to be malformed stands before the spoiler

@@ -110,6 +110,15 @@ func TestWhatIsNoTLSOrTooOldIsRefused(t *testing.T) {
 	if _, err := s.dial(t, "example.com", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
 		t.Error("TLS 1.1 is good enough")
 	}
+	old, err := s.dial(t, "example.com", &tls.Config{
+		MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}, NextProtos: []string{"h2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("HTTP/2 with a cipher that is not for it ends with %v", err)
+	}
 	silent, err := net.Dial("tcp", s.https)
 	if err != nil {
 		t.Fatal(err)

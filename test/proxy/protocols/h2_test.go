@@ -45,7 +45,7 @@ var deviations = map[string]string{
 	"Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE":                                          "the library takes repeated settings for an attack",
 	"Sends a HEADERS frame that contains the connection-specific header field":                       "it is answered 400 (RFC 9113, 8.1.1)",
 	"Sends a HEADERS frame that contains the TE header field with any value other than \"trailers\"": "it is answered 400 (RFC 9113, 8.1.1)",
-	"Sends invalid connection preface":                                                               "without TLS the port speaks HTTP/1.1 too, and answers 400 by that",
+	"Sends invalid connection preface":                                                               "the port speaks HTTP/1.1 too, and answers 400 by that",
 }
 
 func TestH2specFindsNothingThatIsNotKnown(t *testing.T) {
