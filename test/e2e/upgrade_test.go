@@ -188,6 +188,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	long := load.StartLong(t, u.HTTP, service.URL)
 	host, _, _ := strings.Cut(service.URL, ":")
 	secure := load.Start(t, clientByHTTPS(t, u.Apron), "https://"+host, "one", crashRate/4)
+	uploads := startUploads(t, u.Apron, service)
 	later := make(chan string, 2)
 	go func() { later <- u.answer(t, service, "/slow?for=6s") }()
 	go func() { later <- u.answer(t, service, "/stream?lines=60") }()
@@ -254,6 +255,9 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	}
 	if report := secure.Stop(); len(report.Faults()) > 0 || report.PerSecond < crashRate/8 {
 		t.Errorf("by HTTPS: %s", report)
+	}
+	if sent, faults := uploads.stop(); len(faults) > 0 || sent < 100 {
+		t.Errorf("of %d uploads by HTTP/2 %d were lost: %s", sent, len(faults), strings.Join(faults, "\n  "))
 	}
 	report := requests.Stop()
 	calls, faults := stop()
