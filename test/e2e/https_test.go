@@ -11,18 +11,53 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/apron-run/apron/test/apron"
+	"github.com/apron-run/apron/test/load"
 )
 
-// clientByHTTPS returns a client that reaches every service by HTTP/1.1 inside of TLS, and trusts what `apron ca` prints.
-func clientByHTTPS(t *testing.T, a *apron.Apron) func() *http.Client {
+// rootsOf are what trusts what `apron ca` prints.
+func rootsOf(t *testing.T, a *apron.Apron) *x509.CertPool {
 	t.Helper()
 	roots := x509.NewCertPool()
 	if root := a.MustCommand(t, "ca"); !roots.AppendCertsFromPEM([]byte(root)) {
 		t.Fatalf("apron ca prints %q", root)
 	}
+	return roots
+}
+
+// hostOf is a service's URL without its port, which is that of plain HTTP.
+func hostOf(service *apron.Service) string {
+	host, _, _ := strings.Cut(service.URL, ":")
+	return host
+}
+
+// dials are by plain HTTP and by TLS.
+func dials(t *testing.T, a *apron.Apron, service *apron.Service) []load.Dial {
+	t.Helper()
+	return []load.Dial{load.Plain(a.HTTP), load.Encrypted(a.HTTPS, &tls.Config{RootCAs: rootsOf(t, a), ServerName: hostOf(service)})}
+}
+
+// clientByHTTP3 returns a client that reaches every service by HTTP/3.
+func clientByHTTP3(t *testing.T, a *apron.Apron) func() *http.Client {
+	t.Helper()
+	roots := rootsOf(t, a)
+	return func() *http.Client {
+		return &http.Client{Timeout: time.Minute, Transport: &http3.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots},
+			Dial: func(ctx context.Context, _ string, encrypted *tls.Config, config *quic.Config) (*quic.Conn, error) {
+				return quic.DialAddrEarly(ctx, a.HTTPS, encrypted, config)
+			},
+		}}
+	}
+}
+
+// clientByHTTPS returns a client that reaches every service by HTTP/1.1 inside of TLS, and trusts what `apron ca` prints.
+func clientByHTTPS(t *testing.T, a *apron.Apron) func() *http.Client {
+	t.Helper()
+	roots := rootsOf(t, a)
 	return func() *http.Client {
 		return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -58,8 +93,7 @@ func wantNothingByHTTPS(t *testing.T, a *apron.Apron, hosts ...string) {
 // byHTTPS asks a service as a client does that trusts what `apron ca` prints, after a restart too.
 func byHTTPS(t *testing.T, a *apron.Apron) {
 	service := a.MustCreate(t, fromImage("secure", "named:live", nil))
-	host, _, _ := strings.Cut(service.URL, ":")
-	root := a.MustCommand(t, "ca")
+	host, root := hostOf(service), a.MustCommand(t, "ca")
 	for range 2 {
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM([]byte(root)) {

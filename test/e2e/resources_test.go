@@ -27,12 +27,16 @@ func TestServicesComeBackAfterAReboot(t *testing.T) {
 	push(t, a, "moving:live", sample.Variant{Version: "old"})
 	web := a.MustCreate(t, fromImage("front", "front:live", nil))
 	paused := a.MustCreate(t, fromImage("paused", "paused:live", nil))
+	input := fromImage("asleep", "front:live", nil)
+	input.Tags = []types.Tag{{Key: ptr("apron:min-size"), Value: ptr("0")}, {Key: ptr("apron:scale-to-zero-after"), Value: ptr("1s")}}
+	asleep := a.MustCreate(t, input)
 	moving := a.MustCreate(t, fromImage("moving", "moving:live", nil))
 	output, err := a.SDK().PauseService(t.Context(), &apprunner.PauseServiceInput{ServiceArn: &paused.ARN})
 	if err != nil {
 		t.Fatal(err)
 	}
 	paused.WantOperation(t, *output.OperationId, "SUCCEEDED")
+	wantInstances(t, asleep, 0)
 	push(t, a, "moving:live", sample.Variant{Version: "new", Environment: map[string]string{"START_DELAY": "3s"}})
 	id := moving.Deploy(t)
 	apron.Until(t, time.Minute, "the deployment waits for its new instance", func() (bool, error) {
@@ -57,6 +61,7 @@ func TestServicesComeBackAfterAReboot(t *testing.T) {
 	}
 	paused.WantOperation(t, *resumed.OperationId, "SUCCEEDED")
 	a.WantBody(t, paused.URL, "/", "paused")
+	wantWokenOnce(t, a, asleep)
 
 	var running []string
 	for _, service := range []*apron.Service{web, paused, moving} {
@@ -72,6 +77,26 @@ func TestServicesComeBackAfterAReboot(t *testing.T) {
 		})
 	}
 	web.MustDeploy(t)
+}
+
+// wantWokenOnce fails the test unless nothing has started the service, whose requests wake it and let it sleep again.
+func wantWokenOnce(t *testing.T, a *apron.Apron, service *apron.Service) {
+	t.Helper()
+	if instances := service.Instances(t); len(instances) != 0 {
+		t.Errorf("a service at zero was woken by nobody: %+v", instances)
+	}
+	a.WantBody(t, service.URL, "/", "web")
+	wantInstances(t, service, 0)
+	service.WantStatus(t, types.ServiceStatusRunning)
+	woken := 0
+	for _, line := range service.Lines(t, "events") {
+		if strings.Contains(line, "Scaled out: ") {
+			woken++
+		}
+	}
+	if woken != 1 {
+		t.Errorf("it was woken %d times: %q", woken, service.Lines(t, "events"))
+	}
 }
 
 // Of many versions, the data directory keeps those that can be gone back to, and the registry those that have a tag.

@@ -1,8 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
-
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,13 +19,22 @@ func TestSizesFollowTheLoad(t *testing.T) {
 	t.Parallel()
 	a := apron.Start(t)
 	push(t, a, "scale:live", sample.Variant{Version: "one"})
-	var busy, sleepy *apron.Service
+	var busy, sleepy, computing, hoarding *apron.Service
 	var prepare sync.WaitGroup
-	prepare.Go(func() { busy = createScaling(t, a, "busy", 1, 4, nil) })
+	prepare.Go(func() { busy = createScaling(t, a, "busy", busyConcurrency, 4, nil) })
 	prepare.Go(func() {
 		sleepy = createScaling(t, a, "sleepy", 10, 4, map[string]string{"apron:min-size": "0", "apron:scale-to-zero-after": "2s"})
 	})
+	prepare.Go(func() {
+		computing = createScaling(t, a, "computing", 100, 2, map[string]string{"apron:scale-on": "cpu", "apron:scale-target": "20"})
+	})
+	prepare.Go(func() {
+		hoarding = createScaling(t, a, "hoarding", 100, 2, map[string]string{"apron:scale-on": "memory", "apron:scale-target": "20"})
+	})
 	prepare.Wait()
+	if t.Failed() {
+		return
+	}
 	t.Run("to zero, and a request wakes it", func(t *testing.T) { sleepAndWake(t, a, sleepy) })
 	t.Run("out to MaxSize at once", func(t *testing.T) { scaleOut(t, a, busy) })
 	t.Run("over a deployment", func(t *testing.T) {
@@ -44,11 +54,19 @@ func TestSizesFollowTheLoad(t *testing.T) {
 		}
 		a.WantBody(t, sleepy.URL, "/", "one")
 	})
-	t.Run("while it sleeps, what is asked for works", func(t *testing.T) { changeAsleep(t, a, sleepy) })
-	t.Run("in after a quiet time", func(t *testing.T) {
-		apron.Until(t, 4*time.Minute, "one instance", func() (bool, error) { return len(busy.Instances(t)) == 1, nil })
-		wantEvent(t, busy, "Scaled in: ")
+	traffic := keepBusy(t, a, busy, 20)
+	t.Run("out by what is used", func(t *testing.T) {
+		var both sync.WaitGroup
+		both.Go(func() {
+			goOutByUse(t, a, computing, "/spin?for=60s", "% of the cpu used, 20 % wanted: 1 -> 2 instances")
+		})
+		both.Go(func() {
+			goOutByUse(t, a, hoarding, "/hoard?mib=200", "% of the memory used, 20 % wanted: 1 -> 2 instances")
+		})
+		both.Wait()
 	})
+	t.Run("while it sleeps, what is asked for works", func(t *testing.T) { changeAsleep(t, a, sleepy) })
+	t.Run("in after a quiet time, without a lost request", func(t *testing.T) { goInUnderLoad(t, traffic) })
 }
 
 // createScaling creates a service of the pushed image that scales.
@@ -91,9 +109,12 @@ func wantInstances(t *testing.T, service *apron.Service, want int) {
 	})
 }
 
+// busyConcurrency leaves room for what a test keeps a service busy with, so that one instance is enough for that.
+const busyConcurrency = 20
+
 func scaleOut(t *testing.T, a *apron.Apron, service *apron.Service) {
 	var requests sync.WaitGroup
-	for range 12 {
+	for range 4 * busyConcurrency {
 		requests.Go(func() {
 			if answer, err := a.TryGet(t.Context(), service.URL, "/slow?for=2s"); err != nil || answer.Status != 200 {
 				t.Errorf("a request got %+v (%v)", answer, err)
@@ -106,6 +127,36 @@ func scaleOut(t *testing.T, a *apron.Apron, service *apron.Service) {
 	if told := scalingOf(t, a, service); told.Size != 4 || told.MinSize != 1 || told.MaxSize != 4 || told.Reason == "" {
 		t.Errorf("the scaling is told as %+v", told)
 	}
+}
+
+// goOutByUse has an instance use more than the target by one request, which says nothing itself.
+func goOutByUse(t *testing.T, a *apron.Apron, service *apron.Service, path, reason string) {
+	asking, leave := context.WithCancel(t.Context())
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		_, _ = a.TryGet(asking, service.URL, path) // it ends when the client leaves
+	}()
+	defer func() { leave(); <-answered }()
+	wantInstances(t, service, 2)
+	wantEvent(t, service, reason)
+	if told := a.MustCommand(t, "service", service.Name); !strings.Contains(told, reason) {
+		t.Errorf("apron service does not tell %q:\n%s", reason, told)
+	}
+}
+
+// goInUnderLoad waits until the autoscaler has taken away what the load does not need.
+func goInUnderLoad(t *testing.T, b *busy) {
+	before := b.long.Told()
+	apron.Until(t, 4*time.Minute, "a size of one", func() (bool, error) { return scalingOf(t, b.Apron, b.Service).Size == 1, nil })
+	b.wantNoConnectionLost(t, before) // WebSockets go on where they are
+	wantEvent(t, b.Service, "Scaled in: ")
+	if _, faults := b.long.Stop(); len(faults) > 0 {
+		t.Errorf("of what takes long: %q", faults)
+	}
+	wantInstances(t, b.Service, 1)
+	awaitRequests(t, b.requests, 20)
+	wantNoFaults(t, b.requests)
 }
 
 func sleepAndWake(t *testing.T, a *apron.Apron, service *apron.Service) {

@@ -185,9 +185,9 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 		t.Errorf("the same program again: process %d after %d, and it tells %q", u.pid(t), pid, told)
 	}
 	requests, stop := load.Start(t, u.Client, service.URL, "one", crashRate), u.asking(t)
-	long := load.StartLong(t, u.HTTP, service.URL)
-	host, _, _ := strings.Cut(service.URL, ":")
-	secure := load.Start(t, clientByHTTPS(t, u.Apron), "https://"+host, "one", crashRate/4)
+	long := load.StartLong(t, service.URL, dials(t, u.Apron, service)...)
+	secure := load.Start(t, clientByHTTPS(t, u.Apron), "https://"+hostOf(service), "one", crashRate/4)
+	third := load.Start(t, clientByHTTP3(t, u.Apron), "https://"+hostOf(service), "one", crashRate/4)
 	uploads := startUploads(t, u.Apron, service)
 	later := make(chan string, 2)
 	go func() { later <- u.answer(t, service, "/slow?for=6s") }()
@@ -207,6 +207,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	push(t, u.Apron, "upgraded:live", sample.Variant{Version: "two", Environment: map[string]string{"START_DELAY": "3s"}})
 	requests.Expect("two")
 	secure.Expect("two")
+	third.Expect("two")
 	operation := service.Deploy(t)
 	apron.Until(t, time.Minute, "the health check of the deployment", func() (bool, error) {
 		now, err := service.Operation(t.Context(), operation)
@@ -218,6 +219,7 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	service.WantOperation(t, operation, "SUCCEEDED")
 	requests.Settled()
 	secure.Settled()
+	third.Settled()
 	awaitRequests(t, requests, 50)
 
 	u.install(t, []byte("this is no program"))
@@ -253,8 +255,10 @@ func TestAnUpgradeLosesNothing(t *testing.T) {
 	if told.Sockets > 3 || told.Messages < 100 || len(lost) > 0 {
 		t.Errorf("of what takes long: %+v, and %q", told, lost)
 	}
-	if report := secure.Stop(); len(report.Faults()) > 0 || report.PerSecond < crashRate/8 {
-		t.Errorf("by HTTPS: %s", report)
+	for protocol, requests := range map[string]*load.Load{"HTTPS": secure, "HTTP/3": third} {
+		if report := requests.Stop(); len(report.Faults()) > 0 || report.PerSecond < crashRate/8 {
+			t.Errorf("by %s: %s", protocol, report)
+		}
 	}
 	if sent, faults := uploads.stop(); len(faults) > 0 || sent < 100 {
 		t.Errorf("of %d uploads by HTTP/2 %d were lost: %s", sent, len(faults), strings.Join(faults, "\n  "))

@@ -35,10 +35,7 @@ func TestNothingIsLost(t *testing.T) {
 	push(t, a, "kept:live", sample.Variant{Version: "one"})
 	input := fromImage("kept", "kept:live", nil)
 	input.AutoScalingConfigurationArn = scaling(t, a, "two-instances", 2)
-	b := &busy{Apron: a, Service: a.MustCreate(t, input)}
-	b.requests = load.Start(t, a.Client, b.URL, "one", zeroLossRate)
-	b.long = load.StartLong(t, a.HTTP, b.URL)
-	b.awaitTraffic(t)
+	b := keepBusy(t, a, a.MustCreate(t, input), zeroLossRate)
 	for _, row := range []struct {
 		name string
 		run  func(*testing.T)
@@ -49,6 +46,14 @@ func TestNothingIsLost(t *testing.T) {
 	} {
 		t.Run(row.name, row.run)
 	}
+}
+
+// keepBusy begins traffic of each kind, and waits until there is some.
+func keepBusy(t *testing.T, a *apron.Apron, service *apron.Service, rate int) *busy {
+	t.Helper()
+	b := &busy{a, service, load.Start(t, a.Client, service.URL, "one", rate), load.StartLong(t, service.URL, dials(t, a, service)...)}
+	b.awaitTraffic(t)
+	return b
 }
 
 // awaitTraffic waits until each kind of traffic has gone through once more.
@@ -198,7 +203,7 @@ func TestWebSocketsAreClosedAtTheEndOfADrain(t *testing.T) {
 	a := apron.Start(t)
 	push(t, a, "drained:live", sample.Variant{Version: "one"})
 	b := &busy{Apron: a, Service: a.MustCreate(t, fromImage("drained", "drained:live", nil))}
-	b.long = load.StartLong(t, a.HTTP, b.URL)
+	b.long = load.StartLong(t, b.URL, dials(t, a, b.Service)...)
 	for _, leave := range []func(){
 		func() { b.MustDeploy(t) },
 		func() { pause(t, a, b.Service) },

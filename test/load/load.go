@@ -27,11 +27,12 @@ import (
 type Load struct {
 	serviceURL string
 	rate       int
-	// keeping uses connections again, fresh makes one for each request.
-	keeping, fresh *http.Client
-	cancel         context.CancelFunc
-	requests       sync.WaitGroup
-	begun          time.Time
+	// keeping uses connections again, newClient makes another client for each request on a new one.
+	keeping   *http.Client
+	newClient func() *http.Client
+	cancel    context.CancelFunc
+	requests  sync.WaitGroup
+	begun     time.Time
 
 	mu       sync.Mutex // guards what follows
 	timeline timeline
@@ -62,10 +63,9 @@ func Start(t testing.TB, client func() *http.Client, serviceURL, version string,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Load{
-		serviceURL: serviceURL, rate: rate, keeping: client(), fresh: client(), cancel: cancel, begun: time.Now(),
+		serviceURL: serviceURL, rate: rate, keeping: client(), newClient: client, cancel: cancel, begun: time.Now(),
 		timeline: timeline{versions: []allowance{{version: version}}},
 	}
-	l.fresh.Transport.(*http.Transport).DisableKeepAlives = true
 	l.requests.Go(func() { l.send(ctx) })
 	t.Cleanup(l.end)
 	return l
@@ -155,8 +155,15 @@ func (l *Load) Stop() Report {
 func (l *Load) end() {
 	l.cancel()
 	l.requests.Wait()
-	l.keeping.CloseIdleConnections()
-	l.fresh.CloseIdleConnections()
+	leave(l.keeping)
+}
+
+// leave closes what a client has open.
+func leave(client *http.Client) {
+	client.CloseIdleConnections()
+	if transport, ok := client.Transport.(io.Closer); ok {
+		_ = transport.Close() // it tells about connections that broke, which their requests have told
+	}
 }
 
 // maxInFlight bounds what waits for an answer at a time; beyond it the service is too slow to be told from one that is
@@ -218,9 +225,16 @@ func (l *Load) ask(kind int) (version string, isPaused bool, trouble string) {
 	if err != nil {
 		return "", false, err.Error()
 	}
+	if body != nil && !k.hasLength {
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
 	client := l.keeping
 	if k.isFresh {
-		client = l.fresh
+		client = l.newClient()
+		defer leave(client)
+		if transport, ok := client.Transport.(*http.Transport); ok {
+			transport.DisableKeepAlives = true
+		}
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -232,8 +246,9 @@ func (l *Load) ask(kind int) (version string, isPaused bool, trouble string) {
 	switch {
 	case err != nil:
 		return version, false, "the answer broke off: " + err.Error()
-	case connections > 1:
-		// net/http sends again by itself what it may; another client would have shown an error.
+	case connections > 1 && response.ProtoMajor == 1:
+		// net/http sends again by itself what it may; another client would have shown an error. By the later protocols a server
+		// says of each request whether it has seen it.
 		return version, false, "the connection broke before an answer came"
 	case response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != "" && version == "":
 		return "", true, ""

@@ -18,9 +18,9 @@ import (
 // Long is what takes longer than a request: WebSockets on which messages go back and forth, connections that are kept, and downloads
 // that are slow. Each is held until it ends, and begun anew then.
 type Long struct {
-	address, serviceURL string
-	cancel              context.CancelFunc
-	users               sync.WaitGroup
+	serviceURL string
+	cancel     context.CancelFunc
+	users      sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
 	told   LongReport
@@ -35,15 +35,15 @@ type LongReport struct {
 	Downloads, Requests, Kept int
 }
 
-// StartLong begins some of each with a service that answers at the address.
-func StartLong(t testing.TB, address, serviceURL string) *Long {
+// StartLong begins some of each with a service, in turn by one of the dials and by the next.
+func StartLong(t testing.TB, serviceURL string, dials ...Dial) *Long {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Long{address: address, serviceURL: serviceURL, cancel: cancel}
-	for _, use := range []func(context.Context) error{l.talk, l.talk, l.talk, l.download, l.download, l.keep, l.keep} {
+	l := &Long{serviceURL: serviceURL, cancel: cancel}
+	for i, use := range []func(context.Context, Dial) error{l.talk, l.talk, l.talk, l.download, l.download, l.keep, l.keep} {
 		l.users.Go(func() {
 			for ctx.Err() == nil {
-				if err := use(ctx); err != nil && ctx.Err() == nil {
+				if err := use(ctx, dials[i%len(dials)]); err != nil && ctx.Err() == nil {
 					l.note(func() { l.faults = append(l.faults, time.Now().Format("15:04:05.000 ")+err.Error()) })
 					time.Sleep(20 * time.Millisecond) // when nobody answers
 				}
@@ -90,10 +90,9 @@ func (l *Long) note(what func()) {
 // longPatience bounds each wait for an answer: no part of apron may hold one up for as long.
 const longPatience = 20 * time.Second
 
-// dial returns a connection that ends with ctx.
-func (l *Long) dial(ctx context.Context) (conn net.Conn, end func(), err error) {
-	conn, err = (&net.Dialer{Timeout: longPatience}).DialContext(ctx, "tcp", l.address)
-	if err != nil {
+// connect returns a connection that ends with ctx.
+func connect(ctx context.Context, dial Dial) (conn net.Conn, end func(), err error) {
+	if conn, err = dial(ctx); err != nil {
 		return nil, nil, fmt.Errorf("connect: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -101,8 +100,8 @@ func (l *Long) dial(ctx context.Context) (conn net.Conn, end func(), err error) 
 }
 
 // talk opens a WebSocket and sends messages, each when the one before has come back, until it is closed.
-func (l *Long) talk(ctx context.Context) error {
-	conn, end, err := l.dial(ctx)
+func (l *Long) talk(ctx context.Context, dial Dial) error {
+	conn, end, err := connect(ctx, dial)
 	if err != nil {
 		return err
 	}
@@ -142,10 +141,10 @@ func (l *Long) talk(ctx context.Context) error {
 }
 
 // download reads an answer that takes a second.
-func (l *Long) download(ctx context.Context) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: longPatience}).DialContext(ctx, "tcp", l.address)
-	}}, Timeout: longPatience}
+func (l *Long) download(ctx context.Context, dial Dial) error {
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+	}, Timeout: longPatience}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.serviceURL+"/stream?lines=10", nil)
 	if err != nil {
 		return err
@@ -164,8 +163,8 @@ func (l *Long) download(ctx context.Context) error {
 }
 
 // keep asks again and again by one connection, until an answer says that it is the last.
-func (l *Long) keep(ctx context.Context) error {
-	conn, end, err := l.dial(ctx)
+func (l *Long) keep(ctx context.Context, dial Dial) error {
+	conn, end, err := connect(ctx, dial)
 	if err != nil {
 		return err
 	}

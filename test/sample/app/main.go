@@ -97,6 +97,8 @@ func routes() http.Handler {
 		time.Sleep(wait)
 		return version(), err
 	})
+	answer("/spin", spin)
+	answer("/hoard", hoard)
 	answer("/read", func(r *http.Request) (string, error) {
 		content, err := os.ReadFile(r.FormValue("path"))
 		return string(content), err
