@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/apron-run/apron/internal/certs"
@@ -247,7 +248,9 @@ func Proxy(ctx context.Context, config ProxyConfig) error {
 		},
 	}
 	if config.HTTPSAddr != "" {
-		plane.Proxy.Certificates = config.certificates(log).GetCertificate
+		var sources certs.Sources
+		sources, plane.Proxy.QUICResetKey = config.certificates(log)
+		plane.Proxy.Certificates = sources.GetCertificate
 		var err error
 		if _, plane.Proxy.HTTPSPort, err = net.SplitHostPort(config.HTTPSAddr); err != nil {
 			return err
@@ -266,15 +269,20 @@ func Proxy(ctx context.Context, config ProxyConfig) error {
 }
 
 // certificates are where those of services come from: the user's own come first. Without the authority, which `apron serve` has seen
-// to, the rest of the traffic goes on.
-func (c ProxyConfig) certificates(log *slog.Logger) (sources certs.Sources) {
+// to, the rest of the traffic goes on, and there is no resetKey.
+func (c ProxyConfig) certificates(log *slog.Logger) (sources certs.Sources, resetKey *quic.StatelessResetKey) {
 	if c.CertsDir != "" {
 		sources = append(sources, certs.OpenFiles(c.CertsDir, log))
 	}
 	authority, err := certs.OpenAuthority(c.TLSDir, c.Domain)
 	if err != nil {
 		log.Error("names without a certificate of their own have none", "error", err)
-		return sources
+		return sources, nil
 	}
-	return append(sources, authority)
+	key, err := authority.Derive("stateless resets of QUIC")
+	if err != nil {
+		log.Warn("clients of HTTP/3 are not told when this process has died", "error", err)
+		return append(sources, authority), nil
+	}
+	return append(sources, authority), (*quic.StatelessResetKey)(&key)
 }

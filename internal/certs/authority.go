@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -140,6 +141,17 @@ func createFile(path string, content []byte) (_ []byte, err error) {
 		return nil, err
 	}
 	return os.ReadFile(path)
+}
+
+// Derive returns a key of the authority's for a purpose, the same at each start. It tells nothing of the authority's own key.
+func (a *Authority) Derive(purpose string) (derived [32]byte, err error) {
+	secret, err := a.key.Bytes()
+	if err != nil {
+		return derived, err
+	}
+	content, err := hkdf.Key(sha256.New, secret, nil, purpose, len(derived))
+	copy(derived[:], content)
+	return derived, err
 }
 
 // GetCertificate signs for a name below the domain, and for the domain itself if the client names none, as with an address.

@@ -59,6 +59,24 @@ func trust(t *testing.T, dir string) *x509.CertPool {
 	return pool
 }
 
+func TestAnAuthorityDerivesTheSameKeyAtEachStart(t *testing.T) {
+	dir, keys := t.TempDir(), map[[32]byte]bool{}
+	for _, purpose := range []string{"one", "one", "another"} {
+		authority, err := certs.OpenAuthority(dir, testDomain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := authority.Derive(purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[key] = true
+	}
+	if len(keys) != 2 || keys[[32]byte{}] {
+		t.Errorf("two purposes have the keys %v", keys)
+	}
+}
+
 func TestAnAuthoritySignsForNamesBelowItsDomainAndForNoOther(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tls")
 	if _, _, err := certs.Root(dir, testDomain); !errors.Is(err, fs.ErrNotExist) {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
+
+	"github.com/quic-go/quic-go"
 )
 
 // Config is what a Proxy is made of. Every member may be left out.
@@ -21,6 +23,9 @@ type Config struct {
 	// at the same port; nil means none. Where it is a quic.ConnectionIDGenerator too, it names the connections.
 	TLSListener net.Listener
 	QUIC        net.PacketConn
+	// QUICResetKey is that of each process which takes the packets in turn: by it, one tells clients of another that has died that their
+	// connections are gone. Without it they find out when nothing has come for long.
+	QUICResetKey *quic.StatelessResetKey
 	// Certificates returns the certificate for a handshake, as certs.Source does; needed with TLSListener. It is asked for the
 	// names of public hosts only.
 	Certificates func(*tls.ClientHelloInfo) (*tls.Certificate, error)

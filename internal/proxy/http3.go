@@ -37,7 +37,7 @@ type quicServer struct {
 var errTooManyConns = errors.New("too many connections are open")
 
 func newQUICServer(p *Proxy) *quicServer {
-	q := &quicServer{transport: &quic.Transport{Conn: p.config.QUIC}, handshakeTimeout: p.config.ReadHeaderTimeout}
+	q := &quicServer{transport: &quic.Transport{Conn: p.config.QUIC, StatelessResetKey: p.config.QUICResetKey}, handshakeTimeout: p.config.ReadHeaderTimeout}
 	q.transport.ConnectionIDGenerator, _ = p.config.QUIC.(quic.ConnectionIDGenerator)
 	most := int64(p.config.MaxConns)
 	// The context ends with the connection, also with one whose handshake fails.

@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +25,7 @@ func TestWhatRunsSurvives(t *testing.T) {
 	a := apron.Start(t)
 	t.Run("a restart of apron", func(t *testing.T) { surviveARestart(t, a) })
 	t.Run("the death of its daemons", func(t *testing.T) { surviveTheDaemons(t, a) })
+	t.Run("the death of its data plane", func(t *testing.T) { surviveTheDataPlane(t, a) })
 	t.Run("a change of tags", func(t *testing.T) { tagsActAtOnce(t, a) })
 	t.Run("the time when apron is down", func(t *testing.T) { surviveDown(t, a) })
 }
@@ -109,6 +112,29 @@ func surviveTheDaemons(t *testing.T, a *apron.Apron) {
 	repository.Commit("Say two", sample.PythonApp("two"))
 	coded.MustDeploy(t)
 	a.WantBody(t, coded.URL, "/", "two")
+}
+
+// surviveTheDataPlane kills it: who asks then is answered by the next, also by HTTP/3, which has no connection that breaks by itself.
+func surviveTheDataPlane(t *testing.T, a *apron.Apron) {
+	push(t, a, "plane:live", sample.Variant{Version: "one"})
+	service := a.MustCreate(t, fromImage("plane", "plane:live", nil))
+	third := clientByHTTP3(t, a)()
+	defer third.Transport.(io.Closer).Close()
+	third.Timeout = 2 * time.Second
+	answersAll := func() (bool, error) {
+		if answer, err := a.TryGet(t.Context(), service.URL, "/"); answer.Body != "one" {
+			return false, err
+		}
+		response, err := third.Get("https://" + hostOf(service) + "/")
+		if err != nil {
+			return false, err
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK, nil
+	}
+	apron.Until(t, 10*time.Second, "an answer", answersAll)
+	killDaemon(t, a, "proxy")
+	apron.Until(t, 10*time.Second, "an answer of the next data plane", answersAll)
 }
 
 func killDaemon(t *testing.T, a *apron.Apron, name string) (pid int) {

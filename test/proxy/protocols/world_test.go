@@ -27,6 +27,8 @@ type world struct {
 	// root is the file of the root that signs for the services below domain.
 	root  string
 	roots *x509.CertPool
+	// stop ends the proxy before the test does.
+	stop context.CancelFunc
 }
 
 // newWorld starts a proxy and ends it with the test.
@@ -61,11 +63,12 @@ func newWorld(t *testing.T, config proxy.Config) *world {
 	config.Certificates = authority.GetCertificate
 	_, config.HTTPSPort, _ = net.SplitHostPort(w.encrypted)
 	w.Proxy = proxy.New(config)
-	ctx, stop := context.WithCancel(context.Background())
+	var ctx context.Context
+	ctx, w.stop = context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	t.Cleanup(func() {
-		stop()
+		w.stop()
 		select {
 		case err := <-ended:
 			if err != nil {
