@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -52,6 +53,21 @@ func clientByHTTP3(t *testing.T, a *apron.Apron) func() *http.Client {
 			},
 		}}
 	}
+}
+
+// streamByHTTP3 reads an answer that takes six seconds, and returns what is wrong with it.
+func streamByHTTP3(client *http.Client, service *apron.Service) string {
+	defer client.Transport.(io.Closer).Close()
+	response, err := client.Get("https://" + hostOf(service) + "/stream?lines=60")
+	if err != nil {
+		return fmt.Sprintf("a stream by HTTP/3: %v", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if lines := strings.Count(string(body), "\n"); lines != 60 || err != nil {
+		return fmt.Sprintf("a stream by HTTP/3 ends after %d of 60 lines: %v", lines, err)
+	}
+	return ""
 }
 
 // clientByHTTPS returns a client that reaches every service by HTTP/1.1 inside of TLS, and trusts what `apron ca` prints.

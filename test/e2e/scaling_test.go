@@ -26,7 +26,7 @@ func TestSizesFollowTheLoad(t *testing.T) {
 		sleepy = createScaling(t, a, "sleepy", 10, 4, map[string]string{"apron:min-size": "0", "apron:scale-to-zero-after": "2s"})
 	})
 	prepare.Go(func() {
-		computing = createScaling(t, a, "computing", 100, 2, map[string]string{"apron:scale-on": "cpu", "apron:scale-target": "20"})
+		computing = createScaling(t, a, "computing", 100, 2, nil) // it is tagged later
 	})
 	prepare.Go(func() {
 		hoarding = createScaling(t, a, "hoarding", 100, 2, map[string]string{"apron:scale-on": "memory", "apron:scale-target": "20"})
@@ -56,6 +56,7 @@ func TestSizesFollowTheLoad(t *testing.T) {
 	})
 	traffic := keepBusy(t, a, busy, 20)
 	t.Run("out by what is used", func(t *testing.T) {
+		a.AWS(t, nil, "tag-resource", "--resource-arn", computing.ARN, "--tags", "Key=apron:scale-on,Value=cpu", "Key=apron:scale-target,Value=20")
 		var both sync.WaitGroup
 		both.Go(func() {
 			goOutByUse(t, a, computing, "/spin?for=60s", "% of the cpu used, 20 % wanted: 1 -> 2 instances")
@@ -66,7 +67,10 @@ func TestSizesFollowTheLoad(t *testing.T) {
 		both.Wait()
 	})
 	t.Run("while it sleeps, what is asked for works", func(t *testing.T) { changeAsleep(t, a, sleepy) })
-	t.Run("in after a quiet time, without a lost request", func(t *testing.T) { goInUnderLoad(t, traffic) })
+	t.Run("in after a quiet time, without a lost request", func(t *testing.T) {
+		goInUnderLoad(t, traffic)
+		wantInstances(t, computing, 1)
+	})
 }
 
 // createScaling creates a service of the pushed image that scales.

@@ -196,16 +196,19 @@ func scaling(t *testing.T, a *apron.Apron, name string, least int32) *string {
 	return output.AutoScalingConfiguration.AutoScalingConfigurationArn
 }
 
-// At the end of their drain the WebSockets on instances that leave are closed in order, by a deployment as by a pause.
+// At the end of their drain WebSockets are closed in order: those on instances that leave by a deployment or a pause, and those on the
+// proxy that an upgrade replaces.
 func TestWebSocketsAreClosedAtTheEndOfADrain(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	a := apron.Start(t)
+	u := startUpgraded(t)
+	a := u.Apron
 	push(t, a, "drained:live", sample.Variant{Version: "one"})
 	b := &busy{Apron: a, Service: a.MustCreate(t, fromImage("drained", "drained:live", nil))}
 	b.long = load.StartLong(t, b.URL, dials(t, a, b.Service)...)
 	for _, leave := range []func(){
 		func() { b.MustDeploy(t) },
+		func() { u.change(t); u.hangup(t); u.wantUpgraded(t) },
 		func() { pause(t, a, b.Service) },
 	} {
 		before := b.long.Told()

@@ -155,32 +155,50 @@ func TestHTTP3IsToldToClientsAndKnowsPublicHostsOnly(t *testing.T) {
 	}
 }
 
-func TestAProxyThatLeavesFinishesRequestsByHTTP3(t *testing.T) {
-	w := newWorld(t, proxy.Config{IdleTimeout: 5 * time.Second})
-	began, finish := make(chan struct{}), make(chan struct{})
-	w.serve(h3Host, platform.AppProtocolHTTP1, app(t, platform.AppProtocolHTTP1, func(w http.ResponseWriter, r *http.Request) {
-		close(began)
-		<-finish
-		io.WriteString(w, "whole")
-	}))
-	client := w.h3(t)
-	answered := make(chan error, 1)
-	go func() {
-		response, err := client.Do(w.request(t, t.Context(), "GET", "/", nil))
-		if err == nil {
-			var text []byte
-			text, err = io.ReadAll(response.Body)
-			response.Body.Close()
-			if string(text) != "whole" {
-				err = errors.Join(err, fmt.Errorf("it got %q", text))
+func TestAProxyThatLeavesOrStopsFinishesRequestsByHTTP3(t *testing.T) {
+	for name, end := range map[string]func(*world){
+		"leaves": func(w *world) { w.Leave() },
+		"stops":  func(w *world) { w.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, proxy.Config{IdleTimeout: 5 * time.Second})
+			began, finish := make(chan struct{}), make(chan struct{})
+			w.serve(h3Host, platform.AppProtocolHTTP1, app(t, platform.AppProtocolHTTP1, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					close(began)
+					<-finish
+				}
+				io.WriteString(w, "whole")
+			}))
+			ask := func(within time.Duration, path string) error {
+				ctx, cancel := context.WithTimeout(t.Context(), within)
+				defer cancel()
+				response, err := w.h3(t).Do(w.request(t, ctx, "GET", path, nil))
+				if err != nil {
+					return err
+				}
+				defer response.Body.Close()
+				text, err := io.ReadAll(response.Body)
+				if string(text) != "whole" {
+					err = errors.Join(err, fmt.Errorf("it got %q", text))
+				}
+				return err
 			}
-		}
-		answered <- err
-	}()
-	<-began
-	w.Leave()
-	close(finish)
-	if err := <-answered; err != nil {
-		t.Error(err)
+			answered := make(chan error, 1)
+			go func() { answered <- ask(20*time.Second, "/slow") }()
+			<-began
+			end(w)
+			for deadline := time.Now().Add(10 * time.Second); ask(time.Second, "/") == nil; {
+				if time.Now().After(deadline) {
+					t.Error("it goes on to take connections")
+					break
+				}
+			}
+			close(finish)
+			if err := <-answered; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
