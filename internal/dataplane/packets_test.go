@@ -157,6 +157,39 @@ func TestClientsFindTheNextDataPlaneByEachProtocolAtOnce(t *testing.T) {
 	group.Wait()
 }
 
+func TestUploadsByHTTP3ThatCannotBeSentAgainAreNotLostWhenADataPlaneFollowsAnother(t *testing.T) {
+	p := newPlane(t)
+	p.start(t)
+	client, _ := p.newClient(t)
+	served := route("example.com", app(t, echo))
+	client.SetRoute(served)
+	flush(t, client)
+	asking, done := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for _, pause := range []time.Duration{0, 0, 20 * time.Millisecond, 500 * time.Millisecond} {
+		kept := h3(t)
+		group.Go(func() {
+			for asking.Err() == nil {
+				if got, err := p.ask(t, kept, "/", struct{ io.Reader }{strings.NewReader("x")}); got != "x" || err != nil {
+					t.Errorf("an upload each %s is answered %q, %v", pause, got, err)
+				}
+				time.Sleep(pause)
+			}
+		})
+	}
+	last := p
+	for range 3 {
+		before := last
+		last = last.next(t, client)
+		client.SetRoute(served)
+		flush(t, client)
+		client.Leave(t.Context(), os.Getpid())
+		before.wantEnd(t)
+	}
+	done()
+	group.Wait()
+}
+
 func TestAnAddressOfHTTPSThatOverlapsIsTakenWithoutHTTP3(t *testing.T) {
 	p := newPlane(t)
 	p.start(t)

@@ -3,18 +3,22 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+	"golang.org/x/sync/errgroup"
 )
 
 // altSvcFor is for how many seconds clients remember that there is HTTP/3.
@@ -26,18 +30,31 @@ const goAwayFor = time.Second
 // quicServer answers by HTTP/3. There is no 0-RTT: what a client sends before the handshake has ended, others could send again.
 type quicServer struct {
 	transport *quic.Transport
-	http      *http3.Server
+	tls       *tls.Config
+	handler   http.HandlerFunc
 	// altSvc tells clients of the other protocols that this one is there.
-	altSvc           string
-	handshakeTimeout time.Duration
-	// open counts connections, requests those in flight.
-	open, requests atomic.Int64
+	altSvc                        string
+	idleTimeout, handshakeTimeout time.Duration
+	maxHeaderBytes                int
+	// open counts connections, those in their handshake too.
+	open atomic.Int64
+	// accepting ends by stopAccepting.
+	accepting     context.Context
+	stopAccepting context.CancelFunc
+	loop          sync.Mutex // held by serve
+
+	mu    sync.Mutex // guards conns
+	conns map[*quicConn]bool
 }
 
 var errTooManyConns = errors.New("too many connections are open")
 
 func newQUICServer(p *Proxy) *quicServer {
-	q := &quicServer{transport: &quic.Transport{Conn: p.config.QUIC, StatelessResetKey: p.config.QUICResetKey}, handshakeTimeout: p.config.ReadHeaderTimeout}
+	q := &quicServer{
+		transport: &quic.Transport{Conn: p.config.QUIC, StatelessResetKey: p.config.QUICResetKey}, tls: p.tlsConfig(), handler: p.serveHTTP3,
+		idleTimeout: p.config.IdleTimeout, handshakeTimeout: p.config.ReadHeaderTimeout, maxHeaderBytes: p.config.MaxHeaderBytes, conns: map[*quicConn]bool{},
+	}
+	q.accepting, q.stopAccepting = context.WithCancel(context.Background())
 	q.transport.ConnectionIDGenerator, _ = p.config.QUIC.(quic.ConnectionIDGenerator)
 	most := int64(p.config.MaxConns)
 	// The context ends with the connection, also with one whose handshake fails.
@@ -51,27 +68,43 @@ func newQUICServer(p *Proxy) *quicServer {
 	}
 	// When many are open, a client must first show that it is at its address, or a few could fill the rest with forged ones.
 	q.transport.VerifySourceAddress = func(net.Addr) bool { return q.open.Load() > most/4 }
-	q.http = &http3.Server{
-		Handler: http.HandlerFunc(p.serveHTTP3), MaxHeaderBytes: p.config.MaxHeaderBytes, IdleTimeout: p.config.IdleTimeout,
-		Logger: slog.New(slog.DiscardHandler), // it tells what clients do wrong
-	}
 	if address, ok := p.config.QUIC.LocalAddr().(*net.UDPAddr); ok {
 		q.altSvc = `h3=":` + strconv.Itoa(address.Port) + `"; ma=` + strconv.Itoa(altSvcFor)
 	}
-	q.http.TLSConfig = p.tlsConfig()
 	return q
 }
 
 // serve answers until shutdown.
 func (q *quicServer) serve() error {
-	listener, err := q.transport.ListenEarly(http3.ConfigureTLSConfig(q.http.TLSConfig), &quic.Config{
-		Allow0RTT: false, MaxIdleTimeout: q.http.IdleTimeout, HandshakeIdleTimeout: q.handshakeTimeout,
+	q.loop.Lock()
+	defer q.loop.Unlock()
+	listener, err := q.transport.ListenEarly(http3.ConfigureTLSConfig(q.tls), &quic.Config{
+		Allow0RTT: false, MaxIdleTimeout: q.idleTimeout, HandshakeIdleTimeout: q.handshakeTimeout,
 	})
 	if err != nil {
 		return fmt.Errorf("listen for HTTP/3: %w", err)
 	}
 	defer listener.Close()
-	return q.http.ServeListener(listener)
+	for {
+		conn, err := listener.Accept(q.accepting)
+		switch {
+		case q.accepting.Err() != nil || errors.Is(err, quic.ErrServerClosed):
+			return http.ErrServerClosed
+		case err != nil:
+			return err
+		}
+		c := &quicConn{server: q.newServer(), conn: conn, answered: make(chan struct{}, 1)}
+		c.server.Handler = c.count(q.handler)
+		q.mu.Lock()
+		q.conns[c] = true
+		q.mu.Unlock()
+		go func() {
+			c.serve()
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			delete(q.conns, c)
+		}()
+	}
 }
 
 // leave takes no more connections, asks clients to end those that are open, and ends them itself once nothing happens. Handshakes
@@ -82,7 +115,7 @@ func (q *quicServer) leave(ctx context.Context) {
 	}
 	select {
 	case <-time.After(goAwayFor):
-		_ = q.end(ctx) // shutdown tells it again
+		_ = q.each(func(c *quicConn) error { return c.leave(ctx) }) // shutdown tells it again
 	case <-ctx.Done():
 	}
 }
@@ -92,48 +125,26 @@ func (q *quicServer) shutdown(ctx context.Context) error {
 	if q == nil {
 		return nil
 	}
-	return errors.Join(q.end(ctx), q.transport.Close())
+	return errors.Join(q.each(func(c *quicConn) error { return c.end(ctx) }), q.transport.Close())
 }
 
-// end asks clients to leave, and closes their connections when no request is in flight, or ctx ends.
-func (q *quicServer) end(ctx context.Context) error {
-	waiting, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		q.awaitQuiet(waiting)
-		stop()
-	}()
-	err := q.http.Shutdown(waiting)
-	switch {
-	case ctx.Err() != nil && err != nil:
-		return fmt.Errorf("wait for requests by HTTP/3: %w", err)
-	case waiting.Err() != nil:
-		return nil
+// each takes no more connections, and does the same with all that there are.
+func (q *quicServer) each(do func(*quicConn) error) error {
+	q.stopAccepting()
+	q.loop.Lock() // it has added the last connection
+	q.mu.Lock()
+	conns := slices.Collect(maps.Keys(q.conns))
+	q.mu.Unlock()
+	q.loop.Unlock()
+	var group errgroup.Group
+	for _, c := range conns {
+		group.Go(func() error { return do(c) })
 	}
-	return err
-}
-
-// awaitQuiet waits until no request has been in flight for as long as what a client has sent may take to come. Clients may keep
-// connections open on which nothing happens.
-func (q *quicServer) awaitQuiet(ctx context.Context) {
-	ticker := time.NewTicker(lingerEvery)
-	defer ticker.Stop()
-	for quietSince := time.Now(); time.Since(quietSince) < goAwayFor; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if q.requests.Load() > 0 {
-			quietSince = time.Now()
-		}
-	}
+	return group.Wait()
 }
 
 // serveHTTP3 passes on a request that came by HTTP/3, which does not say whether a body follows.
 func (p *Proxy) serveHTTP3(w http.ResponseWriter, r *http.Request) {
-	p.quic.requests.Add(1)
-	defer p.quic.requests.Add(-1)
 	if r.ContentLength < 0 && isSafe(r.Method) { // which seldom has one
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.config.ReadHeaderTimeout)) // fails on a closed stream only
 		var first [1]byte

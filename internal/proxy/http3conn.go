@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// quicConn is a client's connection, with a server of its own: the library's asks its client to leave by one GOAWAY and rejects what
+// comes after that, so each is asked when least is under way.
+type quicConn struct {
+	server *http3.Server
+	conn   *quic.Conn
+	// requests counts those in flight. Once isLeaving, answered is told when the last of them is about to end.
+	requests  atomic.Int64
+	isLeaving atomic.Bool
+	answered  chan struct{}
+}
+
+// goAwayAhead is how much earlier than the end of an answer its client is asked to leave.
+const goAwayAhead = 10 * time.Millisecond
+
+func (q *quicServer) newServer() *http3.Server {
+	return &http3.Server{
+		MaxHeaderBytes: q.maxHeaderBytes, IdleTimeout: q.idleTimeout,
+		Logger: slog.New(slog.DiscardHandler), // it tells what clients do wrong
+	}
+}
+
+// serve answers until the connection ends.
+func (c *quicConn) serve() {
+	_ = c.server.ServeQUICConn(c.conn)                                             // it tells what the client did wrong
+	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "") // of a server that was told to end before it began
+}
+
+func (c *quicConn) count(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.requests.Add(1)
+		defer func() {
+			if c.requests.Add(-1) == 0 && c.isLeaving.Load() {
+				select {
+				case c.answered <- struct{}{}:
+					time.Sleep(goAwayAhead) // the library does not say when it has sent that
+				default:
+				}
+			}
+		}()
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// leave asks the client to leave with the next answer beside which nothing is in flight, as HTTP/1.1 does by a header. What the client
+// asks for afterwards it asks another connection for; a request that crosses the news is rejected, and one whose body is gone
+// cannot be sent again. A client that asks for nothing is told after a while.
+func (c *quicConn) leave(ctx context.Context) error {
+	c.isLeaving.Store(true)
+	ticker := time.NewTicker(goAwayFor)
+	defer ticker.Stop()
+	for isBusy := true; isBusy; {
+		select {
+		case <-c.answered:
+			isBusy = false
+		case <-ticker.C:
+			isBusy = c.requests.Load() > 0
+		case <-c.conn.Context().Done():
+			return nil
+		case <-ctx.Done():
+			return nil // shutdown ends it
+		}
+	}
+	return c.end(ctx)
+}
+
+// end asks the client to leave, and closes the connection when no request is in flight, or ctx ends.
+func (c *quicConn) end(ctx context.Context) error {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		c.awaitQuiet(waiting)
+		stop()
+	}()
+	err := c.server.Shutdown(waiting)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return fmt.Errorf("wait for requests by HTTP/3: %w", err)
+	case waiting.Err() != nil:
+		return nil
+	}
+	return err
+}
+
+// awaitQuiet waits until no request has been in flight for as long as what a client has sent may take to come. Clients may keep
+// connections open on which nothing happens.
+func (c *quicConn) awaitQuiet(ctx context.Context) {
+	ticker := time.NewTicker(lingerEvery)
+	defer ticker.Stop()
+	for quietSince := time.Now(); time.Since(quietSince) < goAwayFor; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if c.requests.Load() > 0 {
+			quietSince = time.Now()
+		}
+	}
+}
