@@ -93,6 +93,7 @@ var (
 	CreateNetwork       = endpoint[CreateNetworkRequest, CreateNetworkResponse, ListError]("CreateNetwork")
 	DeleteNetwork       = endpoint[DeleteNetworkRequest, DeleteNetworkResponse, LookupError]("DeleteNetwork")
 	DeleteSecret        = endpoint[DeleteSecretRequest, DeleteSecretResponse, LookupError]("DeleteSecret")
+	DescribeListeners   = endpoint[DescribeListenersRequest, DescribeListenersResponse, ListError]("DescribeListeners")
 	DescribeOperation   = endpoint[DescribeOperationRequest, DescribeOperationResponse, LookupError]("DescribeOperation")
 	DescribePreparation = endpoint[DescribePreparationRequest, DescribePreparationResponse, LookupError]("DescribePreparation")
 	DescribeScaling     = endpoint[DescribeScalingRequest, DescribeScalingResponse, LookupError]("DescribeScaling")
@@ -158,6 +159,7 @@ var extensions = []Action{
 	extension("CreateNetwork", CodeInvalidRequest, CodeInternalServiceError),
 	extension("DeleteNetwork", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DeleteSecret", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
+	extension("DescribeListeners", CodeInvalidRequest, CodeInternalServiceError),
 	extension("DescribeOperation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribePreparation", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),
 	extension("DescribeScaling", CodeInvalidRequest, CodeResourceNotFound, CodeInternalServiceError),

@@ -30,6 +30,6 @@ var endpoints = []endpointUnderTest{
 	UpdateService, UpdateVPCIngressConnection,
 
 	AuthorizeConnection, CancelOperation, CancelPreparation, CreateNetwork, DeleteNetwork, DeleteSecret,
-	DescribeOperation, DescribePreparation, DescribeScaling, DescribeWebhook, ListInstances, ListNetworks, ListRevisions, ListRuntimes,
+	DescribeListeners, DescribeOperation, DescribePreparation, DescribeScaling, DescribeWebhook, ListInstances, ListNetworks, ListRevisions, ListRuntimes,
 	ListSecrets, PrepareRuntime, PutSecret, ReadLogs, RollbackService, RotateWebhook, UpdateNetwork,
 }

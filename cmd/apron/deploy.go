@@ -103,7 +103,11 @@ func (s *shell) deploy(ctx context.Context, dir string, flags deployFlags) error
 	if err := checkRuntime(ctx, connected, wish.runtimeTag); err != nil {
 		return err
 	}
-	d := &deployment{shell: s, client: connected, wish: wish, flags: flags}
+	listeners, err := connected.Listeners(ctx)
+	if err != nil {
+		return err
+	}
+	d := &deployment{shell: s, client: connected, wish: wish, flags: flags, listeners: listeners}
 	outcome, err := d.run(ctx)
 	if err != nil {
 		return err
@@ -162,9 +166,11 @@ func serviceName(folder string) string {
 
 // outcome is what a deployment came to.
 type outcome struct {
-	Name        string
-	ServiceArn  string
-	URL         string
+	Name       string
+	ServiceArn string
+	URL        string
+	// PlainURL is without TLS, where URL is by HTTPS.
+	PlainURL    string `json:",omitempty"`
 	OperationID string `json:"OperationId,omitempty"`
 	// IsChanged says that something was deployed; IsNew that the service was created.
 	IsChanged, IsNew bool
@@ -182,7 +188,7 @@ func (o outcome) place() string {
 
 func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFlags) error {
 	if flags.asksForAnswer && !flags.doNotWait && result.URL != "" {
-		said, err := s.ask(ctx, result.URL)
+		said, err := s.ask(ctx, firstOf(result.PlainURL, result.URL)) // who asks need not trust the certificates yet
 		if err != nil {
 			return err
 		}
@@ -205,12 +211,16 @@ func (s *shell) printOutcome(ctx context.Context, result outcome, flags deployFl
 	}
 	if result.IsNew || result.Answer != nil {
 		fmt.Fprintln(s.out, "\nNext:")
-		for _, next := range [][2]string{
+		steps := [][2]string{
 			{"apron logs " + result.Name + " -f", "what it prints"},
 			{"apron service " + result.Name, "how it is"},
 			{"apron deploy DIR", "your own folder"},
 			{`eval "$(apron env)"`, "then any AWS tool works: aws apprunner list-services"},
-		} {
+		}
+		if result.PlainURL != "" {
+			steps = append(steps, [2]string{"apron ca", "how browsers and curl come to trust its certificate; without TLS it is at " + result.PlainURL})
+		}
+		for _, next := range steps {
 			fmt.Fprintf(s.out, "  %-*s  %s\n", len("apron service ")+len(result.Name), next[0], next[1])
 		}
 	}

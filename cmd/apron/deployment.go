@@ -26,6 +26,8 @@ type deployment struct {
 	client *client.Client
 	wish   wish
 	flags  deployFlags
+	// listeners are where the service will answer.
+	listeners client.Listeners
 }
 
 // found is a service that is there.
@@ -255,7 +257,9 @@ func (d *deployment) finish(ctx context.Context, service found, id string) (outc
 }
 
 func (d *deployment) outcomeOf(service found) outcome {
-	return outcome{Name: d.flags.name, ServiceArn: service.arn(), URL: serviceURL(aws.ToString(service.ServiceUrl))}
+	result := outcome{Name: d.flags.name, ServiceArn: service.arn()}
+	result.URL, result.PlainURL = d.listeners.Of(aws.ToString(service.ServiceUrl))
+	return result
 }
 
 // runsAlready says whether the service serves this very commit, by its last deployment.

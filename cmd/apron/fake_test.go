@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +43,8 @@ type fakeAPI struct {
 	// isEndless says that the app prints faster than its log is read; printed counts the lines that were read.
 	isEndless bool
 	printed   int
+	// httpsPort is where services answer by HTTPS; 0 is nowhere.
+	httpsPort int
 	// failNext is the cause with which the next deployment fails.
 	failNext string
 	// refuse is an error that the next action of the name in it meets.
@@ -204,6 +208,14 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Scaling": map[string]any{
 			"Size": 4, "MinSize": 1, "MaxSize": 25, "InFlight": 12, "Waiting": 3, "Frozen": 0, "Reason": "15 requests at once", "ChangedAt": 1700000000.5,
 		}}
+	case "DescribeListeners":
+		_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.url, "http://"))
+		number, _ := strconv.Atoi(port)
+		listeners := map[string]any{"HttpPort": number}
+		if f.httpsPort != 0 {
+			listeners["HttpsPort"] = f.httpsPort
+		}
+		return listeners
 	case "DescribeWebhook", "RotateWebhook":
 		secret := map[string]string{"DescribeWebhook": "whsec_one", "RotateWebhook": "whsec_two"}[action]
 		url := f.url + "/webhooks/8fe1e10304f84fd2b0df550fe98a71fa"

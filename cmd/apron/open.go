@@ -13,9 +13,11 @@ import (
 )
 
 func newOpen(s *shell) *cobra.Command {
-	return &cobra.Command{
+	isPlain := false
+	command := &cobra.Command{
 		Use: "open NAME", Short: "Print a service's URL, and open it where there is a browser",
-		Example: "  apron open my-app\n  curl \"$(apron open my-app)\"",
+		Long:    "open prints the URL by HTTPS where apron serves that. Who does not trust its certificates yet finds how in `apron ca`.",
+		Example: "  apron open my-app\n  curl --cacert apron-ca.pem \"$(apron open my-app)\"\n  curl \"$(apron open my-app --http)\"",
 		Args:    args(cobra.ExactArgs(1), "the name or ARN of a service"),
 		RunE: func(command *cobra.Command, given []string) error {
 			connected, err := s.connect()
@@ -26,7 +28,14 @@ func newOpen(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			address := serviceURL(aws.ToString(service.ServiceUrl))
+			listeners, err := connected.Listeners(command.Context())
+			if err != nil {
+				return err
+			}
+			address, plain := listeners.Of(aws.ToString(service.ServiceUrl))
+			if isPlain && plain != "" {
+				address = plain
+			}
 			if address == "" {
 				return advise("See `apron service "+given[0]+"`.", "%s has no public URL", given[0])
 			}
@@ -40,6 +49,8 @@ func newOpen(s *shell) *cobra.Command {
 			return nil
 		},
 	}
+	command.Flags().BoolVar(&isPlain, "http", false, "the URL by plain HTTP")
+	return command
 }
 
 // browse opens a browser when a person at a desktop asks. Where there is none, the printed URL is the answer.

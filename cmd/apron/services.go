@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,31 +31,25 @@ func newServices(s *shell) *cobra.Command {
 			if s.isJSON() {
 				return view.JSON(s.out, append([]types.ServiceSummary{}, services...))
 			}
+			listeners, err := connected.Listeners(command.Context())
+			if err != nil {
+				return err
+			}
 			if len(services) == 0 {
 				_, err := fmt.Fprintln(s.out, "There is no service yet. Bring a folder live with `apron deploy DIR`.")
 				return err
 			}
 			var rows [][]string
 			for _, service := range services {
+				address, _ := listeners.Of(aws.ToString(service.ServiceUrl))
 				rows = append(rows, []string{
-					aws.ToString(service.ServiceName), string(service.Status), serviceURL(aws.ToString(service.ServiceUrl)),
+					aws.ToString(service.ServiceName), string(service.Status), address,
 					view.Ago(aws.ToTime(service.UpdatedAt), time.Now()),
 				})
 			}
 			return view.Table(s.out, []string{"NAME", "STATUS", "URL", "CHANGED"}, rows)
 		},
 	}
-}
-
-// serviceURL adds the scheme that ServiceUrl leaves out: a port other than 443 is plain HTTP.
-func serviceURL(host string) string {
-	switch {
-	case host == "":
-		return ""
-	case strings.Contains(host, ":") && !strings.HasSuffix(host, ":443"):
-		return "http://" + host
-	}
-	return "https://" + host
 }
 
 func newService(s *shell) *cobra.Command {
@@ -91,7 +84,11 @@ func newService(s *shell) *cobra.Command {
 					"Service": service, "Instances": append([]client.Instance{}, instances...), "Scaling": scaling, "LastOperation": first(operations),
 				})
 			}
-			fields := append(serviceFields(service, first(operations)), scalingFields(scaling)...)
+			listeners, err := connected.Listeners(ctx)
+			if err != nil {
+				return err
+			}
+			fields := append(serviceFields(service, listeners, first(operations)), scalingFields(scaling)...)
 			if last := first(operations); last != nil {
 				described, err := connected.DescribeOperation(ctx, *service.ServiceArn, aws.ToString(last.Id))
 				if err != nil {
@@ -137,11 +134,13 @@ func replacedOf(ctx context.Context, connected *client.Client, arn string) (stri
 	return view.Replaced(events, time.Now()), nil
 }
 
-func serviceFields(service types.Service, last *types.OperationSummary) [][2]string {
+func serviceFields(service types.Service, listeners client.Listeners, last *types.OperationSummary) [][2]string {
+	address, plain := listeners.Of(aws.ToString(service.ServiceUrl))
 	fields := [][2]string{
 		{"Name", aws.ToString(service.ServiceName)},
 		{"Status", string(service.Status)},
-		{"URL", serviceURL(aws.ToString(service.ServiceUrl))},
+		{"URL", address},
+		{"Without TLS", plain},
 		{"ARN", aws.ToString(service.ServiceArn)},
 	}
 	if source := service.SourceConfiguration; source != nil && source.CodeRepository != nil {

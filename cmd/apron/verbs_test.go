@@ -130,6 +130,22 @@ func TestServicesAndOneService(t *testing.T) {
 	apron(t, "open", "shop").expect(t, 0, fake.url)
 }
 
+func TestTheURLOfAServiceIsByHTTPSWhereApronServesThat(t *testing.T) {
+	fake := newFakeAPI(t)
+	fake.httpsPort = 8443
+	const secure = "https://127.0.0.1:8443"
+	apron(t, "deploy", python(t), "--ask").expect(t, 0, "shop is live at "+secure+"\n", "It answers (200 OK)", "apron ca ", "without TLS it is at "+fake.url)
+	apron(t, "services").expect(t, 0, secure)
+	apron(t, "service", "shop").expect(t, 0, secure+"\n", fake.url+"\n")
+	apron(t, "open", "shop").expect(t, 0, secure+"\n")
+	apron(t, "open", "shop", "--http").expect(t, 0, fake.url+"\n")
+	var outcome struct{ URL, PlainURL string }
+	err := json.Unmarshal([]byte(apron(t, "deploy", python(t), "-o", "json").out), &outcome)
+	if err != nil || outcome.URL != secure || outcome.PlainURL != fake.url {
+		t.Errorf("deploy tells programs %+v (%v)", outcome, err)
+	}
+}
+
 func TestOperationsAndOneOperation(t *testing.T) {
 	fake := newFakeAPI(t)
 	dir := python(t)

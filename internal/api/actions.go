@@ -49,6 +49,7 @@ func (h *Handler) register() registry {
 	handle(entries, apprunner.CreateNetwork, h.createNetwork)
 	handle(entries, apprunner.DeleteNetwork, h.deleteNetwork)
 	handle(entries, apprunner.DeleteSecret, h.deleteSecret)
+	handle(entries, apprunner.DescribeListeners, h.describeListeners)
 	handle(entries, apprunner.DescribeOperation, h.describeOperation)
 	handle(entries, apprunner.DescribePreparation, h.describePreparation)
 	handle(entries, apprunner.DescribeScaling, h.describeScaling)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -127,8 +126,8 @@ type Config struct {
 	Region, Account string
 	// Domain is what the host names of services end with.
 	Domain string
-	// PublicPort is where services answer; a ServiceUrl carries it unless it is 443.
-	PublicPort int
+	// Listeners are where services answer.
+	Listeners platform.Listeners
 
 	// TokenKey authenticates pagination tokens, so that a token outlives a restart.
 	TokenKey []byte
@@ -155,9 +154,5 @@ func (c *Config) serviceURL(service platform.Service) string {
 	if !service.Configuration.Network.IsPubliclyAccessible {
 		return ""
 	}
-	host := service.Subdomain.Host(c.Region, c.Domain)
-	if c.PublicPort != 443 {
-		host += ":" + strconv.Itoa(c.PublicPort)
-	}
-	return host
+	return c.Listeners.ServiceURL(service.Subdomain.Host(c.Region, c.Domain))
 }

@@ -75,7 +75,7 @@ func newWorld(t testing.TB, edits ...func(*api.Config)) *world {
 		}),
 		Webhooks: webhook.Secrets{Seal: box.Seal, Open: box.Open, Keep: db.KeepWebhook}, WebhookBase: "https://deploy.test/",
 		Secrets: &secret.Vault{Box: box, Store: db, ARN: func(path string) string { return "arn:aws:apprunner:us-east-1:123456789012:" + path }, Now: time.Now},
-		Keys:    source.KeyPair{ID: keyID, Secret: secretKey}, Region: region, Account: account, Domain: "apron.test", PublicPort: 8080,
+		Keys:    source.KeyPair{ID: keyID, Secret: secretKey}, Region: region, Account: account, Domain: "apron.test", Listeners: platform.Listeners{HTTPPort: 8080, HTTPSPort: 8443},
 		TokenKey: []byte("a key"), Runtimes: func() []string { return []string{"PYTHON_311"} },
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -214,14 +213,16 @@ func (c Config) host(service platform.Service) string {
 
 // url is where a service answers; "" for a private one.
 func (c Config) url(service platform.Service) string {
-	_, port, err := net.SplitHostPort(c.HTTPAddr)
-	switch {
-	case err != nil || !service.Configuration.Network.IsPubliclyAccessible:
+	if !service.Configuration.Network.IsPubliclyAccessible {
 		return ""
-	case port == "443":
-		return "https://" + c.host(service)
 	}
-	return "http://" + net.JoinHostPort(c.host(service), port)
+	return c.listeners().URL(c.host(service))
+}
+
+// listeners are the ports at which services answer.
+func (c Config) listeners() platform.Listeners {
+	portOf := func(address string) int { return append(portsOf(address), 0)[0] }
+	return platform.Listeners{HTTPPort: portOf(c.HTTPAddr), HTTPSPort: portOf(c.HTTPS())}
 }
 
 // builder makes build.Builder a deploy.Builder.

@@ -14,7 +14,6 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,10 +89,6 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 	if err != nil {
 		return nil, fmt.Errorf("read the key of pagination tokens: %w", err)
 	}
-	publicPort, err := portOf(config.HTTPAddr)
-	if err != nil {
-		return nil, err
-	}
 	quotas, err := config.quotas()
 	if err != nil {
 		return nil, err
@@ -118,7 +113,7 @@ func newServer(ctx context.Context, config Config, listener net.Listener, parts 
 		Webhooks: parts.webhookSecrets, WebhookBase: config.webhookBase(),
 		Provision: parts.provision, Retag: parts.retag,
 		Networks: parts.networks, Keys: parts.keys,
-		Region: config.Region, Account: config.Account, Domain: config.Domain, PublicPort: publicPort, TokenKey: tokenKey,
+		Region: config.Region, Account: config.Account, Domain: config.Domain, Listeners: config.listeners(), TokenKey: tokenKey,
 		Quotas: quotas, Runtimes: parts.runtimes.Runtimes, ManagedRuntimes: parts.runtimes, StoreFault: config.storeFault, Log: parts.log,
 	})
 	if err := handler.EnsureDefaults(ctx); err != nil {
@@ -236,13 +231,4 @@ func await(ctx context.Context, isSo func() bool) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// portOf is the number after an address's last colon.
-func portOf(address string) (int, error) {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(port)
 }

@@ -20,6 +20,13 @@ type Service struct {
 	ARN, ID, Name, URL string
 }
 
+// SecureURL is where it answers by HTTPS.
+func (s *Service) SecureURL() string {
+	host, _, _ := strings.Cut(s.URL, ":")
+	_, port, _ := strings.Cut(s.apron.HTTPS, ":")
+	return "https://" + host + ":" + port
+}
+
 // Operation is an operation with its steps, as Apron.DescribeOperation tells it.
 type Operation struct {
 	ID      string `json:"Id"`

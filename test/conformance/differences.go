@@ -29,7 +29,7 @@ var differences = []difference{
 		"App Runner refuses new services of runtimes whose support has ended, too.",
 	},
 	{
-		[]string{"CreateService", "DescribeService", "ListServices"}, "URLs.", "`ServiceUrl` ends with the domain of the installation, not with `awsapprunner.com`, and has a port unless it is the usual one.",
+		[]string{"CreateService", "DescribeService", "ListServices"}, "URLs.", "`ServiceUrl` ends with the domain of the installation, not with `awsapprunner.com`, and has the port of plain HTTP unless HTTPS is at 443, where none is needed. `apron open` prints the URL by HTTPS.",
 		"that name leads to AWS.",
 	},
 	{

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,7 +21,7 @@ func TestStoryFromAFolder(t *testing.T) {
 	write(t, folder, map[string]string{".gitignore": "secret.txt\n", "secret.txt": "not for others"})
 
 	printed := a.MustCommand(t, "deploy", folder, "--name", "folder", "--cpu", "0.25", "--memory", "0.5")
-	if !strings.Contains(printed, "folder is live at http") {
+	if !strings.Contains(printed, "folder is live at https://") {
 		t.Errorf("apron deploy prints %q", printed)
 	}
 	var services []struct{ ServiceName, ServiceUrl, ServiceArn, Status string }
@@ -34,6 +35,14 @@ func TestStoryFromAFolder(t *testing.T) {
 	url := services[at].ServiceUrl
 	a.WantBody(t, url, "/", "one")
 	a.WantBody(t, url, "/env?GREETING", "from the file")
+	opened, err := clientByHTTPS(t, a)().Get(strings.TrimSpace(a.MustCommand(t, "open", "folder")) + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Body.Close()
+	if body, err := io.ReadAll(opened.Body); string(body) != "one" {
+		t.Errorf("what apron open prints answers %q (%v)", body, err)
+	}
 
 	write(t, folder, sample.PythonApp("two"))
 	a.MustCommand(t, "deploy", folder, "--name", "folder")

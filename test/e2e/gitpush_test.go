@@ -131,7 +131,7 @@ func TestAPushShowsItsDeployment(t *testing.T) {
 
 	repository.Commit("Say two", building("two", "for i in 1 2 3 4 5; do echo printed at $(date +%s.%N); sleep 0.4; done"))
 	push := startPush(t, repository)
-	push.await("is live at http://" + service.URL)
+	push.await("is live at " + service.SecureURL())
 	push.end("Deploying live-push (apron operation ", "commit "+repository.Head()[:7], "│ [Build] + for i in 1 2 3 4 5", "✓ switch traffic", "main -> main")
 	a.WantBody(t, service.URL, "/", "two")
 	push.measure(service)
@@ -156,8 +156,8 @@ func TestAPushShowsItsDeployment(t *testing.T) {
 	}
 	_ = push.command.Wait()
 	repository.Commit("Say six", sample.PythonApp("six"))
-	startPush(t, repository).end("live-push has an operation that runs (START_DEPLOYMENT, apron operation ", "live-push is live at http://"+service.URL,
-		"live-push-2 is live at http://"+second.URL)
+	startPush(t, repository).end("live-push has an operation that runs (START_DEPLOYMENT, apron operation ", "live-push is live at "+service.SecureURL(),
+		"live-push-2 is live at "+second.SecureURL())
 	a.WantBody(t, service.URL, "/", "six")
 	a.WantBody(t, second.URL, "/", "six")
 	if log := a.MustCommand(t, "logs", "live-push", "--build", "-f"); !strings.Contains(log, "[Build] + python3 -m compileall") {

@@ -123,11 +123,11 @@ func deploy(t *testing.T, a *apron.Apron, dir, text string) time.Duration {
 	t.Helper()
 	began := time.Now()
 	printed := a.MustCommand(t, "deploy", dir, "--output", "json")
-	var deployed struct{ URL string }
+	var deployed struct{ PlainURL string }
 	if err := json.Unmarshal([]byte(printed), &deployed); err != nil {
 		t.Fatalf("apron deploy --output json prints %q: %v", printed, err)
 	}
-	answer := a.Get(t, strings.TrimPrefix(deployed.URL, "http://"), "/")
+	answer := a.Get(t, strings.TrimPrefix(deployed.PlainURL, "http://"), "/")
 	if answer.Status != http.StatusOK || !strings.Contains(answer.Body, text) {
 		t.Fatalf("the app answers %d %q, want %q", answer.Status, answer.Body, text)
 	}
