@@ -47,6 +47,7 @@
 //	405  CONNECT
 //	408  the request's body did not come in time
 //	429  neither an instance has room nor the queue
+//	431  the request's line and headers are too long
 //	502  an instance got the request and broke off, or answered something that is not HTTP
 //	503  no instance got the request: the service is paused, starting, had no instance that accepts connections for a while, or
 //	     none with room

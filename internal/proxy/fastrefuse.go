@@ -15,9 +15,9 @@ func (c *clientConn) refuseHead(status int, err error) {
 	x.client, x.body, x.answerBody, x.isAnswered, x.mustClose = nil, byLength(0), byLength(0), true, true // it is nobody's request
 	c.in.from, c.in.mid = c.in.to, c.in.to
 	c.canRead = true
-	message := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%d %[2]s: %[4]s\n", status, http.StatusText(status), status, err)
-	c.out.reserve(c.lane, len(message))
-	c.out.append([]byte(message))
+	answer := refuseUnread(status, err.Error()).last(unread(c.in.buffer[:c.in.to]), c.dateField())
+	c.out.reserve(c.lane, len(answer))
+	c.out.append(answer)
 	c.enter(connCarrying)
 	c.loop.SetTimer(&c.timer, lingerFor)
 }

@@ -167,13 +167,6 @@ func (p *Proxy) newStrictConn(conn *limitedConn) *strictConn {
 	return c
 }
 
-func (c *strictConn) Write(p []byte) (int, error) {
-	if c.farewell.isFramed {
-		return c.farewell.write(p)
-	}
-	return c.limitedConn.Write(p)
-}
-
 func (c *strictConn) Close() error {
 	c.forget()
 	return c.limitedConn.Close()

@@ -1,10 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -39,19 +39,21 @@ func (p *Proxy) serveTLS(listener *limitedListener) error {
 	return <-failed
 }
 
-// plainAnswer is for a client that speaks HTTP without TLS.
-const plainAnswer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
-	"This port answers HTTPS only: begin the address with https://.\n"
+// refusePlain is for a client that speaks HTTP without TLS.
+func refusePlain() *refusal {
+	return &refusal{status: http.StatusBadRequest, message: "This port answers HTTPS only. Begin the address with https://."}
+}
 
 // shakeHands makes the handshake of one connection, which has as long as a request's head has.
 func (p *Proxy) shakeHands(conn net.Conn, config *tls.Config, shaken *handedOver) {
-	encrypted := tls.Server(conn, config)
+	first := &firstBytes{Conn: conn}
+	encrypted := tls.Server(first, config)
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.ReadHeaderTimeout)
 	defer cancel()
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		var noTLS tls.RecordHeaderError
 		if errors.As(err, &noTLS) && noTLS.Conn != nil && beginsRequest(noTLS.RecordHeader) {
-			_, _ = io.WriteString(noTLS.Conn, plainAnswer)
+			_, _ = noTLS.Conn.Write(refusePlain().last(unread(restOfHead(first.Conn, first.read)), dateNow()))
 		}
 		conn.Close()
 		return
@@ -63,6 +65,26 @@ func (p *Proxy) shakeHands(conn net.Conn, config *tls.Config, shaken *handedOver
 	}
 	inside := &limitedConn{Conn: encrypted, release: func() {}} // conn gives the slot back
 	shaken.give(&tlsConn{p.newStrictConn(inside), &state})
+}
+
+// firstBytes keeps what is read first, unless it is of TLS: those who shake hands have read more than they look at.
+type firstBytes struct {
+	net.Conn
+	read []byte
+}
+
+const recordTypeHandshake = 0x16
+
+func (c *firstBytes) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	switch {
+	case n == 0 || c.read != nil:
+	case p[0] == recordTypeHandshake:
+		c.read = []byte{}
+	default:
+		c.read = bytes.Clone(p[:n])
+	}
+	return n, err
 }
 
 // beginsRequest says whether what came instead of a handshake is the method of a request.
@@ -89,5 +111,5 @@ func connContext(ctx context.Context, conn net.Conn) context.Context {
 	if encrypted, isTLS := conn.(*tlsConn); isTLS {
 		ctx = context.WithValue(ctx, tlsKey{}, encrypted.state)
 	}
-	return ctx
+	return noteConn(ctx, conn)
 }

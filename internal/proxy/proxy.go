@@ -59,6 +59,7 @@ func New(config Config) *Proxy {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
 		BaseContext:                  baseContext,
 		ConnContext:                  connContext,
+		ConnState:                    noteState,
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
 		Protocols:                    clientProtocols(),
 		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: 16 << 10},

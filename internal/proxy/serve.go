@@ -43,6 +43,7 @@ type exchange struct {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.handlers.Add(1)
 	defer p.handlers.Done()
+	noteServed(r.Context())
 	if state, isTLS := r.Context().Value(tlsKey{}).(*tls.ConnectionState); isTLS {
 		r.TLS = state
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // strictListener takes connections on which HTTP/1 must be as RFC 9112 writes it. The server behind it is more lenient: it
@@ -40,6 +41,7 @@ type strictConn struct {
 	isSpoiled bool
 	unread    string // of the spoiler
 	head      requestHead
+	isServed  atomic.Bool // see Write
 
 	farewell farewell
 	forget   func() bool // ends the wait for the proxy to leave
@@ -64,13 +66,14 @@ const (
 	expectAnything
 )
 
-// requestHead is what a request's head says of its framing.
+// requestHead is what a request's head says of its framing, and of the form that an answer should have.
 type requestHead struct {
-	isOld     bool // HTTP/1.0
-	isUpgrade bool
-	isChunked bool
-	hasLength bool
-	bodyBytes uint64
+	method, accept string
+	isOld          bool // HTTP/1.0
+	isUpgrade      bool
+	isChunked      bool
+	hasLength      bool
+	bodyBytes      uint64
 }
 
 func (c *strictConn) Read(p []byte) (int, error) {
@@ -87,6 +90,7 @@ func (c *strictConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.limitedConn.Read(p)
 	if good := c.follow(p[:n]); good < n {
+		c.noteUnread(p[good:n])
 		c.isSpoiled, c.unread, c.line = true, spoiler, nil
 		if good == 0 {
 			return c.Read(p)
@@ -183,7 +187,7 @@ func (c *strictConn) takesRequestLine(line string) bool {
 	}
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
-	c.head = requestHead{isOld: version == "HTTP/1.0"}
+	c.head = requestHead{isOld: version == "HTTP/1.0", method: method}
 	c.expected = expectHeader
 	hasForm := strings.HasPrefix(target, "/") || method == "OPTIONS" && target == "*" || method == "CONNECT" ||
 		hasPrefixFold(target, "http://") || hasPrefixFold(target, "https://")
@@ -241,6 +245,10 @@ func (h *requestHead) takes(line string) bool {
 		return isHost(value)
 	case strings.EqualFold(name, "Expect"):
 		return strings.EqualFold(value, "100-continue")
+	case strings.EqualFold(name, "Accept"):
+		if len(h.accept)+len(value) < maxAccept {
+			h.accept += "," + value
+		}
 	case strings.EqualFold(name, "Upgrade"):
 		h.isUpgrade = h.isUpgrade || mayUpgrade(value)
 	}

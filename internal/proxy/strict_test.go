@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // readsFrom is a connection of which a test says what can be read.
@@ -14,7 +15,8 @@ type readsFrom struct {
 	io.Reader
 }
 
-func (c readsFrom) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+func (c readsFrom) Read(p []byte) (int, error)      { return c.Reader.Read(p) }
+func (c readsFrom) SetReadDeadline(time.Time) error { return nil }
 
 // The whole catalogue of what is refused is in test/proxy; this is about how the bytes arrive.
 func TestAMalformedRequestIsSpoiledHoweverItsBytesArrive(t *testing.T) {
