@@ -184,7 +184,7 @@ func (c *clientConn) expire() {
 		c.late()
 		c.advance()
 	case connTunnel:
-		c.abort("no side has sent anything for long")
+		c.expireTunnel()
 	default:
 		c.close()
 	}

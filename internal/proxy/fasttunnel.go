@@ -88,7 +88,7 @@ func (c *clientConn) pump() {
 		c.canWrite = false
 		return
 	case errno != 0:
-		c.abort("")
+		c.abort(x.problem)
 		return
 	}
 	c.out.drop(c.lane)
@@ -100,7 +100,7 @@ func (c *clientConn) pump() {
 		c.loop.SetTimer(&c.timer, x.limits.tunnel)
 	}
 	if upErr != 0 || downErr != 0 || isUpOver && isDownOver {
-		c.abort("")
+		c.abort(x.problem)
 	}
 }
 

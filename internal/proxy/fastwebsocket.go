@@ -55,11 +55,22 @@ func (c *clientConn) endTunnel() {
 	}
 	x := c.x
 	if x.webSocket == nil {
-		c.abort("")
+		c.abort(x.problem)
 		return
 	}
 	c.loop.SetTimer(&c.timer, endTimeout)
 	x.webSocket.toApp.close(c.lane, &c.in)
 	x.webSocket.toClient.close(c.lane, &x.answer)
 	c.advance()
+}
+
+// expireTunnel ends an upgraded connection on which nothing has passed for long, or that has not ended in time.
+func (c *clientConn) expireTunnel() {
+	x := c.x
+	if x.webSocket != nil && x.webSocket.toApp.isClosing {
+		c.abort(x.problem)
+		return
+	}
+	x.problem = errIdle.Error()
+	c.endTunnel()
 }

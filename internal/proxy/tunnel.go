@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -47,7 +48,10 @@ func (x *exchange) upgrade(ctx context.Context, route *route, answer *reply) {
 		x.record.Problem = err.Error()
 		return
 	}
-	x.w.written = t.run(buffered.Reader)
+	x.record.RequestBytes, x.w.written = t.run(buffered.Reader)
+	if t.wasIdle.Load() {
+		x.record.Problem = errIdle.Error()
+	}
 }
 
 // endTimeout is how long both sides of a WebSocket may take to end it in order.
@@ -60,6 +64,7 @@ type tunnel struct {
 	instance   io.ReadWriteCloser
 	idleFor    time.Duration
 	timer      *time.Timer
+	wasIdle    atomic.Bool // it was ended because nothing has passed for idleFor
 	// toClient and toInstance know how to end a WebSocket; nil for another protocol.
 	toClient, toInstance *webSocketWriter
 	endOnLane            func()        // begins the end of one on the fast road, which has none of the members above but the first
@@ -74,9 +79,9 @@ func newTunnel(id platform.InstanceID, client net.Conn, instance io.ReadWriteClo
 	return t
 }
 
-// run passes bytes until both directions have ended, and returns how many went to the client.
-func (t *tunnel) run(fromClient io.Reader) (sent int64) {
-	t.timer = time.AfterFunc(t.idleFor, t.close)
+// run passes bytes until both directions have ended, and returns how many came from the client and went to it.
+func (t *tunnel) run(fromClient io.Reader) (received, sent int64) {
+	t.timer = time.AfterFunc(t.idleFor, t.expire)
 	defer t.timer.Stop()
 	var toClient, toInstance io.Writer = t.client, t.instance
 	if t.toClient != nil {
@@ -86,11 +91,17 @@ func (t *tunnel) run(fromClient io.Reader) (sent int64) {
 	}
 	var group sync.WaitGroup
 	group.Go(func() {
-		t.pass(toInstance, t.instance, fromClient)
+		received = t.pass(toInstance, t.instance, fromClient)
 	})
 	sent = t.pass(toClient, t.client, t.instance)
 	group.Wait()
-	return sent
+	return received, sent
+}
+
+// expire ends a tunnel through which nothing has passed for long.
+func (t *tunnel) expire() {
+	t.wasIdle.Store(true)
+	t.end()
 }
 
 // pass copies one direction. Its orderly end ends that direction of the other side, which may go on sending; an error
