@@ -213,6 +213,11 @@ func (c *clientConn) broken(problem string) {
 // readAnswerHead reads the heads of interim answers, and that of the answer. It returns false when there is no exchange any more.
 func (c *clientConn) readAnswerHead() bool {
 	x, w, answer := c.x, &c.x.answer, &c.lane.answer
+	if speaksHTTP2(w.buffer[:w.to]) {
+		x.problem = errSpeaksHTTP2.Error()
+		c.refuse(refuseHTTP2(x.place.route))
+		return false
+	}
 	for !x.isAnswered {
 		end, next := http1.ScanResponse(w.buffer[:w.to], x.answerScanned)
 		if x.answerScanned = next; x.interimBytes+max(end, next) > maxResponseHeaderBytes {

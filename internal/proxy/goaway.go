@@ -110,6 +110,7 @@ const (
 // The types of frames that matter here.
 const (
 	frameHeaders      = 0x1
+	frameSettings     = 0x4
 	framePushPromise  = 0x5
 	frameGoAway       = 0x7
 	frameContinuation = 0x9

@@ -67,7 +67,7 @@ func (p *Proxy) shakeHands(conn net.Conn, config *tls.Config, shaken *handedOver
 	shaken.give(&tlsConn{p.newStrictConn(inside), &state})
 }
 
-// firstBytes keeps what is read first, unless it is of TLS: those who shake hands have read more than they look at.
+// firstBytes keeps what is read first, unless it is of TLS: those who read have read more than they look at.
 type firstBytes struct {
 	net.Conn
 	read []byte

@@ -124,12 +124,17 @@ type reply struct {
 
 // readHead reads answers until one is not an interim one.
 func (r *reply) readHead() error {
+	switch begin, err := r.conn.reader.Peek(frameHeaderBytes); { // no answer is shorter than that
+	case speaksHTTP2(begin):
+		return errSpeaksHTTP2
+	case len(begin) == 0 && errors.Is(err, io.EOF):
+		return errors.New("the connection was closed without an answer")
+	case len(begin) == 0:
+		return fmt.Errorf("read the head of the answer: %w", err)
+	}
 	request, hasProceeded := &http.Request{Method: r.out.method}, false
 	for {
 		response, err := http.ReadResponse(r.conn.reader, request)
-		if errors.Is(err, io.ErrUnexpectedEOF) && r.conn.received == 0 {
-			return errors.New("the connection was closed without an answer")
-		}
 		if err != nil {
 			return fmt.Errorf("read the head of the answer: %w", err)
 		}

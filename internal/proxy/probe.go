@@ -36,17 +36,32 @@ func (Prober) Probe(ctx context.Context, address string, check platform.HealthCh
 		return nil
 	}
 	by1 := &http.Transport{MaxResponseHeaderBytes: maxResponseHeaderBytes, DisableCompression: true, DisableKeepAlives: true}
-	by1.DialContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	by1.DialContext = func(context.Context, string, string) (net.Conn, error) { return &frameWatch{conn}, nil }
 	err = get(ctx, by1, address, check.Path, timeout)
 	if !errors.As(err, new(*noHTTPError)) {
 		return err
 	}
 	by2 := newH2CTransport()
 	defer by2.CloseIdleConnections()
-	if again := get(ctx, by2, address, check.Path, timeout); !errors.As(again, new(*noHTTPError)) {
-		return again
+	again := get(ctx, by2, address, check.Path, timeout)
+	switch isHTTP := !errors.As(again, new(*noHTTPError)); {
+	case again == nil:
+		return nil
+	case isHTTP || errors.Is(err, errSpeaksHTTP2):
+		return fmt.Errorf("%w, by HTTP/2: an app that speaks that alone needs the %s, and one of gRPC a health check by TCP", again, needsH2C)
 	}
 	return err
+}
+
+// frameWatch is a connection that fails as soon as an answer begins in HTTP/2, after which nothing may come.
+type frameWatch struct{ net.Conn }
+
+func (c *frameWatch) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if speaksHTTP2(p[:n]) { // no head of HTTP/1.1 has the zero with which this begins, and its body does not matter
+		return 0, errSpeaksHTTP2
+	}
+	return n, err
 }
 
 // noHTTPError says that there was an answer, or an end of the connection, and no HTTP.

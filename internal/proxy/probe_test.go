@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,47 @@ import (
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
 )
+
+// settingsFrame and goAwayFrame are what apps that speak HTTP/2 alone send, whatever they were asked in.
+const (
+	settingsFrame = "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"
+	goAwayFrame   = "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"
+)
+
+// framing is an app that answers in frames, and waits for others.
+func framing(t *testing.T) platform.Endpoint {
+	return rawBackend(t, func(conn net.Conn) {
+		io.WriteString(conn, settingsFrame)
+		if strings.HasPrefix(readHead(conn), "PRI ") {
+			io.WriteString(conn, goAwayFrame)
+			return
+		}
+		conn.Read(make([]byte, 1))
+	})
+}
+
+func TestAnAppThatAnswersInHTTP2IsToldOfTheTagThatItsServiceNeeds(t *testing.T) {
+	log := &accessLog{}
+	for name, p := range map[string]*running{
+		"fast": start(t, proxy.Config{AccessLog: log}), "standard": start(t, proxy.StandardOnly(proxy.Config{AccessLog: log})),
+	} {
+		p.serve(route(framing(t)))
+		response, body := p.get(t, "http://app.test/")
+		if response.StatusCode != http.StatusBadGateway || !strings.Contains(body, "Give it the tag apron:protocol=h2c.") {
+			t.Errorf("%s road: the answer is %d %s", name, response.StatusCode, body)
+		}
+	}
+	eventually(t, "the records", func() bool { return len(log.all()) == 2 })
+	for _, record := range log.all() {
+		if !strings.Contains(record.Problem, "the service needs the tag apron:protocol=h2c") {
+			t.Errorf("the problem is %q", record.Problem)
+		}
+	}
+	check := platform.HealthCheck{Protocol: platform.HealthCheckHTTP, Path: "/", TimeoutSeconds: 5}
+	if err := (proxy.Prober{}).Probe(t.Context(), framing(t).Address, check); err == nil || !strings.Contains(err.Error(), "needs the tag apron:protocol=h2c") {
+		t.Errorf("the probe says %v", err)
+	}
+}
 
 func TestAProbeAsksInTheProtocolThatTheAppSpeaks(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +78,7 @@ func TestAProbeAsksInTheProtocolThatTheAppSpeaks(t *testing.T) {
 		"HTTP/1.1":           {backend(t, handler).Address, "/healthy", ""},
 		"HTTP/1.1, sick":     {backend(t, handler).Address, "/sick", "GET /sick answered 500 Internal Server Error"},
 		"HTTP/2":             {h2c.Listener.Addr().String(), "/healthy", ""},
-		"HTTP/2, sick":       {h2c.Listener.Addr().String(), "/sick", "GET /sick answered 500 Internal Server Error"},
+		"HTTP/2, sick":       {h2c.Listener.Addr().String(), "/sick", "GET /sick answered 500 Internal Server Error, by HTTP/2: an app that speaks that alone needs the tag apron:protocol=h2c"},
 		"neither":            {mute.Addr().String(), "/healthy", "GET /healthy got no answer"},
 		"a port without app": {"127.0.0.1:1", "/healthy", "nothing listens on 127.0.0.1:1"},
 	} {

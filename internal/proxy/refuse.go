@@ -65,6 +65,11 @@ func refuseBroken(route *route) *refusal {
 	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s broke off before it had answered, or its answer was not HTTP. `apron logs %s` may tell why.", route.ServiceName, route.ServiceName)}
 }
 
+// refuseHTTP2 is refuseBroken for an app whose protocol nobody has told.
+func refuseHTTP2(route *route) *refusal {
+	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s speaks HTTP/2 alone, as gRPC does, and was asked in HTTP/1.1. Give it the %s.", route.ServiceName, needsH2C)}
+}
+
 func refuseLate(route *route, limits timeouts, isIdle bool) *refusal {
 	if isIdle {
 		return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s sent nothing for %s.", route.ServiceName, limits.idle)}

@@ -210,6 +210,8 @@ func (x *exchange) fail(ctx context.Context, route *route, err error) {
 		panic(http.ErrAbortHandler)
 	case problem != nil:
 		x.refuse(refuseBadBody())
+	case errors.Is(err, errSpeaksHTTP2):
+		x.refuse(refuseHTTP2(route))
 	default:
 		x.refuse(refuseBroken(route))
 	}
