@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apprunner"
 	"github.com/aws/aws-sdk-go-v2/service/apprunner/types"
 	"github.com/spf13/cobra"
 
@@ -79,9 +81,13 @@ func newService(s *shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			tags, err := connected.API.ListTagsForResource(ctx, &apprunner.ListTagsForResourceInput{ResourceArn: service.ServiceArn})
+			if err != nil {
+				return err
+			}
 			if s.isJSON() {
 				return view.JSON(s.out, map[string]any{
-					"Service": service, "Instances": append([]client.Instance{}, instances...), "Scaling": scaling, "LastOperation": first(operations),
+					"Service": service, "Tags": append([]types.Tag{}, tags.Tags...), "Instances": append([]client.Instance{}, instances...), "Scaling": scaling, "LastOperation": first(operations),
 				})
 			}
 			listeners, err := connected.Listeners(ctx)
@@ -101,6 +107,7 @@ func newService(s *shell) *cobra.Command {
 				return err
 			}
 			fields = append(fields, [2]string{"Replaced", replaced})
+			fields = append(fields, settingFields(tags.Tags)...)
 			if err := view.Fields(s.out, fields); err != nil {
 				return err
 			}
@@ -175,6 +182,18 @@ func scalingFields(scaling client.Scaling) [][2]string {
 		{"Requests", fmt.Sprintf("%d running, %d waiting", scaling.InFlight, scaling.Waiting)},
 		{"Scaled", scaled},
 	}
+}
+
+// settingFields are a service's tags of apron's own.
+func settingFields(tags []types.Tag) (fields [][2]string) {
+	label := "Settings"
+	for _, tag := range tags {
+		if key := aws.ToString(tag.Key); strings.HasPrefix(key, "apron:") {
+			fields = append(fields, [2]string{label, key + "=" + aws.ToString(tag.Value)})
+			label = ""
+		}
+	}
+	return fields
 }
 
 // progressFields is what a service's last operation waits for, why it failed, and what waits for its end.

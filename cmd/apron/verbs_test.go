@@ -126,6 +126,14 @@ func TestServicesAndOneService(t *testing.T) {
 	if err := json.Unmarshal([]byte(apron(t, "service", "shop", "-o", "json").out), &all); err != nil || all["Instances"] == nil {
 		t.Errorf("the JSON is %v (%v)", all, err)
 	}
+	fake.services[0]["Tags"] = []any{
+		map[string]any{"Key": "apron:allow-ips", "Value": "10.0.0.0/8 ::1"}, map[string]any{"Key": "apron:min-size", "Value": "0"}, map[string]any{"Key": "team", "Value": "a"},
+	}
+	shown := apron(t, "service", "shop")
+	shown.expect(t, 0, "Settings", "  apron:allow-ips=10.0.0.0/8 ::1\n", "  apron:min-size=0\n")
+	if strings.Contains(shown.out, "team") {
+		t.Errorf("tags that are not apron's are settings: %s", shown.out)
+	}
 	apron(t, "service", "other").expect(t, 1, "no such service: other", "apron services")
 	apron(t, "open", "shop").expect(t, 0, fake.url)
 }

@@ -20,9 +20,9 @@ func TestTagsThatDoNotFitTogetherChangeNothing(t *testing.T) {
 		want            []string
 	}{
 		{"TagResource", `"Tags":[{"Key":"team","Value":"a"},{"Key":"apron:allow-ips","Value":"10.0.0.1/8"}]`, []string{"Tags[1].Value", "apron:allow-ips"}},
-		{"TagResource", `"Tags":[{"Key":"team","Value":"a"},{"Key":"apron:min-size","Value":"1"}]`, []string{"apron:scale-to-zero-after", "apron:min-size=0"}},
+		{"TagResource", `"Tags":[{"Key":"team","Value":"a"},{"Key":"apron:min-size","Value":"1"}]`, []string{"apron:min-size=0", "Remove the tag apron:scale-to-zero-after first."}},
 		{"TagResource", `"Tags":[{"Key":"apron:freeze","Value":"off"},{"Key":"apron:freeze-after","Value":"5m"}]`, []string{"apron:freeze-after", "apron:freeze=off"}},
-		{"UntagResource", `"TagKeys":["apron:allow-ips","apron:min-size"]`, []string{"apron:scale-to-zero-after", "apron:min-size=0"}},
+		{"UntagResource", `"TagKeys":["apron:allow-ips","apron:min-size"]`, []string{"apron:min-size=0", "Remove both tags in one call: apron:min-size and apron:scale-to-zero-after."}},
 	} {
 		message := w.refused(each.action, tags(each.members), "InvalidRequestException", 400)
 		for _, want := range each.want {

@@ -14,6 +14,8 @@ type TagError struct {
 	Tag string
 	// Rule follows the tag's name or its value's: "must be …".
 	Rule string
+	// Other is another tag that the rule is about; empty when there is none.
+	Other string
 }
 
 func (e *TagError) Error() string { return fmt.Sprintf("the tag %s %s", e.Tag, e.Rule) }
@@ -102,7 +104,7 @@ func ParseTraffic(tags map[string]string) (Traffic, error) {
 	read, err := parseTags(trafficTags, tags, serving{Traffic: defaultTraffic()})
 	if tags[TagFreeze] == "off" && has(tags, TagFreezeAfter) {
 		read.FreezeAfter = 0
-		err = errors.Join(err, &TagError{TagFreezeAfter, fmt.Sprintf("makes no sense with %s=off", TagFreeze)})
+		err = errors.Join(err, &TagError{Tag: TagFreezeAfter, Rule: fmt.Sprintf("makes no sense with %s=off", TagFreeze), Other: TagFreeze})
 	}
 	return read.Traffic, err
 }
@@ -112,13 +114,16 @@ func ParseScaling(tags map[string]string) (Scaling, error) {
 	read, err := parseTags(scalingTags, tags, serving{Scaling: Scaling{ToZeroAfter: DefaultToZeroAfter, On: ScaleOnConcurrency}})
 	if has(tags, TagScaleToZeroAfter) && (read.MinSize == nil || *read.MinSize > 0) {
 		read.ToZeroAfter = DefaultToZeroAfter
-		err = errors.Join(err, &TagError{TagScaleToZeroAfter, fmt.Sprintf("makes sense only with %s=0", TagMinSize)})
+		err = errors.Join(err, &TagError{Tag: TagScaleToZeroAfter, Rule: fmt.Sprintf("makes sense only with %s=0", TagMinSize), Other: TagMinSize})
 	}
 	switch {
 	case read.On == ScaleOnConcurrency:
 		read.TargetPercent = 0
 		if has(tags, TagScaleTarget) {
-			err = errors.Join(err, &TagError{TagScaleTarget, fmt.Sprintf("makes sense only with %s=cpu or %s=memory: concurrency's target is MaxConcurrency", TagScaleOn, TagScaleOn)})
+			err = errors.Join(err, &TagError{
+				Tag: TagScaleTarget, Other: TagScaleOn,
+				Rule: fmt.Sprintf("makes sense only with %s=cpu or %s=memory: concurrency's target is MaxConcurrency", TagScaleOn, TagScaleOn),
+			})
 		}
 	case read.TargetPercent == 0:
 		read.TargetPercent = DefaultTargetPercent
@@ -137,7 +142,7 @@ func CheckServingTag(key, value string) (isOne bool, wrong *TagError) {
 		case tag.read(value, &serving{}):
 			return true, nil
 		default:
-			return true, &TagError{key, tag.rule}
+			return true, &TagError{Tag: key, Rule: tag.rule}
 		}
 	}
 	return false, nil
@@ -163,7 +168,7 @@ func parseTags(known []servingTag, tags map[string]string, defaults serving) (se
 		before := into
 		if !tag.read(value, &into) {
 			into = before
-			errs = append(errs, &TagError{tag.key, tag.rule})
+			errs = append(errs, &TagError{Tag: tag.key, Rule: tag.rule})
 		}
 	}
 	return into, errors.Join(errs...)
