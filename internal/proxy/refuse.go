@@ -36,33 +36,43 @@ func refuseRoute(host string, route *route, hasTried bool) *refusal {
 	case route == nil:
 		return &refusal{status: http.StatusNotFound, message: fmt.Sprintf("No service answers at %s. Check the address; `apron services` lists those that there are.", host)}
 	case route.State == platform.RouteStatePaused:
-		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s is paused. Resume it with `apron resume %s`.", route.ServiceName, route.ServiceName), retryPaused}
+		return unavailable(retryPaused, "The service %s is paused. Resume it with `apron resume %[1]s`.", route)
 	case route.State == platform.RouteStateStarting:
-		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s is starting. Try again in a moment.", route.ServiceName), retryStarting}
+		return unavailable(retryStarting, "The service %s is starting. Try again in a moment; `apron service %[1]s` tells how far it is.", route)
 	case hasTried:
-		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("No instance of the service %s accepts connections. Try again in a moment; `apron logs %s` may tell why.", route.ServiceName, route.ServiceName), retryNotReady}
+		return unavailable(retryNotReady, "No instance of the service %s accepts connections. Try again in a moment; `apron logs %[1]s` may tell why.", route)
 	default:
-		return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s has no instance that is ready. Try again in a moment; `apron logs %s` may tell why.", route.ServiceName, route.ServiceName), retryNotReady}
+		return unavailable(retryNotReady, "The service %s has no instance that is ready. Try again in a moment; `apron service %[1]s` and `apron logs %[1]s` may tell why.", route)
 	}
+}
+
+// unavailable is for a request that no instance has had. format has the service's name.
+func unavailable(retryAfter time.Duration, format string, route *route) *refusal {
+	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf(format, route.ServiceName), retryAfter}
 }
 
 // refuseFull is for a request that found neither room in an instance nor in the queue.
 func refuseFull(route *route) *refusal {
-	return &refusal{http.StatusTooManyRequests, fmt.Sprintf("The service %s has as many requests as it can take, and as many wait as may. Try again in a moment.", route.ServiceName), retryNotReady}
+	return &refusal{http.StatusTooManyRequests, fmt.Sprintf("The service %s has as many requests as its instances take, and as many wait as may. Try again in a moment. "+
+		"With a higher MaxSize or MaxConcurrency it takes more.", route.ServiceName), retryNotReady}
 }
 
 // refuseBusy is for a request that has waited for room for too long.
 func refuseBusy(route *route) *refusal {
-	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("All instances of the service %s have been busy for too long. Try again in a moment.", route.ServiceName), retryNotReady}
+	return unavailable(retryNotReady, "All instances of the service %s have been busy for too long. Try again in a moment. With a higher MaxSize or MaxConcurrency it takes more.", route)
 }
 
 // refuseAsleep is for a request that has waited in vain for the first instance of a service at zero.
 func refuseAsleep(route *route) *refusal {
-	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("The service %s has not started in time. Try again in a moment; `apron logs %s` may tell why.", route.ServiceName, route.ServiceName), retryStarting}
+	return unavailable(retryStarting, "The service %s has not started in time. Try again in a moment; `apron service %[1]s` and `apron logs %[1]s` may tell why.", route)
 }
 
+// mayHaveActed ends what is said of a request that an instance has had.
+const mayHaveActed = "The request may have had an effect."
+
 func refuseBroken(route *route) *refusal {
-	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s broke off before it had answered, or its answer was not HTTP. `apron logs %s` may tell why.", route.ServiceName, route.ServiceName)}
+	return &refusal{status: http.StatusBadGateway, message: fmt.Sprintf("The service %s gave no valid answer: it closed the connection, or sent what is not HTTP. "+
+		"`apron logs %[1]s` tells whether it crashed, and `apron logs %[1]s --access` what was seen of it. %s", route.ServiceName, mayHaveActed)}
 }
 
 // refuseHTTP2 is refuseBroken for an app whose protocol nobody has told.
@@ -71,17 +81,31 @@ func refuseHTTP2(route *route) *refusal {
 }
 
 func refuseLate(route *route, limits timeouts, isIdle bool) *refusal {
+	what, limit, tag := "did not answer within", limits.total, platform.TagRequestTimeout
 	if isIdle {
-		return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s sent nothing for %s.", route.ServiceName, limits.idle)}
+		what, limit, tag = "sent nothing for", limits.idle, platform.TagIdleTimeout
 	}
-	return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s did not answer within %s.", route.ServiceName, limits.total)}
+	return &refusal{status: http.StatusGatewayTimeout, message: fmt.Sprintf("The service %s %s %s. It has to be faster, or to have more time by the tag %s. %s",
+		route.ServiceName, what, plainly(limit), tag, mayHaveActed)}
 }
 
 func refuseSlowBody(limits timeouts, isIdle bool) *refusal {
+	what, limit, tag := "was not complete within", limits.total, platform.TagRequestTimeout
 	if isIdle {
-		return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("Nothing of the request's body came for %s.", limits.idle)}
+		what, limit, tag = "did not go on for", limits.idle, platform.TagIdleTimeout
 	}
-	return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("The body of the request was not complete within %s.", limits.total)}
+	return &refusal{status: http.StatusRequestTimeout, message: fmt.Sprintf("The body of the request %s %s. Send it faster; the service's tag %s gives more time.", what, plainly(limit), tag)}
+}
+
+// plainly is a time as the tags have it: 2m instead of 2m0s.
+func plainly(d time.Duration) string {
+	text := d.String()
+	for _, unit := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, unit) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // refuseByRule is for a request that its service's rules do not let pass.
