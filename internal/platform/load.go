@@ -16,7 +16,8 @@ type Load struct {
 	ServiceID ServiceID
 	// InFlight are the requests in instances now, Waiting those in the queue.
 	InFlight, Waiting int
-	// Average and Peak are of InFlight plus Waiting since the report before.
+	// Average and Peak are of InFlight plus Waiting since the report before, and no longer than a second, which is how often there is one
+	// while the load changes.
 	Average float64
 	Peak    int
 	// Requests counts those that have come since the data plane began.

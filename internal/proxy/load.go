@@ -42,10 +42,14 @@ type gauge struct {
 	instances atomic.Pointer[[]*instance]
 	forgotten atomic.Uint64
 
-	samples, sum, peak int
-	requests           uint64 // at the last sample
-	isBusy             bool   // since the last report
-	lastRequestAt      time.Time
+	// held are the seconds that requests have spent here in the covered time since the last report; sampledAt is until when.
+	held, covered float64
+	sampledAt     time.Duration
+	reportedAt    time.Duration
+	peak          int
+	requests      uint64 // at the last sample
+	isBusy        bool   // since the last report
+	lastRequestAt time.Time
 }
 
 func (g *gauges) init() {
@@ -79,6 +83,7 @@ func (g *gauges) note(q *service) {
 		return
 	}
 	g.mu.Lock()
+	q.gauge.sampledAt = uptime()
 	g.active = append(g.active, q)
 	g.mu.Unlock()
 	g.wakeUp()
@@ -128,7 +133,7 @@ func (g *gauges) step() time.Duration {
 	}
 	now, clock := uptime(), time.Now()
 	for _, each := range g.active {
-		each.sample(clock)
+		each.sample(now, clock)
 	}
 	due := g.reportedAt + reportEvery
 	if g.isShort.Load() {
@@ -149,11 +154,11 @@ func (g *gauges) report(now time.Duration, clock time.Time) {
 	g.isShort.Store(false) // before the look at each of them
 	next := platform.LoadReport{Serial: g.latest.Serial + 1, At: clock}
 	g.active = slices.DeleteFunc(g.active, func(each *service) bool {
-		load := each.load()
+		load := each.load(now)
 		load.IsShort = each.gauge.isShort.Swap(false) || load.Waiting > 0
 		next.Services = append(next.Services, load)
 		isQuiet := !each.gauge.isBusy
-		each.gauge.samples, each.gauge.sum, each.gauge.peak, each.gauge.isBusy = 0, 0, 0, false
+		each.gauge.reportedAt, each.gauge.held, each.gauge.covered, each.gauge.peak, each.gauge.isBusy = now, 0, 0, 0, false
 		return isQuiet && each.rest()
 	})
 	g.reportedAt, g.latest = now, next
@@ -181,27 +186,28 @@ func (q *service) count() (inFlight, waiting int, requests uint64) {
 }
 
 // sample looks at a service. Callers hold gauges.mu.
-func (q *service) sample(clock time.Time) {
+func (q *service) sample(now time.Duration, clock time.Time) {
 	g := &q.gauge
 	inFlight, waiting, requests := q.count()
-	now := inFlight + waiting
-	g.samples, g.sum, g.peak = g.samples+1, g.sum+now, max(g.peak, now)
-	if now > 0 || requests != g.requests {
+	atOnce, passed := inFlight+waiting, max(now-g.sampledAt, 0).Seconds()
+	g.held, g.covered, g.sampledAt, g.peak = g.held+float64(atOnce)*passed, g.covered+passed, now, max(g.peak, atOnce)
+	if atOnce > 0 || requests != g.requests {
 		g.isBusy, g.lastRequestAt = true, clock
 	}
 	g.requests = requests
 }
 
 // load is what is known of a service. Callers hold gauges.mu.
-func (q *service) load() platform.Load {
+func (q *service) load(now time.Duration) platform.Load {
 	g := &q.gauge
 	inFlight, waiting, requests := q.count()
 	load := platform.Load{
 		ServiceID: q.id, InFlight: inFlight, Waiting: waiting, Average: float64(inFlight + waiting), Peak: max(g.peak, inFlight+waiting),
 		Requests: requests, Refused: q.refused.Load(), IsShort: g.isShort.Load() || waiting > 0, LastRequestAt: g.lastRequestAt,
 	}
-	if g.samples > 0 {
-		load.Average = float64(g.sum) / float64(g.samples)
+	// Before a service was noted it had no request. Without that time, the first moments of a burst would count for a second.
+	if over := max(g.covered, min(now-g.reportedAt, reportEvery).Seconds()); over > 0 {
+		load.Average = g.held / over
 	}
 	for _, in := range g.all() {
 		if in.warmth.Load() == isFrozen {
@@ -244,9 +250,10 @@ func (p *Proxy) everyLoad() platform.LoadReport {
 	p.mu.Unlock()
 	p.gauges.mu.Lock()
 	defer p.gauges.mu.Unlock()
+	now := uptime()
 	report := platform.LoadReport{Serial: p.gauges.latest.Serial, At: time.Now()}
 	for _, each := range services {
-		report.Services = append(report.Services, each.load())
+		report.Services = append(report.Services, each.load(now))
 	}
 	return report
 }
