@@ -16,7 +16,7 @@ const (
 	serviceOver = 10 * time.Second
 	// priorService is how long a request is taken to last until any is done, and weighs as much as one that was.
 	priorService = time.Second
-	// fewDone is how many are few to know their time by.
+	// fewDone is how many requests are few to know the time of one by.
 	fewDone = 10
 	// patience is how long requests may wait for others to end before there are more instances.
 	patience = 100 * time.Millisecond
@@ -104,12 +104,15 @@ func (d *demand) pressing(places float64, startTime time.Duration) float64 {
 	if places >= d.rate*service && waiting*service <= patience.Seconds()*places {
 		return 0
 	}
-	// More may be coming than there are now. Their time is taken for rather too short while few are done.
-	coming := min(d.rate*d.busy/(d.done+fewDone), 2*(inFlight+waiting))
+	// Instances do not show more than they have places, so what comes is taken from its rate. The time of a request is taken for rather
+	// too short while few are done.
+	coming := d.rate * d.busy / (d.done + fewDone)
 	// What waits is not to wait much longer than an instance takes to start; with few places for that, when starting takes longer
 	// than a request.
 	soon := max(service, startTime.Seconds()/4)
-	return max(inFlight, coming) + waiting*service/soon
+	// Requests that came all at once are no rate, and each is counted already: more than there are now never press. If more do come, the
+	// next report tells.
+	return min(max(inFlight, coming)+waiting*service/soon, inFlight+waiting)
 }
 
 func atOnce(load platform.Load) int { return load.InFlight + load.Waiting }

@@ -136,6 +136,24 @@ func TestMoreDemandNeverMeansFewerInstances(t *testing.T) {
 	})
 }
 
+// Room that is made before it is missed is only where a start takes a second.
+func TestRequestsStartNoMoreInstancesThanTheyHavePlacesFor(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := follow(t)
+		f.policy.On = platform.ScaleOnConcurrency
+		f.state.StartTime = rapid.SampledFrom([]time.Duration{0, slowStart - 1}).Draw(t, "quick start")
+		least, _ := f.policy.bounds()
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			before := f.state.Size
+			inFlight, waiting := rapid.IntRange(0, 1000).Draw(t, "in flight"), rapid.IntRange(0, 1000).Draw(t, "waiting")
+			got := f.step(time.Duration(rapid.IntRange(1, 20_000).Draw(t, "ms"))*time.Millisecond, inFlight, waiting, rapid.IntRange(0, 5000).Draw(t, "came"))
+			if most := max(before, least, f.policy.instances(float64(inFlight+waiting))); got.Size > most {
+				t.Fatalf("%d in flight and %d that wait made %d instances of %d: %s", inFlight, waiting, got.Size, before, got.Reason)
+			}
+		}
+	})
+}
+
 func TestConstantLoadDoesNotFlap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := follow(t)

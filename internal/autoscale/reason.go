@@ -7,10 +7,7 @@ import (
 
 func pressingReason(d *demand, policy Policy, from, to int) string {
 	what := counted(atOnce(d.load), "request") + " at once"
-	switch simple := min(policy.instances(float64(atOnce(d.load))), max(policy.MaxSize, 1)); {
-	case to > simple:
-		what += fmt.Sprintf(" and %.0f more a second", d.rate)
-	case to < simple:
+	if simple := policy.instances(float64(atOnce(d.load))); to < min(simple, max(policy.MaxSize, 1)) {
 		what += fmt.Sprintf(", which take %.1f s each", d.service())
 	}
 	if policy.MaxConcurrency > 0 {

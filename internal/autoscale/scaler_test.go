@@ -102,6 +102,30 @@ func TestAServiceWithoutRoomGetsWhatItNeedsAtOnce(t *testing.T) {
 	}
 }
 
+// The data plane tells of them every 50 ms while they wait; each takes five seconds.
+func TestABurstIsNotTakenForAStreamOfRequests(t *testing.T) {
+	for _, startTime := range []time.Duration{0, 300 * time.Millisecond, 5 * time.Second} {
+		f := service(Policy{MaxConcurrency: 100, MinSize: 1, MaxSize: 25}, State{Size: 1, StartTime: startTime})
+		f.step(time.Second, 1, 0, 1)
+		f.step(time.Second, 0, 0, 0)
+		f.now = f.now.Add(time.Minute)
+		want := Decision{Size: 3, Reason: "250 requests at once, 100 per instance: 1 -> 3 instances"}
+		for came := 250; came >= 0; came -= 250 {
+			got := f.step(50*time.Millisecond, 100, 150, came)
+			got.Next = time.Time{}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("with a start of %s: %s", startTime, diff)
+			}
+			want.Reason = ""
+		}
+		for range 100 {
+			if got := f.step(50*time.Millisecond, 250, 0, 0); got.Size != 3 {
+				t.Fatalf("with a start of %s: %+v", startTime, got)
+			}
+		}
+	}
+}
+
 func TestAWaitThatIsOverSoonStartsNoInstance(t *testing.T) {
 	f := service(Policy{MaxConcurrency: 10, MinSize: 1, MaxSize: 25}, State{Size: 2, StartTime: 500 * time.Millisecond})
 	for range 60 { // each takes 50 ms
