@@ -44,7 +44,8 @@ func (a *Apron) Reboot(t testing.TB) {
 // killAll kills until nothing is left that could start anything.
 func (a *Apron) killAll(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(leaveTimeout); ; time.Sleep(10 * time.Millisecond) {
+	var deadline time.Time // counts from the first kill: on a machine with thousands of processes the look for ours takes seconds
+	for ; ; time.Sleep(10 * time.Millisecond) {
 		pids := a.ContainerProcesses()
 		for _, each := range a.Processes() {
 			pids = append(pids, each.PID)
@@ -52,7 +53,9 @@ func (a *Apron) killAll(t testing.TB) {
 		if len(pids) == 0 && len(a.leftProcesses()) == 0 {
 			return
 		}
-		if time.Now().After(deadline) {
+		if deadline.IsZero() {
+			deadline = time.Now().Add(leaveTimeout)
+		} else if time.Now().After(deadline) {
 			t.Fatalf("processes do not end: %v", a.leftProcesses())
 		}
 		for _, pid := range pids {
