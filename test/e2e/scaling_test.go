@@ -23,7 +23,7 @@ func TestSizesFollowTheLoad(t *testing.T) {
 	var prepare sync.WaitGroup
 	prepare.Go(func() { busy = createScaling(t, a, "busy", busyConcurrency, 4, nil) })
 	prepare.Go(func() {
-		sleepy = createScaling(t, a, "sleepy", 10, 4, map[string]string{"apron:min-size": "0", "apron:scale-to-zero-after": "2s"})
+		sleepy = createScaling(t, a, "sleepy", 100, 8, map[string]string{"apron:min-size": "0", "apron:scale-to-zero-after": "2s"})
 	})
 	prepare.Go(func() {
 		computing = createScaling(t, a, "computing", 100, 2, nil) // it is tagged later
@@ -37,6 +37,7 @@ func TestSizesFollowTheLoad(t *testing.T) {
 	}
 	t.Run("to zero, and a request wakes it", func(t *testing.T) { sleepAndWake(t, a, sleepy) })
 	t.Run("out to MaxSize at once", func(t *testing.T) { scaleOut(t, a, busy) })
+	t.Run("as many as a burst has need of", func(t *testing.T) { burst(t, a, sleepy) })
 	t.Run("over a deployment", func(t *testing.T) {
 		busy.MustDeploy(t)
 		wantInstances(t, busy, 4)
@@ -161,6 +162,25 @@ func goInUnderLoad(t *testing.T, b *busy) {
 	wantInstances(t, b.Service, 1)
 	awaitRequests(t, b.requests, 20)
 	wantNoFaults(t, b.requests)
+}
+
+// burst sends two and a half instances' worth at once to a service with one instance.
+func burst(t *testing.T, a *apron.Apron, service *apron.Service) {
+	a.WantBody(t, service.URL, "/", "one")
+	var requests sync.WaitGroup
+	for range 250 {
+		requests.Go(func() {
+			if answer, err := a.TryGet(t.Context(), service.URL, "/slow?for=3s"); err != nil || answer.Status != 200 {
+				t.Errorf("a request got %+v (%v)", answer, err)
+			}
+		})
+	}
+	wantInstances(t, service, 3)
+	requests.Wait()
+	if told := scalingOf(t, a, service); told.Size > 3 {
+		t.Errorf("250 requests at once, 100 per instance, made %d instances: %s", told.Size, told.Reason)
+	}
+	wantInstances(t, service, 0)
 }
 
 func sleepAndWake(t *testing.T, a *apron.Apron, service *apron.Service) {
