@@ -207,7 +207,7 @@ func (w *world) count(r *round) {
 		if s.load == nil {
 			continue
 		}
-		counted := judge(s.load.Take(), min(s.size, s.wasSize), s.deaths, s.pauses)
+		counted := judge(s.load.Take(), min(s.size, s.wasSize), s.deaths, s.pauses, w.cuts)
 		s.wasSize = s.size
 		for _, each := range counted.lost {
 			r.fault("%s lost a request: %s", s.name, each)
@@ -216,6 +216,7 @@ func (w *world) count(r *round) {
 		s.deaths = slices.DeleteFunc(s.deaths, func(d death) bool { return time.Since(d.ended) > remember })
 		s.pauses = slices.DeleteFunc(s.pauses, func(p span) bool { return !p.until.IsZero() && time.Since(p.until) > remember })
 	}
+	w.cuts = slices.DeleteFunc(w.cuts, func(c span) bool { return time.Since(c.until) > remember })
 }
 
 // remember is how long after a death or a pause a request that met it may be counted: it ends within a round or two.

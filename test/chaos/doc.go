@@ -4,8 +4,8 @@
 // # A round
 //
 // Each of four services (of images and of Git repositories, with one instance or two) gets requests all the time. A round
-// calls actions on up to three of them and kills up to three of: `apron serve` (which is started again), containerd,
-// buildkitd, the shim of an instance, an instance. All of that is drawn from the seed and the round's number alone,
+// calls actions on up to three of them and kills up to three of: `apron serve` (which is started again), `apron proxy`,
+// containerd, buildkitd, the shim of an instance, an instance. All of that is drawn from the seed and the round's number alone,
 // so that the same seed gives the same rounds; what a draw comes to depends on the services' statuses too (one that is
 // paused is resumed). Then the round waits until every operation has ended and every service has what it should have.
 //
@@ -32,6 +32,8 @@
 //   - Refused while no instance was left: a 503 with Retry-After, when a service has lost at least MinSize instances to
 //     kills, until the first good answer to a request that was sent after the last death. It was not sent to any
 //     instance, and its client can send it again.
+//   - Without a proxy: broken between the death of the data plane and the first answer of the next one. What that one refuses
+//     is lost, as it has its routes before it accepts a connection.
 //   - Refused while paused: the same answer, from the call of PauseService to the end of the ResumeService after it.
 //
 // Everything else is lost: also each answer that breaks for the death of apron, containerd, buildkitd or a shim

@@ -28,7 +28,7 @@ func TestARequestIsLostUnlessItsInstanceWasKilled(t *testing.T) {
 	// An instance is killed at 10 and has ended at 11; the shim of another is killed at 20, and its process ends at 25.
 	one := []death{{killed: at(10), ended: at(11)}}
 	both := append(one, death{killed: at(20), ended: at(25)})
-	pause := []span{{at(40), at(50)}}
+	pause, cut := []span{{at(40), at(50)}}, []span{{at(60), at(61)}}
 	for name, c := range map[string]struct {
 		request load.Request
 		others  []load.Request
@@ -48,10 +48,14 @@ func TestARequestIsLostUnlessItsInstanceWasKilled(t *testing.T) {
 		"refused without a death":                 {refused(12, 12), nil, 1, nil, traffic{sent: 1, lost: []string{"503"}}},
 		"refused in a pause":                      {refused(41, 41), nil, 1, nil, traffic{sent: 1, paused: 1}},
 		"broken in a pause":                       {broken(41, 41), nil, 1, nil, traffic{sent: 1, lost: []string{"502"}}},
+		"broken with the proxy":                   {broken(59, 60.1), nil, 1, nil, traffic{sent: 1, cut: 1}},
+		"sent before there is another proxy":      {broken(60.5, 60.5), nil, 1, nil, traffic{sent: 1, cut: 1}},
+		"broken by another proxy":                 {broken(61.1, 62), nil, 1, nil, traffic{sent: 1, lost: []string{"502"}}},
+		"refused by another proxy":                {refused(60.5, 60.6), nil, 1, nil, traffic{sent: 1, lost: []string{"503"}}},
 		"a version that must not answer": {load.Request{Sent: at(1), Answered: at(2), Version: "broken-image-1"}, nil, 1, nil,
 			traffic{sent: 1, lost: []string{"broken-image-1"}}},
 	} {
-		got := judge(append(c.others, c.request), c.size, c.deaths, pause)
+		got := judge(append(c.others, c.request), c.size, c.deaths, pause, cut)
 		for i, lost := range got.lost {
 			if i < len(c.want.lost) && strings.Contains(lost, c.want.lost[i]) {
 				got.lost[i] = c.want.lost[i]

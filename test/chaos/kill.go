@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/test/apron"
 )
 
 // killed is what came of a kill.
@@ -20,7 +23,7 @@ type killed struct {
 	// what names the process; empty when there was none to kill.
 	what string
 	at   time.Time
-	// back is how long it took until apron answered again, counted from its start.
+	// back is how long it took until apron answered again, counted from its start, or until the proxy did, counted from its end.
 	back time.Duration
 	err  error
 }
@@ -41,6 +44,11 @@ func (w *world) kill(ctx context.Context, begun time.Time, k kill, dead chan<- d
 		started := time.Now()
 		done.err = w.apron.TryRestart()
 		done.back = time.Since(started)
+	case victimProxy:
+		if w.killProxy() {
+			done.what = "proxy"
+			done.back, done.err = w.awaitProxy(ctx, done.at)
+		}
 	case victimContainerd, victimBuildkitd:
 		if w.killDaemon(string(k.victim)) {
 			done.what = string(k.victim)
@@ -59,6 +67,36 @@ func (w *world) killDaemon(daemon string) bool {
 		}
 	}
 	return false
+}
+
+// killProxy kills the data plane, if it runs just now. It is the same program as `apron serve`, and a pid file may be of one that is gone.
+func (w *world) killProxy() bool {
+	content, err := os.ReadFile(filepath.Join(w.apron.Data, "run/proxy.pid"))
+	if err != nil {
+		return false
+	}
+	var file struct{ Pid int }
+	if json.Unmarshal(content, &file) != nil {
+		return false
+	}
+	runs := slices.ContainsFunc(w.apron.Processes(), func(each apron.Process) bool { return each.PID == file.Pid })
+	return runs && unix.Kill(file.Pid, unix.SIGKILL) == nil
+}
+
+// proxyTimeout is how long the services' ports may be dead after the data plane was killed: apron may be dead too, and must be started first.
+const proxyTimeout = 15 * time.Second
+
+// awaitProxy waits until another data plane answers anything, and returns how long that took.
+func (w *world) awaitProxy(ctx context.Context, killed time.Time) (back time.Duration, err error) {
+	for {
+		if _, err = w.apron.TryGet(ctx, w.apron.HTTP, "/"); err == nil {
+			return time.Since(killed), nil
+		}
+		if time.Since(killed) > proxyTimeout {
+			return 0, fmt.Errorf("after %s no other answers: %w", proxyTimeout, err)
+		}
+		sleepUntil(ctx, time.Now().Add(settleEvery))
+	}
 }
 
 // killInstance kills an instance of the slot, or its shim, if there is one.

@@ -34,7 +34,7 @@ var chaosMenu = menu{
 	wishes: append(slices.Repeat([]wish{wishDelete}, 2), soakMenu.wishes...),
 	victims: slices.Concat(
 		slices.Repeat([]victim{victimApron}, 6), slices.Repeat([]victim{victimContainerd, victimShim}, 3),
-		slices.Repeat([]victim{victimBuildkitd}, 2), slices.Repeat([]victim{victimInstance}, 4),
+		slices.Repeat([]victim{victimBuildkitd, victimProxy}, 2), slices.Repeat([]victim{victimInstance}, 4),
 	),
 }
 
@@ -53,6 +53,7 @@ type victim string
 
 const (
 	victimApron      victim = "apron"
+	victimProxy      victim = "proxy"
 	victimContainerd victim = "containerd"
 	victimBuildkitd  victim = "buildkitd"
 	victimShim       victim = "shim"

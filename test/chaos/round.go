@@ -33,8 +33,8 @@ func (r *round) String() string {
 	for _, each := range r.killed {
 		switch {
 		case each.what == "":
-		case each.victim == victimApron:
-			kills = append(kills, fmt.Sprintf("apron at %s (back in %s)", each.after, each.back.Round(time.Millisecond)))
+		case each.back > 0:
+			kills = append(kills, fmt.Sprintf("%s at %s (back in %s)", each.what, each.after, each.back.Round(time.Millisecond)))
 		default:
 			kills = append(kills, fmt.Sprintf("%s at %s", each.what, each.after))
 		}
@@ -72,6 +72,9 @@ func (w *world) run(number int, p plan) *round {
 		}
 		if each.what != "" && (each.victim == victimShim || each.victim == victimInstance) {
 			deadly++
+		}
+		if each.what == "proxy" {
+			w.cuts = append(w.cuts, span{each.at, each.at.Add(each.back)})
 		}
 	}
 	for range deadly {

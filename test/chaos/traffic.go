@@ -29,8 +29,8 @@ const brokenVersion = "broken"
 
 // traffic is what came of the requests to one service.
 type traffic struct {
-	sent, inFlight, withoutInstance, paused int
-	lost                                    []string
+	sent, inFlight, withoutInstance, paused, cut int
+	lost                                         []string
 }
 
 func (t *traffic) add(more traffic) {
@@ -38,17 +38,18 @@ func (t *traffic) add(more traffic) {
 	t.inFlight += more.inFlight
 	t.withoutInstance += more.withoutInstance
 	t.paused += more.paused
+	t.cut += more.cut
 	t.lost = append(t.lost, more.lost...)
 }
 
 func (t traffic) String() string {
-	return fmt.Sprintf("%d requests, %d broke on killed instances, %d refused without an instance, %d refused while paused, %d lost",
-		t.sent, t.inFlight, t.withoutInstance, t.paused, len(t.lost))
+	return fmt.Sprintf("%d requests, %d broke on killed instances, %d refused without an instance, %d refused while paused, %d without a proxy, %d lost",
+		t.sent, t.inFlight, t.withoutInstance, t.paused, t.cut, len(t.lost))
 }
 
 // judge says what came of requests to a service that had at least size instances, some of which died, and that was
-// paused at times. It is pure; the package's doc has the rules.
-func judge(requests []load.Request, size int, deaths []death, pauses []span) traffic {
+// paused at times, and behind a proxy that was not there at others. It is pure; the package's doc has the rules.
+func judge(requests []load.Request, size int, deaths []death, pauses, cuts []span) traffic {
 	result := traffic{sent: len(requests)}
 	gap := gapOf(requests, size, deaths)
 	for _, each := range requests {
@@ -66,6 +67,8 @@ func judge(requests []load.Request, size int, deaths []death, pauses []span) tra
 			result.lost = append(result.lost, told+"refused with 503")
 		case wasInFlight(each, deaths):
 			result.inFlight++
+		case isWithin(each, cuts):
+			result.cut++
 		default:
 			result.lost = append(result.lost, told+each.Trouble)
 		}

@@ -31,6 +31,8 @@ type world struct {
 	// configurations are the auto scaling configurations' ARNs by MinSize, sizes the other way round.
 	configurations map[int]string
 	sizes          map[string]int
+	// cuts are when there was no proxy, in this round and the one before.
+	cuts []span
 	// seen are the operations that were checked.
 	seen map[string]bool
 	// killing keeps kills of apron apart: it must have been started again before the next.
