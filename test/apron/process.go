@@ -29,6 +29,7 @@ func (a *Apron) Processes() []Process {
 		}
 		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 		// Only what comes from bin/: a shell or an editor that names the folder is none of apron's.
+		program = strings.TrimSuffix(program, " (deleted)") // it was built anew meanwhile
 		if err != nil || slices.Contains(inContainers, pid) || !a.isOurs(program) {
 			continue
 		}
