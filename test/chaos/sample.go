@@ -69,6 +69,11 @@ func (w *world) sampleProcesses(now map[string]float64) error {
 		now["MiB of "+name] = float64(each.Bytes) / (1 << 20)
 		now["files of "+name] = float64(len(open))
 	}
+	for _, name := range []string{"apron serve", "apron proxy"} {
+		if now["MiB of "+name] == 0 { // else what is not looked at would not grow
+			return fmt.Errorf("no process of %s was found", name)
+		}
+	}
 	return nil
 }
 
