@@ -8,7 +8,7 @@
 //   - A request reads one immutable route table. A change builds a new table and swaps the pointer, so that a request
 //     sees a switch wholly or not at all.
 //   - A request that came by the private listener finds private hosts only, and every other request public ones only.
-//   - What two servers could read differently is refused: see strict.go, and the catalogue in test/proxy.
+//   - What two servers could read differently is refused: see strict.go and clear.go, and the catalogue in test/proxy.
 //   - A request claims its instance before it uses it, and then looks whether the instance has left the table in
 //     between. So once Drain has seen no request in flight, none will come any more.
 //   - A request is sent to another instance only if nothing of it was sent. One without a body whose method is safe is

@@ -71,6 +71,7 @@ func (p *Proxy) requestHeader(r *http.Request, peer netip.Addr) http.Header {
 		header["Te"] = []string{"trailers"}
 	}
 	delete(header, "Content-Length") // written with the body
+	delete(header, "Host")           // written with the request's line; by HTTP/2 and HTTP/3 it may be said here too
 	p.setForwarded(header, r, peer)
 	return header
 }

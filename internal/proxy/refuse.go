@@ -116,6 +116,10 @@ func refuseByRule(verdict verdict) *refusal {
 	return &refusal{status: http.StatusForbidden, message: "This path is closed."}
 }
 
+func refuseUnclear() *refusal {
+	return &refusal{status: http.StatusBadRequest, message: "The method, the path or the host of the request, or a header that says where it ends, is not well formed or says two things."}
+}
+
 func refuseBadBody() *refusal {
 	return &refusal{status: http.StatusBadRequest, message: "The body of the request is not well formed."}
 }

@@ -77,6 +77,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer x.body.end()
 	}
 	defer x.log()
+	if !isClear(r) {
+		x.note(route)
+		x.refuse(refuseUnclear())
+		return
+	}
 	if route == nil || !route.hasRules() || x.passes(route, peer) {
 		x.serve(ctx, peer)
 	}
