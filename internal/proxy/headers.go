@@ -117,7 +117,8 @@ func (p *Proxy) isTrusted(peer netip.Addr) bool {
 	return slices.ContainsFunc(p.config.TrustedProxies, func(prefix netip.Prefix) bool { return prefix.Contains(peer) })
 }
 
-// clientOf is who sent the request: the last address on its way that is not a trusted proxy.
+// clientOf is who sent the request: the last address on its way that is not a trusted proxy. It is no address where the proxies do not
+// tell it: that of the last proxy may be allowed what the client is not.
 func (p *Proxy) clientOf(r *http.Request, peer netip.Addr) netip.Addr {
 	client := peer
 	chain := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
@@ -125,14 +126,24 @@ func (p *Proxy) clientOf(r *http.Request, peer netip.Addr) netip.Addr {
 		if !p.isTrusted(client) {
 			break
 		}
-		address, err := netip.ParseAddr(strings.Trim(hop, " \t"))
-		if err != nil {
-			break
+		if hop = strings.Trim(hop, " \t"); hop != "" {
+			client = addressOf(hop)
 		}
-		client = address.Unmap()
 	}
 	return client
 }
+
+// addressOf reads a hop, of which some proxies tell the port too.
+func addressOf(hop string) netip.Addr {
+	if withPort, err := netip.ParseAddrPort(hop); err == nil {
+		return plainAddress(withPort.Addr())
+	}
+	address, _ := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(hop, "["), "]"))
+	return plainAddress(address)
+}
+
+// plainAddress is an address as networks are compared with it. A zone is any text that the client likes.
+func plainAddress(address netip.Addr) netip.Addr { return address.Unmap().WithZone("") }
 
 // peerOf is the other end of the client's connection.
 func peerOf(r *http.Request) netip.Addr {
@@ -140,5 +151,5 @@ func peerOf(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return address.Addr().Unmap().WithZone("")
+	return plainAddress(address.Addr())
 }
