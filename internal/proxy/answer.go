@@ -84,7 +84,7 @@ var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // streamCompressed is stream for an answer that is compressed on its way.
 func (x *exchange) streamCompressed(response *http.Response) error {
-	to := newCompressed(x.w, x.control.Flush)
+	to := newCompressed(response.Header, x.w, x.control.Flush)
 	defer to.free()
 	flush := to.Flush
 	if response.ContentLength >= 0 {

@@ -41,6 +41,8 @@ func TestAnswersAreCompressedWhereThatIsWanted(t *testing.T) {
 		"compressed by the app":           {"gzip", map[string]string{"Content-Type": "text/css", "Content-Encoding": "br"}, false, false, 200, "GET", [3]string{"br", "", ""}},
 		"a part":                          {"gzip", map[string]string{"Content-Type": "text/css", "Content-Range": "bytes 0-4999/9000"}, false, false, 206, "GET", [3]string{}},
 		"what nobody may change":          {"gzip", map[string]string{"Content-Type": "text/css", "Cache-Control": "public, no-transform"}, false, false, 200, "GET", [3]string{}},
+		"what has a sum of its form":      {"gzip", map[string]string{"Content-Type": "text/css", "Repr-Digest": "sha-256=:x:"}, false, false, 200, "GET", [3]string{}},
+		"a call of gRPC":                  {"gzip", map[string]string{"Content-Type": "application/grpc+json"}, false, true, 200, "GET", [3]string{}},
 		"what has a sum of its own bytes": {"gzip", map[string]string{"Content-Type": "text/css", "Content-Digest": "sha-256=:x:"}, false, false, 200, "GET", [3]string{}},
 	}
 	for name, test := range tests {
@@ -98,6 +100,29 @@ func TestAnswersAreCompressedWhereThatIsWanted(t *testing.T) {
 				t.Errorf("%d bytes came, of %d that are others", len(got), len(sent))
 			}
 		})
+	}
+}
+
+// A client that has the compressed form asks by its tag, which the app knows in another form.
+func TestWhatIsNotModifiedHasTheTagThatTheClientKnows(t *testing.T) {
+	p := start(t, proxy.Config{})
+	p.serve(treated(platform.Traffic{Compresses: true}, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Etag", `"1"`)
+		w.WriteHeader(http.StatusNotModified)
+	})))
+	for known, want := range map[string][2]string{
+		`W/"1"`: {`W/"1"`, "Accept-Encoding"}, `"0", W/"1"`: {`W/"1"`, "Accept-Encoding"}, `"1"`: {`"1"`, ""}, `"1", W/"1"`: {`"1"`, ""}, "*": {`"1"`, ""},
+	} {
+		request, err := http.NewRequest("GET", "http://app.test/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("If-None-Match", known)
+		request.Header.Set("Accept-Encoding", "gzip")
+		response, _ := p.do(t, request)
+		if got := [2]string{response.Header.Get("Etag"), response.Header.Get("Vary")}; got != want || response.StatusCode != 304 {
+			t.Errorf("who has %s gets %s with %q, want %q", known, response.Status, got, want)
+		}
 	}
 }
 
