@@ -167,7 +167,7 @@ func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	a.mu.Lock()
 	found := a.leaves[name]
 	a.mu.Unlock()
-	if found != nil && now.Before(found.Leaf.NotAfter.Add(-renewBefore)) {
+	if found != nil && isValid(found, now.Add(renewBefore)) && isValid(found, now) { // the clock may have been set back
 		return found, nil
 	}
 	made, err := a.sign(now, name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,26 +60,46 @@ func CheckFiles(dir string) error {
 	return err
 }
 
-// GetCertificate returns the certificate for the handshake's name: that of the name itself, or else that of a wildcard.
+// GetCertificate returns the certificate for the handshake's name: that of the name itself, or else that of a wildcard. One that has ended
+// is better than none: it says what is wrong.
 func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	now := time.Now()
 	if f.mu.TryLock() { // otherwise somebody is at it
-		if now := time.Now(); now.Sub(f.looked) >= lookEvery {
+		if now.Sub(f.looked) >= lookEvery {
 			f.look(now)
 		}
 		f.mu.Unlock()
 	}
 	names, name := *f.names.Load(), canonicalName(hello.ServerName)
-	if found := names[name]; found != nil {
-		return found, nil
-	}
 	_, rest, _ := strings.Cut(name, ".")
-	return names["*."+rest], nil
+	found, wild := names[name], names["*."+rest]
+	if found == nil || wild != nil && isValid(wild, now) && !isValid(found, now) {
+		return wild, nil
+	}
+	return found, nil
+}
+
+func isValid(certificate *tls.Certificate, now time.Time) bool {
+	return !now.Before(certificate.Leaf.NotBefore) && now.Before(certificate.Leaf.NotAfter)
+}
+
+// isBetter says whether one certificate is to be used rather than another for the same name.
+func isBetter(one, other *tls.Certificate, now time.Time) bool {
+	if isValid(one, now) != isValid(other, now) {
+		return isValid(one, now)
+	}
+	return one.Leaf.NotAfter.After(other.Leaf.NotAfter)
 }
 
 // look reads what has changed. Callers hold mu, but for the first time.
 func (f *Files) look(now time.Time) {
 	f.looked = now
 	pairs, err := readPairs(f.dir, f.pairs)
+	for _, chain := range slices.Sorted(maps.Keys(pairs)) {
+		if ends := pairs[chain].certificate.Leaf.NotAfter; !now.Before(ends) {
+			err = errors.Join(err, platform.Explain(nil, "certificate %s has ended at %s: renew it, or remove it", chain, ends.UTC().Format(time.RFC3339)))
+		}
+	}
 	problem := ""
 	if err != nil {
 		problem = err.Error()
@@ -91,7 +112,7 @@ func (f *Files) look(now time.Time) {
 	for _, each := range pairs {
 		for _, name := range each.certificate.Leaf.DNSNames {
 			name = canonicalName(name)
-			if other := names[name]; other == nil || other.Leaf.NotAfter.Before(each.certificate.Leaf.NotAfter) {
+			if other := names[name]; other == nil || isBetter(each.certificate, other, now) {
 				names[name] = each.certificate
 			}
 		}

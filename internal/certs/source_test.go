@@ -243,6 +243,28 @@ func TestFilesAreChosenByNameAndReadAgainWhenTheyChange(t *testing.T) {
 	})
 }
 
+func TestACertificateThatHasEndedIsTheLastChoiceAndIsTold(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	writePair(t, in("old.crt"), in("old.key"), 1, "shop.example.org", "alone.example.com") // ends in an hour
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Now().AddDate(60, 0, 0))) // far behind the time outside
+		writePair(t, in("wild.crt"), in("wild.key"), 2, "*.example.org")
+		var log strings.Builder
+		files := certs.OpenFiles(dir, slog.New(slog.NewTextHandler(&log, nil)))
+		for name, want := range map[string]int64{"shop.example.org": 2, "alone.example.com": 1} {
+			if leaf := certificate(t, files, name); leaf == nil || leaf.SerialNumber.Int64() != want {
+				t.Errorf("%s gets %v, want %d", name, leaf, want)
+			}
+		}
+		time.Sleep(3 * time.Second)
+		certificate(t, files, "shop.example.org")
+		if n := strings.Count(log.String(), in("old.crt")+" has ended"); n != 1 || strings.Contains(log.String(), "wild.crt") {
+			t.Errorf("what has ended is told %d times: %s", n, log.String())
+		}
+	})
+}
+
 func TestWhatIsWrongWithFilesIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
