@@ -14,6 +14,8 @@ import (
 // from what runs, so that a restart of apron changes no size, and takes nothing away before it has seen a quiet time itself.
 type Scaler struct {
 	logs Logs
+	// began is what steady counts from.
+	began time.Time
 
 	mu       sync.Mutex // guards what follows
 	services map[platform.ServiceID]*scaled
@@ -38,8 +40,15 @@ type scaled struct {
 
 // NewScaler returns a Scaler that knows no service, and tells its decisions to logs.
 func NewScaler(logs Logs) *Scaler {
-	return &Scaler{logs: logs, services: map[platform.ServiceID]*scaled{}}
+	return &Scaler{logs: logs, began: time.Now(), services: map[platform.ServiceID]*scaled{}}
 }
+
+// maxReportAge is how old a report is taken to be at most when it comes: what it says of its age beyond that is of a clock that was set.
+const maxReportAge = 5 * time.Second
+
+// steady is a time by a clock that nobody sets. What is remembered of loads is compared by it: with a clock that was set back by an hour
+// nothing would be scaled in for an hour.
+func (s *Scaler) steady(now time.Time) time.Time { return s.began.Add(now.Sub(s.began)) }
 
 // population is what runs of a service's active revision.
 type population struct {
@@ -63,7 +72,7 @@ func (s *Scaler) Follow(now time.Time, service platform.Service, revision platfo
 	if one.revision != revision.ID {
 		one.revision = revision.ID
 		one.Size = min(max(one.Size, runs.all, one.Min), one.Max)
-		one.begin(now)
+		s.begin(now, one)
 	}
 	one.ready = runs.ready
 	told = s.decide(now, one)
@@ -105,11 +114,12 @@ func (s *Scaler) Of(service platform.Service) (scale platform.Scale) {
 // these services is Due; zero when none is.
 func (s *Scaler) Report(now time.Time, report platform.LoadReport) (resized []platform.ServiceID, thawed map[platform.ServiceID][]platform.InstanceID, next time.Time) {
 	thawed, told := map[platform.ServiceID][]platform.InstanceID{}, map[platform.ServiceID]string{}
+	at := now.Add(-min(max(now.Sub(report.At), 0), maxReportAge))
 	s.mu.Lock()
 	if !s.isFed { // what is told afterwards is only what changes
 		s.isFed = true
 		for id, one := range s.services {
-			one.begin(now)
+			s.begin(now, one)
 			told[id] = s.decide(now, one)
 			next = sooner(next, one.next)
 		}
@@ -124,11 +134,14 @@ func (s *Scaler) Report(now time.Time, report platform.LoadReport) (resized []pl
 				thawed[load.ServiceID] = append(thawed[load.ServiceID], id)
 			}
 		}
+		if !load.LastRequestAt.IsZero() {
+			load.LastRequestAt = at.Add(-max(report.At.Sub(load.LastRequestAt), 0))
+		}
 		if load.LastRequestAt.Before(one.Load.LastRequestAt) { // a data plane that was started anew
 			load.LastRequestAt = one.Load.LastRequestAt
 		}
 		one.Load = load
-		one.memory.Observe(report.At, load)
+		s.observe(at, one)
 		before := one.Size
 		told[load.ServiceID] = s.decide(now, one)
 		next = sooner(next, one.next)
@@ -218,7 +231,7 @@ func (s *Scaler) decide(now time.Time, one *scaled) string {
 		one.Size, one.next = min(max(one.Size, one.Min), one.Max), time.Time{}
 		return ""
 	}
-	decision := one.memory.Decide(now, one.policy, autoscale.State{
+	decision := one.memory.Decide(s.steady(now), one.policy, autoscale.State{
 		Size: one.Size, Ready: one.ready, Starting: max(0, one.Size-one.ready), StartTime: one.startTime, UsagePercent: one.usage,
 	})
 	before := one.Size
@@ -231,9 +244,18 @@ func (s *Scaler) decide(now time.Time, one *scaled) string {
 }
 
 // begin makes that nothing is taken away because of what was before now.
-func (one *scaled) begin(now time.Time) {
+func (s *Scaler) begin(now time.Time, one *scaled) {
 	one.memory = autoscale.Scaler{}
-	one.memory.Observe(now, one.Load)
+	s.observe(now, one)
+}
+
+// observe takes a service's load into its memory.
+func (s *Scaler) observe(at time.Time, one *scaled) {
+	load := one.Load
+	if !load.LastRequestAt.IsZero() {
+		load.LastRequestAt = s.steady(load.LastRequestAt)
+	}
+	one.memory.Observe(s.steady(at), load)
 }
 
 func (s *Scaler) tell(service platform.ServiceID, line string) {

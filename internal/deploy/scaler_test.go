@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/apron-run/apron/internal/platform"
 )
@@ -210,4 +211,38 @@ func TestARestlessLoadDoesNotFloodTheEventLog(t *testing.T) {
 		!strings.Contains(line, "changes before this one were not told") {
 		t.Errorf("it says %q", line)
 	}
+}
+
+// setBack is a time by a clock that was set back: the hour of the day is another, the time that has passed since others is not.
+func setBack(t *testing.T, now time.Time, by time.Duration) time.Time {
+	t.Helper()
+	set := now
+	*(*uint64)(unsafe.Pointer(&set)) -= uint64(by/time.Second) << 30 // the seconds, above the nanoseconds (time.Time)
+	if set.Sub(now) != 0 || set.Unix() != now.Add(-by).Unix() {
+		t.Fatal("a time is made of other parts by now")
+	}
+	return set
+}
+
+func TestAClockThatIsSetBackKeepsNoSizeUp(t *testing.T) {
+	s := newScaledService(t, map[string]string{platform.TagMinSize: "0"})
+	s.now = time.Now()
+	s.runs(1, 1)
+	s.gets(35, 4)
+	s.runs(4, 4)
+	s.now = setBack(t, s.now, 24*time.Hour)
+	tell := func(requests int) { // as it comes from another process, by the new clock
+		s.serial++
+		s.Report(s.now, platform.LoadReport{Serial: s.serial, At: s.now.Round(0), Services: []platform.Load{{
+			ServiceID: s.service.ID, InFlight: requests, Average: float64(requests), LastRequestAt: s.now.Round(0),
+		}}})
+	}
+	s.pass(time.Second)
+	tell(5)
+	s.pass(time.Second)
+	tell(0)
+	s.pass(5 * time.Minute)
+	s.want(1)
+	s.pass(platform.DefaultToZeroAfter)
+	s.want(0)
 }
