@@ -67,6 +67,9 @@ func (s *Scaler) Follow(now time.Time, service platform.Service, revision platfo
 		one = &scaled{usage: -1}
 		s.services[service.ID] = one
 	}
+	if one.policy.On != policy.On || one.revision != revision.ID {
+		one.usage = -1 // it was of something else
+	}
 	one.policy = policy
 	one.Min, one.Max = boundsOf(policy)
 	if one.revision != revision.ID {

@@ -213,6 +213,21 @@ func TestARestlessLoadDoesNotFloodTheEventLog(t *testing.T) {
 	}
 }
 
+func TestWhatWasMeasuredCountsOnlyForWhatItIsOf(t *testing.T) {
+	s := newScaledService(t, map[string]string{platform.TagScaleOn: "memory", platform.TagScaleTarget: "90"})
+	s.runs(2, 2)
+	s.gets(0, 2)
+	s.Uses(s.now, s.service.ID, 88)
+	s.want(2)
+	s.service.Tags = map[string]string{platform.TagScaleOn: "cpu", platform.TagScaleTarget: "50"}
+	s.runs(2, 2)
+	s.Uses(s.now, s.service.ID, 54)
+	s.want(2)
+	s.service.Tags[platform.TagScaleTarget] = "40"
+	s.revision.ID = "r2"
+	s.runs(2, 2)
+}
+
 // setBack is a time by a clock that was set back: the hour of the day is another, the time that has passed since others is not.
 func setBack(t *testing.T, now time.Time, by time.Duration) time.Time {
 	t.Helper()
