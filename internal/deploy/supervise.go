@@ -16,8 +16,6 @@ func (s *Supervisor) supervise(ctx context.Context, listed time.Time, service pl
 			s.fail(ctx, service.ID, "read the active revision", err)
 			return
 		}
-	} else {
-		s.executor.Scaler.Forget(service.ID)
 	}
 	var told string
 	defer func() { s.executor.Scaler.tell(service.ID, told) }()
@@ -39,6 +37,8 @@ func (s *Supervisor) supervise(ctx context.Context, listed time.Time, service pl
 		seen.Size, told = s.executor.Scaler.Follow(now, service, revision, seen.population())
 		seen.Frozen = s.executor.Scaler.Frozen(service.ID)
 		s.executor.Routes.SetWakeable(service)
+	} else {
+		s.executor.Scaler.Forget(service.ID)
 	}
 	state.seen, state.revision, state.metric = seen, revision, policyOf(service, revision).On
 	state.awaitEnds(now, seen.Instances)
@@ -174,11 +174,21 @@ func (s *Supervisor) admit(ctx context.Context, state *supervision, service plat
 	return isAdmitted
 }
 
+// isWanted says whether the revision that a service had is still the one that answers for it: since then it may have been paused,
+// deployed or deleted.
+func (s *Supervisor) isWanted(service platform.Service) bool {
+	route, ok := s.executor.Routes.Current(service.ID)
+	return ok && route.State == platform.RouteStateServing && route.RevisionID == service.ActiveRevisionID
+}
+
 // awaitAdmission waits until the instance is healthy and routes to it; false when it did not become healthy, or ctx ended.
 func (s *Supervisor) awaitAdmission(ctx context.Context, service platform.Service, revision platform.Revision, instance platform.Instance) bool {
 	err := s.executor.awaitHealthy(ctx, service, revision, instance)
 	if ctx.Err() != nil {
 		return false
+	}
+	if err != nil && !s.isWanted(service) {
+		return false // it was stopped with all others
 	}
 	if err != nil {
 		s.executor.Logs.Event(service.ID, "Instance %s did not become healthy. %v A new one takes its place.", instance.ID, err)

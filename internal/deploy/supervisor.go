@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/apron-run/apron/internal/compute"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/store"
 )
@@ -150,8 +151,12 @@ func (s *Supervisor) hasEnded(ctx context.Context, id platform.InstanceID) {
 		}
 	}
 	s.workers.Go(func() {
-		if instance, err := s.executor.Backend.Inspect(ctx, id); err == nil {
+		instance, err := s.executor.Backend.Inspect(ctx, id)
+		switch {
+		case err == nil:
 			s.Wake(instance.ServiceID)
+		case !errors.Is(err, compute.ErrNotFound):
+			s.Wake() // it may be any service's
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,18 +26,20 @@ type fakeMachine struct {
 	store.Revisions
 	Records
 	eventLog
-	startTime time.Duration
-	service   platform.Service
-	revision  platform.Revision
-	freezers  string
-	feed      chan platform.LoadReport
-	exits     chan platform.InstanceID
+	supervisor *Supervisor
+	startTime  time.Duration
+	service    platform.Service
+	revision   platform.Revision
+	freezers   string
+	feed       chan platform.LoadReport
+	exits      chan platform.InstanceID
 
 	mu        sync.Mutex // guards what follows
 	instances map[platform.InstanceID]platform.Instance
 	// starting and most count the starts at a time; starts and lists all there were.
 	starting, most, starts, lists int
 	isSick                        bool
+	isAway                        bool // of what runs, nothing is told
 	probes                        map[string]int
 	route                         platform.Route
 	drained                       []platform.InstanceID
@@ -96,7 +99,14 @@ func (m *fakeMachine) List(_ context.Context, of ...platform.ServiceID) (all []p
 func (m *fakeMachine) Inspect(_ context.Context, id platform.InstanceID) (platform.Instance, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.instances[id], nil
+	one, isThere := m.instances[id]
+	switch {
+	case m.isAway:
+		return one, errors.New("it does not answer")
+	case !isThere:
+		return one, compute.ErrNotFound
+	}
+	return one, nil
 }
 
 func (m *fakeMachine) Probe(_ context.Context, address string, _ platform.HealthCheck) error {
@@ -154,16 +164,16 @@ func supervised(t *testing.T, tags map[string]string) *fakeMachine {
 		HealthCheck: platform.HealthCheck{IntervalSeconds: 5, TimeoutSeconds: 2, HealthyThreshold: 1, UnhealthyThreshold: 3},
 	}}
 	log := slog.New(slog.DiscardHandler)
-	supervisor := NewSupervisor(&Executor{
+	m.supervisor = NewSupervisor(&Executor{
 		Store: m, Backend: m, Images: m, Secrets: noSecrets{}, Prober: m, Router: m, Loads: m, Logs: m, Log: log, Scaler: NewScaler(m),
 		Routes: NewRoutes(m, func(platform.Service) string { return "host" }), HealthTimeout: time.Minute, SourcesDir: t.TempDir(),
 	}, m, log)
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := supervisor.Restore(ctx); err != nil {
+	if err := m.supervisor.Restore(ctx); err != nil {
 		t.Fatal(err)
 	}
 	var running sync.WaitGroup
-	running.Go(func() { _ = supervisor.Run(ctx) })
+	running.Go(func() { _ = m.supervisor.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	return m
 }
@@ -297,6 +307,65 @@ func TestAnInstanceThatEndsIsReplacedAtOnce(t *testing.T) {
 		time.Sleep(1200 * time.Millisecond)
 		if got := m.look().routed; len(got) != 1 || got[0] == id {
 			t.Errorf("%v answer", got)
+		}
+	})
+}
+
+func TestAnEndWhoseServiceCannotBeToldIsNoticedAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		before := m.look()
+		m.mu.Lock()
+		m.isAway = true
+		m.mu.Unlock()
+		m.exits <- "of an operation"
+		time.Sleep(5 * time.Second)
+		if after := m.look(); after.lists == before.lists {
+			t.Error("nobody has looked")
+		}
+	})
+}
+
+// A look at all services may take long. What it read of one that serves since then is not what counts.
+func TestAServiceThatServesSinceIsNotForgottenByAnOlderLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		began := time.Now()
+		time.Sleep(2 * time.Second)
+		m.tell(0)
+		was := m.service
+		was.IsServing = false
+		m.supervisor.supervise(t.Context(), began, was, nil)
+		m.tell(35)
+		time.Sleep(2 * time.Second)
+		if got := m.look(); len(got.routed) != 4 {
+			t.Errorf("%d instances answer, want 4", len(got.routed))
+		}
+	})
+}
+
+func TestAnInstanceThatIsStoppedWithItsServiceIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		m.mu.Lock()
+		m.isSick = true // the next one is not ready soon
+		m.mu.Unlock()
+		m.tell(0)
+		m.tell(15)
+		time.Sleep(time.Second)
+		m.supervisor.executor.Routes.Pause(m.service)
+		for id := range m.look().instances {
+			_ = m.Stop(t.Context(), id, 0)
+		}
+		time.Sleep(2 * time.Second)
+		m.writing.Lock()
+		defer m.writing.Unlock()
+		for _, line := range m.lines {
+			if strings.Contains(line, "did not become healthy") {
+				t.Errorf("it is told: %s", line)
+			}
 		}
 	})
 }
