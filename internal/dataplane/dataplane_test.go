@@ -90,6 +90,12 @@ func (p *plane) start(t *testing.T) {
 func (p *plane) newClient(t *testing.T) (client *dataplane.Client, stop func()) {
 	t.Helper()
 	client = dataplane.NewClient(p.socket, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	return client, run(t, client)
+}
+
+// run runs a client until the test ends, or until stop is called.
+func run(t *testing.T, client *dataplane.Client) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -100,7 +106,7 @@ func (p *plane) newClient(t *testing.T) (client *dataplane.Client, stop func()) 
 	}()
 	stop = func() { cancel(); <-ended }
 	t.Cleanup(stop)
-	return client, stop
+	return stop
 }
 
 // route is a route of host to one backend.

@@ -23,7 +23,7 @@ type loadMessage struct {
 	Report  platform.LoadReport
 }
 
-// load waits for the next report.
+// load waits for the first table, without which no service is known, and for the next report.
 func (s *server) load(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64) // what cannot be read is 0: all is told
 	if r.URL.Query().Get("of") != s.session {
@@ -32,7 +32,11 @@ func (s *server) load(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), loadHold)
 	defer cancel()
 	message := loadMessage{Session: s.session, Report: platform.LoadReport{Serial: after}}
-	if report, ok := s.proxy.Load(ctx, after); ok {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+	}
+	if report, ok := s.proxy.Load(ctx, after); ok && ctx.Err() == nil {
 		message.Report, message.IsWhole = report, after == 0 || report.Serial != after+1
 	}
 	s.answer(w, message)

@@ -126,6 +126,21 @@ func TestTheLoadIsToldAsItChanges(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// One that was started anew and has no table yet knows no service. What the one before has told must not stay true for that.
+func TestNoLoadIsToldBeforeTheFirstTable(t *testing.T) {
+	p := newPlane(t)
+	p.start(t)
+	client := dataplane.NewClient(p.socket, discard)
+	client.SetRoute(route("app.test", app(t, says("app"))))
+	for client.Check(t.Context()) != nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	told := watch(t, client, "app.test")
+	time.Sleep(300 * time.Millisecond) // it is asked meanwhile
+	run(t, client)
+	told.until(t, "the service is at rest", func(l platform.Load) bool { return l.ServiceID != "" })
+}
+
 func TestTheLoadOfADataPlaneThatIsLeavingCounts(t *testing.T) {
 	p := newPlane(t)
 	p.start(t)
