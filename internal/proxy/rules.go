@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -118,7 +119,16 @@ func isUnder(path, prefix string) bool {
 		}
 		path = path[size:]
 	}
-	return path == "" || path[0] <= ' ' || strings.IndexByte(`/\;?#`, path[0]) >= 0
+	return path == "" || path[0] <= ' ' || strings.IndexByte(`/\;?#`, path[0]) >= 0 || isBlank(path)
+}
+
+// isBlank says whether a text begins with what apps may cut off a path's end as a blank, in UTF-8 or in Latin-1.
+func isBlank(text string) bool {
+	char, size := utf8.DecodeRuneInString(text)
+	if char == utf8.RuneError && size == 1 {
+		char = rune(text[0])
+	}
+	return unicode.IsSpace(char) || char == '\ufeff'
 }
 
 // unescape decodes once; what is not well-formed stays.
