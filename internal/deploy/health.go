@@ -108,6 +108,7 @@ func (s *Supervisor) probeOne(ctx context.Context, state *supervision, record *h
 	isSick := err != nil && !isSpared && record.failures >= check.UnhealthyThreshold && state.health[instance.ID] == record
 	if isSick {
 		delete(state.health, instance.ID)
+		state.told[instance.ID] = true
 		s.retire(ctx, state, service, []platform.Instance{instance}, sickDrainTimeout)
 	}
 	s.mu.Unlock()

@@ -40,7 +40,10 @@ func (s *Supervisor) supervise(ctx context.Context, listed time.Time, service pl
 	} else {
 		s.executor.Scaler.Forget(service.ID)
 	}
-	state.seen, state.revision, state.metric = seen, revision, policyOf(service, revision).On
+	state.seen, state.revision, state.metric = seen, revision, ""
+	if service.IsServing {
+		state.metric = policyOf(service, revision).On
+	}
 	state.awaitEnds(now, seen.Instances)
 	actions := Plan(now, seen)
 	if actions.IsWaiting {
@@ -52,17 +55,19 @@ func (s *Supervisor) supervise(ctx context.Context, listed time.Time, service pl
 
 // act sets to work on a plan for one service. The caller holds the lock; nothing here waits.
 func (s *Supervisor) act(ctx context.Context, state *supervision, actions Actions) {
-	service, revision := state.seen.Service, state.revision
+	service, revision, hasNews := state.seen.Service, state.revision, false
 	for _, instance := range actions.Bury {
-		state.leaving[instance.ID] = true
-		s.workers.Go(func() { s.bury(ctx, state, service, revision, instance) })
+		isNews := !state.told[instance.ID] // or its remains could not be removed
+		hasNews = hasNews || isNews
+		state.leaving[instance.ID], state.told[instance.ID] = true, true
+		s.workers.Go(func() { s.bury(ctx, state, service, revision, instance, isNews) })
 	}
 	s.retire(ctx, state, service, actions.Retire, drainTimeout)
 	for _, instance := range actions.Admit {
 		state.admitting[instance.ID] = instance
 		s.workers.Go(func() { s.admit(ctx, state, service, revision, instance) })
 	}
-	if len(actions.Bury) > 0 {
+	if hasNews {
 		return // the look after that knows the backoff that these deaths lead to
 	}
 	for range actions.Start {
@@ -72,13 +77,15 @@ func (s *Supervisor) act(ctx context.Context, state *supervision, actions Action
 	}
 }
 
-// bury takes an ended instance off the route, says how it ended and removes its remains.
-func (s *Supervisor) bury(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, instance platform.Instance) {
+// bury takes an ended instance off the route, says how it ended, if that is news, and removes its remains.
+func (s *Supervisor) bury(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, instance platform.Instance, isNews bool) {
 	s.executor.Routes.Remove(service, instance.ID)
-	s.executor.Logs.Event(service.ID, "Instance %s ended. %s A new one takes its place.",
-		instance.ID, ExitCause(instance.Exit, revision.Configuration.Instance.MemoryMiB))
-	s.countFailure(service.ID)
-	s.Wake(service.ID)
+	if isNews {
+		s.executor.Logs.Event(service.ID, "Instance %s ended. %s A new one takes its place.",
+			instance.ID, ExitCause(instance.Exit, revision.Configuration.Instance.MemoryMiB))
+		s.countFailure(service.ID)
+		s.Wake(service.ID)
+	}
 	s.stopLeaving(ctx, state, service, []platform.InstanceID{instance.ID}, 0)
 }
 
@@ -161,7 +168,7 @@ func (s *Supervisor) admit(ctx context.Context, state *supervision, service plat
 	s.mu.Lock()
 	delete(state.admitting, instance.ID)
 	if !isAdmitted {
-		state.leaving[instance.ID] = true
+		state.leaving[instance.ID], state.told[instance.ID] = true, true
 	}
 	s.mu.Unlock()
 	if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"maps"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -39,13 +40,15 @@ type supervision struct {
 	starting  map[platform.InstanceID]bool
 	admitting map[platform.InstanceID]platform.Instance
 	leaving   map[platform.InstanceID]bool
+	// told are those of which the event log says already why they are replaced.
+	told map[platform.InstanceID]bool
 }
 
 func newSupervision() *supervision {
 	return &supervision{
 		ended: map[platform.InstanceID]int{}, health: map[platform.InstanceID]*healthRecord{},
 		starting: map[platform.InstanceID]bool{}, admitting: map[platform.InstanceID]platform.Instance{},
-		leaving: map[platform.InstanceID]bool{},
+		leaving: map[platform.InstanceID]bool{}, told: map[platform.InstanceID]bool{},
 	}
 }
 
@@ -79,6 +82,7 @@ func (s *supervision) staying(instances []platform.Instance) (staying []platform
 		}
 	}
 	s.leaving = leaving
+	maps.DeleteFunc(s.told, func(id platform.InstanceID, _ bool) bool { return !listed[id] })
 	admitting = make(map[platform.InstanceID]bool, len(s.admitting))
 	for id, instance := range s.admitting {
 		admitting[id] = true

@@ -39,6 +39,7 @@ type fakeMachine struct {
 	// starting and most count the starts at a time; starts and lists all there were.
 	starting, most, starts, lists int
 	isSick                        bool
+	isStuck                       bool // nothing can be removed
 	isAway                        bool // of what runs, nothing is told
 	probes                        map[string]int
 	route                         platform.Route
@@ -82,8 +83,15 @@ func (m *fakeMachine) Start(ctx context.Context, spec compute.InstanceSpec) (pla
 func (m *fakeMachine) Stop(_ context.Context, id platform.InstanceID, _ time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.isStuck {
+		return errors.New("it cannot be removed")
+	}
 	delete(m.instances, id)
 	return nil
+}
+
+func (m *fakeMachine) Usage(context.Context, platform.InstanceID) (compute.Usage, error) {
+	return compute.Usage{}, nil
 }
 
 func (m *fakeMachine) List(_ context.Context, of ...platform.ServiceID) (all []platform.Instance, err error) {
@@ -360,12 +368,54 @@ func TestAnInstanceThatIsStoppedWithItsServiceIsNoFailure(t *testing.T) {
 			_ = m.Stop(t.Context(), id, 0)
 		}
 		time.Sleep(2 * time.Second)
-		m.writing.Lock()
-		defer m.writing.Unlock()
-		for _, line := range m.lines {
-			if strings.Contains(line, "did not become healthy") {
-				t.Errorf("it is told: %s", line)
-			}
+		if n := m.told("did not become healthy"); n > 0 {
+			t.Errorf("it is told %d times", n)
+		}
+	})
+}
+
+// told counts the events that say something.
+func (m *fakeMachine) told(what string) (times int) {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	for _, line := range m.lines {
+		if strings.Contains(line, what) {
+			times++
+		}
+	}
+	return times
+}
+
+func TestAnInstanceWhoseRemainsStayIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		id := m.look().routed[0]
+		m.mu.Lock()
+		one := m.instances[id]
+		one.State, one.Exit = platform.InstanceStateExited, &platform.Exit{Code: 1, At: time.Now()}
+		m.instances[id], m.isStuck = one, true
+		m.mu.Unlock()
+		m.exits <- id
+		time.Sleep(time.Minute)
+		if n, got := m.told("ended"), m.look(); n != 1 || len(got.routed) != 1 || got.lists > 100 {
+			t.Errorf("it is told %d times, %v answer, and there were %d looks", n, got.routed, got.lists)
+		}
+	})
+}
+
+func TestAServiceThatDoesNotServeIsNotMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, map[string]string{platform.TagScaleOn: "cpu"})
+		time.Sleep(10 * time.Second)
+		was := m.service
+		was.IsServing = false
+		m.supervisor.supervise(t.Context(), time.Now(), was, nil)
+		time.Sleep(10 * time.Second)
+		m.supervisor.mu.Lock()
+		defer m.supervisor.mu.Unlock()
+		if at := m.supervisor.states["s"].sampleAt; !at.IsZero() {
+			t.Errorf("it is measured at %s", at)
 		}
 	})
 }
