@@ -184,7 +184,9 @@ func (r *Routes) set(route exposed) {
 	if traffic, ok := r.traffic[route.ServiceID]; ok {
 		route.Traffic = traffic
 	}
-	route.IsWakeable = route.canSleep && route.State == platform.RouteStateServing && len(route.Endpoints) == 0
+	// Who waits for the first instance goes on waiting for it, whatever becomes of the tag meanwhile.
+	mayWake := route.canSleep || r.routes[route.ServiceID].IsWakeable
+	route.IsWakeable = mayWake && route.State == platform.RouteStateServing && len(route.Endpoints) == 0
 	r.routes[route.ServiceID] = route
 	r.router.SetRoute(route.Route)
 }

@@ -266,6 +266,25 @@ func TestAServiceAtZeroIsWokenByARequestAndSleepsAgain(t *testing.T) {
 	})
 }
 
+// Who waits for the first instance goes on waiting for it when the service may not be at zero any more.
+func TestAServiceAtZeroIsWokenThoughItMayNotSleepAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, map[string]string{platform.TagMinSize: "0"})
+		time.Sleep(2 * time.Second)
+		awake, routes := m.service, m.supervisor.executor.Routes
+		awake.Tags = nil
+		routes.SetWakeable(awake)
+		if !m.look().route.IsWakeable {
+			t.Error("its requests are held no more")
+		}
+		routes.Add(awake, platform.Endpoint{InstanceID: "i"})
+		routes.Remove(awake, "i")
+		if m.look().route.IsWakeable {
+			t.Error("it sleeps again")
+		}
+	})
+}
+
 func TestAFrozenInstanceIsNotProbedUntilItIsThawed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := supervised(t, nil)
