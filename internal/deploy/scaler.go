@@ -29,10 +29,12 @@ type scaled struct {
 	memory   autoscale.Scaler
 	policy   autoscale.Policy
 	revision platform.RevisionID
-	// ready instances answer; startTime is how long one took to, and usage what they use in percent, below zero when it is not known.
+	// ready instances answer; startTime is how long one took to.
 	ready     int
 	startTime time.Duration
-	usage     float64
+	// usage is what those that were measured used in percent, below zero when it is not known.
+	usage    float64
+	measured int
 	// next is when to decide again though nothing is told; zero when that would change nothing.
 	next   time.Time
 	events scaleEvents
@@ -212,7 +214,7 @@ func (s *Scaler) Uses(now time.Time, service platform.ServiceID, percent float64
 	var told string
 	s.edit(service, func(one *scaled) {
 		before := one.Size
-		one.usage = percent
+		one.usage, one.measured = percent, one.ready
 		told = s.decide(now, one)
 		isResized = one.Size != before
 	})
@@ -235,7 +237,7 @@ func (s *Scaler) decide(now time.Time, one *scaled) string {
 		return ""
 	}
 	decision := one.memory.Decide(s.steady(now), one.policy, autoscale.State{
-		Size: one.Size, Ready: one.ready, Starting: max(0, one.Size-one.ready), StartTime: one.startTime, UsagePercent: one.usage,
+		Size: one.Size, Ready: one.ready, Starting: max(0, one.Size-one.ready), StartTime: one.startTime, UsagePercent: one.usageNow(),
 	})
 	before := one.Size
 	one.Size, one.next = decision.Size, decision.Next
@@ -244,6 +246,14 @@ func (s *Scaler) decide(now time.Time, one *scaled) string {
 	}
 	one.Reason, one.ChangedAt = decision.Reason, now
 	return one.events.line(now, before, one.Size, decision.Reason)
+}
+
+// usageNow is what the ready instances use: what others used that were measured, they have in common.
+func (one *scaled) usageNow() float64 {
+	if one.ready == 0 || one.measured == 0 {
+		return one.usage
+	}
+	return one.usage * float64(one.measured) / float64(one.ready)
 }
 
 // begin makes that nothing is taken away because of what was before now.

@@ -228,6 +228,20 @@ func TestWhatWasMeasuredCountsOnlyForWhatItIsOf(t *testing.T) {
 	s.runs(2, 2)
 }
 
+// What instances use is measured now and then. One that is ready since takes its part of it, and is no reason for more.
+func TestAnInstanceThatWasNotMeasuredMakesNoOthers(t *testing.T) {
+	s := newScaledService(t, map[string]string{platform.TagScaleOn: "cpu", platform.TagScaleTarget: "60"})
+	s.runs(2, 2)
+	s.gets(0, 2)
+	s.Uses(s.now, s.service.ID, 90)
+	s.want(3)
+	s.runs(3, 3)
+	s.pass(time.Second)
+	s.want(3)
+	s.Uses(s.now, s.service.ID, 90)
+	s.want(5)
+}
+
 // setBack is a time by a clock that was set back: the hour of the day is another, the time that has passed since others is not.
 func setBack(t *testing.T, now time.Time, by time.Duration) time.Time {
 	t.Helper()
