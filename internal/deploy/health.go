@@ -22,7 +22,7 @@ const sickDrainTimeout = 10 * time.Second
 func (s *supervision) expectProbes(now time.Time) {
 	records := map[platform.InstanceID]*healthRecord{}
 	for _, instance := range s.seen.Instances {
-		if !s.seen.Service.IsServing || !s.seen.Routed[instance.ID] || instance.State == platform.InstanceStateExited || s.leaving[instance.ID] {
+		if !s.seen.Service.IsServing || !s.seen.Routed[instance.ID] || instance.State == platform.InstanceStateExited || s.isLeaving(instance.ID) {
 			continue
 		}
 		record := s.health[instance.ID]

@@ -27,7 +27,7 @@ func (s *Supervisor) supervise(ctx context.Context, listed time.Time, service pl
 	}
 	state.listed = listed
 	seen := Observation{Service: service, Routed: map[platform.InstanceID]bool{}, StartNotBefore: state.startNotBefore, Starting: len(state.starting)}
-	seen.Instances, seen.Admitting = state.staying(instances)
+	seen.Instances, seen.Admitting = state.staying(listed, instances)
 	if route, ok := s.executor.Routes.Current(service.ID); ok && route.RevisionID == service.ActiveRevisionID {
 		for _, endpoint := range route.Endpoints {
 			seen.Routed[endpoint.InstanceID] = true
@@ -59,7 +59,8 @@ func (s *Supervisor) act(ctx context.Context, state *supervision, actions Action
 	for _, instance := range actions.Bury {
 		isNews := !state.told[instance.ID] // or its remains could not be removed
 		hasNews = hasNews || isNews
-		state.leaving[instance.ID], state.told[instance.ID] = true, true
+		state.leaves(instance.ID)
+		state.told[instance.ID] = true
 		s.workers.Go(func() { s.bury(ctx, state, service, revision, instance, isNews) })
 	}
 	s.retire(ctx, state, service, actions.Retire, drainTimeout)
@@ -98,7 +99,7 @@ func (s *Supervisor) retire(ctx context.Context, state *supervision, service pla
 	ids := make([]platform.InstanceID, len(instances))
 	for i, instance := range instances {
 		ids[i] = instance.ID
-		state.leaving[instance.ID] = true
+		state.leaves(instance.ID)
 		delete(state.health, instance.ID) // what leaves need not be well
 	}
 	s.executor.Routes.Remove(service, ids...)
@@ -167,8 +168,11 @@ func (s *Supervisor) admit(ctx context.Context, state *supervision, service plat
 	isAdmitted = s.awaitAdmission(ctx, service, revision, instance)
 	s.mu.Lock()
 	delete(state.admitting, instance.ID)
-	if !isAdmitted {
-		state.leaving[instance.ID], state.told[instance.ID] = true, true
+	if isAdmitted {
+		state.admitted[instance.ID] = admission{instance, time.Now()}
+	} else {
+		state.leaves(instance.ID)
+		state.told[instance.ID] = true
 	}
 	s.mu.Unlock()
 	if ctx.Err() != nil {

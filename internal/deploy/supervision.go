@@ -39,16 +39,24 @@ type supervision struct {
 	// nothing else of the service waits for it.
 	starting  map[platform.InstanceID]bool
 	admitting map[platform.InstanceID]platform.Instance
-	leaving   map[platform.InstanceID]bool
+	leaving   map[platform.InstanceID]time.Time
+	// admitted are those that were admitted since the newest list began, which may not have them.
+	admitted map[platform.InstanceID]admission
 	// told are those of which the event log says already why they are replaced.
 	told map[platform.InstanceID]bool
+}
+
+// admission is an instance that was admitted at a time.
+type admission struct {
+	platform.Instance
+	at time.Time
 }
 
 func newSupervision() *supervision {
 	return &supervision{
 		ended: map[platform.InstanceID]int{}, health: map[platform.InstanceID]*healthRecord{},
 		starting: map[platform.InstanceID]bool{}, admitting: map[platform.InstanceID]platform.Instance{},
-		leaving: map[platform.InstanceID]bool{}, told: map[platform.InstanceID]bool{},
+		leaving: map[platform.InstanceID]time.Time{}, admitted: map[platform.InstanceID]admission{}, told: map[platform.InstanceID]bool{},
 	}
 }
 
@@ -68,27 +76,34 @@ func (s *supervision) knows(id platform.InstanceID) bool {
 	return false
 }
 
-// staying returns the instances that are neither leaving nor being started, with those that were started since they were listed, and
+// leaves notes that an instance is leaving.
+func (s *supervision) leaves(id platform.InstanceID) { s.leaving[id] = time.Now() }
+
+func (s *supervision) isLeaving(id platform.InstanceID) bool { return !s.leaving[id].IsZero() }
+
+// staying returns the instances that are neither leaving nor being started, with those that were started since the list began, and
 // which of them are being admitted. It forgets those that have left.
-func (s *supervision) staying(instances []platform.Instance) (staying []platform.Instance, admitting map[platform.InstanceID]bool) {
-	listed, leaving := map[platform.InstanceID]bool{}, map[platform.InstanceID]bool{}
-	for _, instance := range instances {
-		listed[instance.ID] = true
-		switch {
-		case s.leaving[instance.ID]:
-			leaving[instance.ID] = true
-		case !s.starting[instance.ID]:
+func (s *supervision) staying(began time.Time, instances []platform.Instance) (staying []platform.Instance, admitting map[platform.InstanceID]bool) {
+	isListed := map[platform.InstanceID]bool{}
+	add := func(instance platform.Instance) {
+		if !isListed[instance.ID] && !s.isLeaving(instance.ID) && !s.starting[instance.ID] {
 			staying = append(staying, instance)
 		}
+		isListed[instance.ID] = true
 	}
-	s.leaving = leaving
-	maps.DeleteFunc(s.told, func(id platform.InstanceID, _ bool) bool { return !listed[id] })
+	for _, instance := range instances {
+		add(instance)
+	}
+	maps.DeleteFunc(s.leaving, func(id platform.InstanceID, since time.Time) bool { return !isListed[id] && since.Before(began) })
+	maps.DeleteFunc(s.told, func(id platform.InstanceID, _ bool) bool { return !isListed[id] && !s.isLeaving(id) })
+	maps.DeleteFunc(s.admitted, func(_ platform.InstanceID, one admission) bool { return one.at.Before(began) })
+	for _, one := range s.admitted {
+		add(one.Instance)
+	}
 	admitting = make(map[platform.InstanceID]bool, len(s.admitting))
 	for id, instance := range s.admitting {
 		admitting[id] = true
-		if !listed[id] {
-			staying = append(staying, instance)
-		}
+		add(instance)
 	}
 	return staying, admitting
 }

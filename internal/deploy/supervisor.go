@@ -141,7 +141,7 @@ func (s *Supervisor) hasEnded(ctx context.Context, id platform.InstanceID) {
 		return
 	}
 	for _, state := range s.states {
-		if state.leaving[id] {
+		if state.isLeaving(id) {
 			return
 		}
 		if state.knows(id) {

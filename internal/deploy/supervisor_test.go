@@ -28,6 +28,7 @@ type fakeMachine struct {
 	eventLog
 	supervisor *Supervisor
 	startTime  time.Duration
+	listTime   time.Duration // after which a list comes that was right at its beginning
 	service    platform.Service
 	revision   platform.Revision
 	freezers   string
@@ -101,6 +102,10 @@ func (m *fakeMachine) List(_ context.Context, of ...platform.ServiceID) (all []p
 	for _, one := range m.instances {
 		all = append(all, one)
 	}
+	wait := m.listTime
+	m.mu.Unlock()
+	time.Sleep(wait)
+	m.mu.Lock()
 	return all, nil
 }
 
@@ -233,6 +238,25 @@ func TestABurstIsAnsweredByInstancesThatStartSideBySide(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if got := m.look(); len(got.routed) != 1 || len(got.instances) != 1 || got.drained < 29 {
 			t.Errorf("after a quiet time %d instances answer of %d, and %d were drained", len(got.routed), len(got.instances), got.drained)
+		}
+	})
+}
+
+func TestNoMoreAreStartedBecauseAListIsOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		m.mu.Lock()
+		m.listTime = 700 * time.Millisecond
+		m.mu.Unlock()
+		m.tell(0)
+		m.tell(300)
+		for range 20 { // looks, while instances start and are admitted
+			m.supervisor.Wake("s")
+			time.Sleep(150 * time.Millisecond)
+		}
+		if got := m.look(); len(got.routed) != 30 || got.starts != 30 {
+			t.Errorf("%d instances answer, %d were started", len(got.routed), got.starts)
 		}
 	})
 }
