@@ -130,8 +130,7 @@ func (s *Supervisor) stopLeaving(ctx context.Context, state *supervision, servic
 
 // start starts one more instance of the active revision and lets it answer once it is healthy.
 func (s *Supervisor) start(ctx context.Context, state *supervision, service platform.Service, revision platform.Revision, id platform.InstanceID) {
-	begun := time.Now()
-	instance, err := s.startOne(ctx, service, revision, id)
+	instance, begun, err := s.startOne(ctx, service, revision, id)
 	if err != nil && ctx.Err() == nil {
 		s.executor.Logs.Event(service.ID, "A new instance could not be started: %v", err)
 		s.countFailure(service.ID)
@@ -151,16 +150,19 @@ func (s *Supervisor) start(ctx context.Context, state *supervision, service plat
 	}
 }
 
-func (s *Supervisor) startOne(ctx context.Context, service platform.Service, revision platform.Revision, id platform.InstanceID) (platform.Instance, error) {
+// startOne starts an instance when it is its turn, and returns when that was.
+func (s *Supervisor) startOne(ctx context.Context, service platform.Service, revision platform.Revision, id platform.InstanceID) (instance platform.Instance, begun time.Time, err error) {
 	select {
 	case s.starts <- struct{}{}:
 		defer func() { <-s.starts }()
 	case <-ctx.Done():
-		return platform.Instance{}, ctx.Err()
+		return instance, begun, ctx.Err()
 	}
+	begun = time.Now()
 	starting, cancel := context.WithTimeout(ctx, replaceTimeout)
 	defer cancel()
-	return s.executor.start(starting, id, service, revision)
+	instance, err = s.executor.start(starting, id, service, revision)
+	return instance, begun, err
 }
 
 // admit lets an instance that is being admitted answer once it is healthy, and stops one that does not become healthy.

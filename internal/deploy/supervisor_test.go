@@ -234,6 +234,12 @@ func TestABurstIsAnsweredByInstancesThatStartSideBySide(t *testing.T) {
 		if got := m.look(); len(got.routed) != 30 || got.most != maxStarts || got.starts != 30 {
 			t.Errorf("%d instances answer, %d were started, %d at most at a time", len(got.routed), got.starts, got.most)
 		}
+		// The wait for the first round is no part of how long an instance takes.
+		m.supervisor.executor.Scaler.edit("s", func(one *scaled) {
+			if one.startTime < m.startTime || one.startTime > m.startTime*3/2 {
+				t.Errorf("an instance takes %s to start", one.startTime)
+			}
+		})
 		m.tell(0)
 		time.Sleep(10 * time.Minute)
 		if got := m.look(); len(got.routed) != 1 || len(got.instances) != 1 || got.drained < 29 {
