@@ -56,11 +56,8 @@ func Plan(now time.Time, seen Observation) Actions {
 	for _, instance := range seen.Instances {
 		isWanted := seen.isWanted(instance)
 		switch {
-		case seen.Admitting[instance.ID]:
-			// Its admission tells how that ends, and decides whether it stays.
-			if isWanted {
-				alive++
-			}
+		case isWanted && seen.Admitting[instance.ID]:
+			alive++ // its admission tells how that ends, and decides whether it stays
 		case isWanted && instance.State == platform.InstanceStateExited:
 			actions.Bury = append(actions.Bury, instance)
 		case isWanted && seen.Routed[instance.ID]:

@@ -69,6 +69,12 @@ func TestPlan(t *testing.T) {
 			Actions{Start: 1},
 		},
 		{
+			"an instance that is being admitted leaves when nobody wants it any more",
+			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", run), instance("b", "older", run)},
+				Routed: map[platform.InstanceID]bool{"a": true}, Admitting: map[platform.InstanceID]bool{"b": true}},
+			Actions{Retire: []platform.Instance{instance("b", "older", run)}},
+		},
+		{
 			"an instance that ended is buried and replaced",
 			Observation{Service: serving("new"), Size: 1, Instances: []platform.Instance{instance("a", "new", exited)}, Routed: map[platform.InstanceID]bool{"a": true}},
 			Actions{Bury: []platform.Instance{instance("a", "new", exited)}, Start: 1},

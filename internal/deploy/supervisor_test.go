@@ -52,9 +52,13 @@ func (m *fakeMachine) RevisionByID(context.Context, platform.RevisionID) (platfo
 	return m.revision, nil
 }
 func (m *fakeMachine) ServiceByID(context.Context, platform.ServiceID) (platform.Service, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.service, nil
 }
 func (m *fakeMachine) ListServices(context.Context, store.ServicePage) ([]platform.Service, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return []platform.Service{m.service}, nil
 }
 func (m *fakeMachine) ListImages(context.Context) ([]string, error) { return nil, nil }
@@ -449,6 +453,29 @@ func TestAnInstanceWhoseRemainsStayIsToldOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n, got := m.told("ended"), m.look(); n != 1 || len(got.routed) != 1 || got.lists > 100 {
 			t.Errorf("it is told %d times, %v answer, and there were %d looks", n, got.routed, got.lists)
+		}
+	})
+}
+
+func TestAnInstanceThatStartsIsStoppedWhenItsServiceIsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		m.mu.Lock()
+		m.isSick = true // the next one is not ready soon
+		m.mu.Unlock()
+		m.tell(0)
+		m.tell(15)
+		time.Sleep(time.Second)
+		m.supervisor.executor.Routes.Pause(m.service)
+		running := m.look().instances
+		m.mu.Lock()
+		m.service.IsServing, m.service.Status = false, platform.ServiceStatusPaused
+		m.mu.Unlock()
+		m.supervisor.Wake("s")
+		time.Sleep(time.Second)
+		if got := m.look(); len(running) != 2 || len(got.instances) != 0 || m.told("did not become healthy") > 0 {
+			t.Errorf("of %d instances %d run on", len(running), len(got.instances))
 		}
 	})
 }
