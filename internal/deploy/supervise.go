@@ -172,6 +172,7 @@ func (s *Supervisor) admit(ctx context.Context, state *supervision, service plat
 	delete(state.admitting, instance.ID)
 	if isAdmitted {
 		state.admitted[instance.ID] = admission{instance, time.Now()}
+		delete(state.told, instance.ID)
 	} else {
 		state.leaves(instance.ID)
 		state.told[instance.ID] = true

@@ -480,6 +480,25 @@ func TestAnInstanceThatStartsIsStoppedWhenItsServiceIsPaused(t *testing.T) {
 	})
 }
 
+// One that was sick, could not be stopped and has recovered is as good as new: its end is to be told.
+func TestAnInstanceThatAnswersAgainIsToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := supervised(t, nil)
+		time.Sleep(2 * time.Second)
+		one := m.look().instances[m.look().routed[0]]
+		m.supervisor.mu.Lock()
+		state := m.supervisor.state("s")
+		state.told[one.ID] = true
+		m.supervisor.mu.Unlock()
+		m.supervisor.admit(t.Context(), state, m.service, m.revision, one)
+		m.supervisor.mu.Lock()
+		defer m.supervisor.mu.Unlock()
+		if state.told[one.ID] {
+			t.Error("its end would not be told")
+		}
+	})
+}
+
 func TestAServiceThatDoesNotServeIsNotMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := supervised(t, map[string]string{platform.TagScaleOn: "cpu"})
