@@ -24,6 +24,8 @@ type acceptor struct {
 	others   *handedOver
 	timer    eventloop.Timer
 	next     int // the lane that has its turn
+	// isQueued says that the loop calls Ready once more before it waits.
+	isQueued bool
 
 	mu       sync.Mutex // guards the members below
 	fd       int
@@ -60,15 +62,26 @@ func (f *fastRoad) accept(listener *limitedListener, others *handedOver) error {
 }
 
 // Ready is called by the loop.
-func (a *acceptor) Ready(eventloop.Events) { a.acceptAll() }
+func (a *acceptor) Ready(events eventloop.Events) {
+	a.isQueued = a.isQueued && events != 0
+	a.acceptAll()
+}
 
-// acceptAll takes what is there. When as many connections are open as may be, it is called again by the first that closes.
+// acceptAll takes what is there, and goes on after the others had their turn when that is much. When as many connections are open as may
+// be, it is called again by the first that closes.
 func (a *acceptor) acceptAll() {
-	for a.listener.enter() {
+	for range maxSteps {
+		if !a.listener.enter() {
+			return
+		}
 		if !a.acceptOne() {
 			a.listener.exit()
 			return
 		}
+	}
+	if !a.isQueued {
+		a.isQueued = true
+		a.lanes[0].loop.Again(a)
 	}
 }
 
@@ -111,6 +124,7 @@ func (a *acceptor) close() {
 	defer a.mu.Unlock()
 	if !a.isClosed {
 		a.isClosed = true
+		a.lanes[0].loop.Unwatch(a.fd) // the listener has other descriptors, and another proxy may have them
 		syscall.Close(a.fd)
 	}
 }

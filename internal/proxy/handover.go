@@ -52,10 +52,12 @@ func (c *resumedConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWri
 type handedOver struct {
 	conns  chan net.Conn
 	closed chan struct{}
-	once   sync.Once
 	addr   net.Addr
 	// isPrivate says that it is for the private hosts.
 	isPrivate bool
+
+	mu       sync.Mutex // guards isClosed, and that nothing is given after that
+	isClosed bool
 }
 
 func newHandedOver(from *limitedListener, isPrivate bool) *handedOver {
@@ -77,7 +79,12 @@ func (h *handedOver) Accept() (net.Conn, error) {
 }
 
 func (h *handedOver) Close() error {
-	h.once.Do(func() { close(h.closed) })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.isClosed {
+		h.isClosed = true
+		close(h.closed)
+	}
 	return nil
 }
 
@@ -85,9 +92,9 @@ func (h *handedOver) Addr() net.Addr { return h.addr }
 
 // give hands a connection over, or closes it when the standard road takes none any more. There is room for as many as may be open.
 func (h *handedOver) give(conn net.Conn) {
-	select {
-	case <-h.closed:
-	default:
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.isClosed {
 		select {
 		case h.conns <- conn:
 			return

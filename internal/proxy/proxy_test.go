@@ -39,10 +39,11 @@ func (m bothRoads) Run() int {
 // running is a proxy that serves on a port of its own.
 type running struct {
 	*proxy.Proxy
-	address string
-	private string // the private listener's address
-	stop    context.CancelFunc
-	stopped <-chan error
+	address  string
+	private  string // the private listener's address
+	listener net.Listener
+	stop     context.CancelFunc
+	stopped  <-chan error
 }
 
 // start starts a proxy and stops it when the test ends.
@@ -61,7 +62,7 @@ func start(t testing.TB, config proxy.Config) *running {
 	stopped := make(chan error, 1)
 	p := &running{
 		Proxy: proxy.New(config), address: config.Listener.Addr().String(), private: config.PrivateListener.Addr().String(),
-		stop: cancel, stopped: stopped,
+		listener: config.Listener, stop: cancel, stopped: stopped,
 	}
 	go func() {
 		stopped <- p.Run(ctx)

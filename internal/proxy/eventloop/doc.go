@@ -7,7 +7,7 @@
 //
 // # What holds
 //
-//   - Everything of a Loop is touched by its goroutine only, Post and Stop apart. So handlers need no locks.
+//   - Everything of a Loop is touched by its goroutine only, Post, Unwatch and Stop apart. So handlers need no locks.
 //   - Sockets are registered once, edge-triggered, for all that can happen: a handler remembers what it was told until a read
 //     or a write says that there is no more.
 //   - A handler is never called for a socket that was removed, even if another socket has its number by then.

@@ -46,7 +46,7 @@ type Loop struct {
 
 	isAsleep  atomic.Bool // waits in epoll, or is about to
 	hasPosted atomic.Bool
-	mu        sync.Mutex // guards posted and isOver
+	mu        sync.Mutex // guards posted and isOver, and that epoll and wake are open until then
 	posted    []func()
 	isOver    bool
 	isStopped bool
@@ -151,6 +151,7 @@ func (l *Loop) Add(fd int, handler Handler) error {
 		l.sockets = append(l.sockets, make([]socket, max(fd+1-len(l.sockets), len(l.sockets), 64))...)
 	}
 	s := &l.sockets[fd]
+	s.turn++ // what had the number before may have been closed without a word to the loop
 	event := syscall.EpollEvent{Events: wanted, Fd: int32(fd), Pad: s.turn}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.epoll), syscall.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 	if errno != 0 {
@@ -172,6 +173,20 @@ func (l *Loop) Close(fd int) {
 // Remove forgets a socket and leaves it open.
 func (l *Loop) Remove(fd int) {
 	l.forget(fd)
+	l.unwatch(fd)
+}
+
+// Unwatch ends what Add has begun for a descriptor that its caller closes then, where the socket has others: epoll goes on telling of it
+// as long as one is open. Any goroutine may call it; the handler may still be told of what has happened before.
+func (l *Loop) Unwatch(fd int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.isOver {
+		l.unwatch(fd)
+	}
+}
+
+func (l *Loop) unwatch(fd int) {
 	var event syscall.EpollEvent
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.epoll), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 }
@@ -205,7 +220,7 @@ func (l *Loop) Post(f func()) bool {
 	}
 	l.posted = append(l.posted, f)
 	l.hasPosted.Store(true)
-	if l.isAsleep.Load() { // under mu, so that the wake descriptor is still open
+	if l.isAsleep.Load() {
 		one := uint64(1)
 		_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
 	}
