@@ -97,27 +97,38 @@ func byLength(n int64) framing { return framing{kind: framedByLength, left: n, i
 
 // frame lets pass what belongs to the body, and stops at its end.
 func (w *window) frame(body *framing) error {
-	for w.mid < w.to && !body.isDone {
-		switch body.kind {
-		case framedByEnd:
-			w.mid = w.to
-		case framedByLength:
-			n := min(int64(w.to-w.mid), body.left)
-			w.mid += int(n)
-			body.left -= n
-			body.isDone = body.left == 0
-		case framedByChunks:
-			keep, skip, err := body.chunked.Next(w.buffer[w.mid:w.to])
-			if err != nil {
-				return err
-			}
-			w.mid += keep
-			if skip > 0 {
-				w.to -= skip
-				copy(w.buffer[w.mid:w.to], w.buffer[w.mid+skip:])
-			}
-			body.isDone = body.chunked.IsDone()
-		}
+	if w.mid == w.to || body.isDone {
+		return nil
+	}
+	switch body.kind {
+	case framedByEnd:
+		w.mid = w.to
+	case framedByLength:
+		n := min(int64(w.to-w.mid), body.left)
+		w.mid += int(n)
+		body.left -= n
+		body.isDone = body.left == 0
+	case framedByChunks:
+		return w.frameChunks(body)
 	}
 	return nil
+}
+
+// frameChunks closes up what is left out. However many pieces that are, each byte is moved once.
+func (w *window) frameChunks(body *framing) error {
+	for at := w.mid; ; {
+		keep, skip, err := body.chunked.Next(w.buffer[at:w.to])
+		if err != nil {
+			return err
+		}
+		if at > w.mid {
+			copy(w.buffer[w.mid:], w.buffer[at:at+keep])
+		}
+		w.mid += keep
+		at += keep + skip
+		if body.isDone = body.chunked.IsDone(); body.isDone || at == w.to {
+			w.to = w.mid + copy(w.buffer[w.mid:], w.buffer[at:w.to])
+			return nil
+		}
+	}
 }

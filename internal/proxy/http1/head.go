@@ -29,6 +29,7 @@ type head struct {
 	IsChunked bool
 	// SaysClose, SaysKeepAlive and SaysUpgrade are what Connection asks for; NamesFields says that it names other fields.
 	SaysClose, SaysKeepAlive, SaysUpgrade, NamesFields bool
+	options                                            int // elements of Connection
 }
 
 // Bytes is what is in the span, as long as the buffer holds the head.
@@ -100,10 +101,11 @@ func nextToken(list []byte) (token, rest []byte) {
 	return bytes.Trim(list, " \t"), rest
 }
 
-// noteConnection reads one Connection field.
-func (h *head) noteConnection(list []byte) {
+// noteConnection reads one Connection field. It returns false when these have more elements than may be.
+func (h *head) noteConnection(list []byte) bool {
 	for len(list) > 0 {
 		var token []byte
+		h.options++
 		switch token, list = nextToken(list); {
 		case len(token) == 0:
 		case EqualFold(token, "close"):
@@ -116,6 +118,7 @@ func (h *head) noteConnection(list []byte) {
 			h.NamesFields = true
 		}
 	}
+	return h.options <= maxOptions
 }
 
 // noteLength reads one Content-Length field. It returns false when it is no length, or another than before.

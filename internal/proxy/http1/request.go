@@ -18,10 +18,17 @@ const (
 	errAmbiguous    SyntaxError = "Content-Length and Transfer-Encoding contradict each other"
 	errChunk        SyntaxError = "the body is not chunked as it should be"
 	errStatus       SyntaxError = "the first line is not a version and a status"
+	errOptions      SyntaxError = "Connection says more than 32 things"
 	errTooManyLines SyntaxError = "there are more than 1,000 header lines"
 )
 
-const maxFields = 1000
+const (
+	maxFields = 1000
+	// maxOptions bounds what each field is compared with.
+	maxOptions = 32
+	// maxHost is longer than any name with a port; no connection should remember more.
+	maxHost = 300
+)
 
 // Request is the head of a request.
 type Request struct {
@@ -81,6 +88,7 @@ func (r *Request) Parse(buffer []byte, end int) error {
 				return errHost
 			}
 			hasHost, r.Host = true, f.Value
+			r.IsUnusual = r.IsUnusual || len(value) > maxHost
 		case ContentLength:
 			if r.HasLength || !r.noteLength(value) {
 				return errLength
@@ -92,7 +100,9 @@ func (r *Request) Parse(buffer []byte, end int) error {
 		case Disguised:
 			return errField
 		case Connection:
-			r.noteConnection(value)
+			if !r.noteConnection(value) {
+				return errOptions
+			}
 		case TE, Trailer, Expect:
 			r.IsUnusual = true
 		}

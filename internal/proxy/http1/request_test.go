@@ -89,6 +89,8 @@ func TestRequestsThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
 		"a control in the target":      "GET /a\x01 HTTP/1.1\r\n" + host + "\r\n",
 		"a broken escape":              "GET /%zz HTTP/1.1\r\n" + host + "\r\n",
 		"an odd method":                "G(T / HTTP/1.1\r\n" + host + "\r\n",
+		"a long Connection":            "GET / HTTP/1.1\r\n" + host + "Connection: " + strings.Repeat(",", 33) + "\r\n\r\n",
+		"many Connections":             "GET / HTTP/1.1\r\n" + host + strings.Repeat("Connection: a\r\n", 33) + "\r\n",
 		"an empty line before":         "\r\nGET / HTTP/1.1\r\n" + host + "\r\n",
 	} {
 		if _, err := parse(t, text); err == nil {
@@ -102,6 +104,7 @@ func TestWhatIsWellFormedAndUnusualIsLeftToOthers(t *testing.T) {
 		"GET / HTTP/1.0\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 301) + "\r\n\r\n",
 	} {
 		if r, err := parse(t, text); err != nil || !r.IsUnusual {
 			t.Errorf("%q: %v", text, err)

@@ -65,7 +65,9 @@ func (r *Response) Parse(buffer []byte, end int) error {
 				return errCoding
 			}
 		case Connection:
-			r.noteConnection(value)
+			if !r.noteConnection(value) {
+				return errOptions
+			}
 		}
 	}
 	if r.IsChunked {
