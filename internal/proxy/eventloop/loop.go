@@ -85,6 +85,7 @@ func (l *Loop) Run() {
 	for !l.isStopped {
 		n := l.wait(&events)
 		l.now = time.Now()
+		l.timers.skip(l.now)
 		for i := range events[:n] {
 			event := &events[i]
 			if s := &l.sockets[event.Fd]; s.turn == event.Pad && s.handler != nil {
@@ -116,6 +117,7 @@ func (l *Loop) rescue(handler Handler) {
 		return
 	}
 	if problem := recover(); problem != nil {
+		defer func() { _ = recover() }() // what Failed could not do is left undone, for others go on
 		l.Failed(handler, problem)
 	}
 }

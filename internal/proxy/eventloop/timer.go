@@ -10,6 +10,9 @@ const TimerGrain = 32 * time.Millisecond
 
 const slots = 2048 // some 65 seconds; what is due later is looked at once more then
 
+// timersAtOnce bounds how many timers are fired, or moved, while sockets wait.
+const timersAtOnce = 256
+
 // Timer calls its Expired once when its time has come. It belongs to one loop.
 type Timer struct {
 	// Expired is called by the loop's goroutine.
@@ -26,6 +29,7 @@ type Timer struct {
 type timers struct {
 	begun time.Time
 	at    int64 // the grain that was fired last
+	count int   // of the timers in lists
 	lists [slots]*Timer
 	used  [slots / 64]uint64 // which lists hold something
 }
@@ -59,6 +63,7 @@ func (t *timers) insert(timer *Timer) {
 		timer.next.prev = timer
 	}
 	t.lists[i] = timer
+	t.count++
 	t.used[i/64] |= 1 << (i % 64)
 }
 
@@ -66,6 +71,7 @@ func (t *timers) remove(timer *Timer) {
 	if !timer.isListed {
 		return
 	}
+	t.count--
 	i := timer.slot % slots
 	if timer.next != nil {
 		timer.next.prev = timer.prev
@@ -81,11 +87,23 @@ func (t *timers) remove(timer *Timer) {
 	timer.prev, timer.next, timer.isListed = nil, nil, false
 }
 
-// fire calls all that are due.
+// skip passes over the time in which there was no timer, which may have been days.
+func (t *timers) skip(now time.Time) {
+	if t.count == 0 {
+		t.at = t.grain(now)
+	}
+}
+
+// fire calls those that are due, the earliest first. When they are many it goes on after the sockets had their turn.
 func (t *timers) fire(l *Loop) {
+	left := timersAtOnce
 	for until := t.grain(l.now); t.at < until; {
 		t.at++
 		for timer := t.lists[t.at%slots]; timer != nil; timer = t.lists[t.at%slots] {
+			if left--; left < 0 {
+				t.at--
+				return
+			}
 			t.remove(timer)
 			switch {
 			case timer.due > t.at:
