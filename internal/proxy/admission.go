@@ -69,8 +69,17 @@ func (p *Proxy) hand(s *seeker, found place) (place, bool) {
 	return place{}, false
 }
 
+// handThawed gives the place of an instance that cannot be thawed back, and seeks another, as when one does not accept a connection.
 func (p *Proxy) handThawed(s *seeker, found place) {
-	p.thaw(found.instance)
+	if in := found.instance; !p.thaw(in) {
+		in.avoid()
+		p.release(in)
+		s.tried = append(s.tried, in)
+		var isNow bool
+		if found, isNow = p.seek(s); !isNow {
+			return
+		}
+	}
 	found.waited = uptime() - s.since
 	s.done(found)
 }

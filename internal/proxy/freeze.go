@@ -220,19 +220,28 @@ func (p *Proxy) StopFreezing() {
 	p.watches.hasStopped = true
 }
 
-// thaw lets an instance run that may be frozen. Callers have claimed it, or it must not be frozen.
-func (p *Proxy) thaw(in *instance) {
+// thaw lets an instance run that may be frozen, and returns false when it stays frozen: the kernel would accept a request for it, and
+// nobody answer. Callers have claimed it, or it must not be frozen. The next call tries again.
+func (p *Proxy) thaw(in *instance) bool {
 	in.freezing.Lock()
 	if in.warmth.Load() != isWarm {
+		wasStuck := in.isStuck
 		if err := p.config.Freezer.Thaw(in.Freezer); err != nil {
-			// An instance that is gone does not accept the request, which goes to another one. The next one tries again.
-			p.config.Log.Warn("thaw an instance", "instance", in.InstanceID, "error", err)
+			// One that is gone does not accept the request, which goes to another one.
+			isFrozen, unknown := p.config.Freezer.IsFrozen(in.Freezer)
+			in.isStuck = unknown == nil && isFrozen
+			if !wasStuck {
+				p.config.Log.Warn("thaw an instance", "instance", in.InstanceID, "error", err)
+			}
 		} else {
+			in.isStuck = false
 			in.warmth.Store(isWarm)
 		}
 	}
+	isRunning := !in.isStuck
 	in.freezing.Unlock()
 	p.watches.add(in, uptime()+cmp.Or(time.Duration(in.freezeAfter.Load())/freezeChecks, freezeRetry))
+	return isRunning
 }
 
 // awaitFreezer waits until a freeze is over that had begun before the instance was retired.

@@ -18,6 +18,7 @@ type iceBox struct {
 	frozen         map[string]bool
 	freezes, thaws int
 	err            error
+	stuck          string // a file by which nothing is thawed
 }
 
 func newIceBox() *iceBox { return &iceBox{frozen: map[string]bool{}} }
@@ -28,8 +29,11 @@ func (b *iceBox) Thaw(file string) error   { return b.set(file, false) }
 func (b *iceBox) set(file string, isFrozen bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err != nil {
+	switch {
+	case b.err != nil:
 		return b.err
+	case file == b.stuck && !isFrozen:
+		return errors.New("it does not work")
 	}
 	if isFrozen {
 		b.freezes++
@@ -43,7 +47,7 @@ func (b *iceBox) set(file string, isFrozen bool) error {
 func (b *iceBox) IsFrozen(file string) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.frozen[file], nil
+	return b.frozen[file], b.err
 }
 
 func (b *iceBox) count() (frozen, freezes, thaws int) {
@@ -294,4 +298,40 @@ func TestAFrozenInstanceThatLeavesIsToldToBeFrozenNoMore(t *testing.T) {
 	eventually(t, "both are told to be frozen", told(2))
 	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 2, 1)})
 	eventually(t, "one is told to be frozen", told(1))
+}
+
+// An instance that stays frozen accepts connections all the same.
+func TestARequestIsNotSentToAnInstanceThatStaysFrozen(t *testing.T) {
+	box := newIceBox()
+	p := freezes(t, Config{Freezer: box, HoldTimeout: 300 * time.Millisecond})
+	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 1, 2)})
+	eventually(t, "both are frozen", box.has(2))
+	stick := func(file string) {
+		box.mu.Lock()
+		defer box.mu.Unlock()
+		box.stuck = file
+	}
+	stick("file0")
+	for range 8 {
+		found := newSeeking().find(p)
+		if found.instance == nil || found.instance.Freezer != "file1" {
+			t.Fatalf("a request gets %+v", found)
+		}
+		p.release(found.instance)
+		eventually(t, "both are frozen again", box.has(2))
+	}
+	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 1, 1)})
+	if found := newSeeking().find(p); found.refusal == nil || found.refusal.status != 503 {
+		t.Errorf("without another it gets %+v", found)
+	}
+	waiting := newSeeking()
+	p.seek(&waiting.seeker)
+	stick("")
+	if found := <-waiting.told; found.instance == nil {
+		t.Errorf("one that waited is told %+v", found.refusal)
+	} else {
+		p.release(found.instance)
+	}
+	eventually(t, "it is frozen again", box.has(1))
+	isIdle(t, p)
 }

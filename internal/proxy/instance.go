@@ -29,7 +29,9 @@ type instance struct {
 
 	// warmth says whether the instance may be frozen. It is changed with freezing held, but read without.
 	warmth   atomic.Int32
-	freezing sync.Mutex // guards the freezer's file
+	freezing sync.Mutex // guards the freezer's file, and isStuck
+	// isStuck says that the instance could not be thawed the last time.
+	isStuck bool
 	// freezeAfter is how long the instance stays warm without a request, in nanoseconds; 0 means for ever.
 	freezeAfter atomic.Int64
 	watch       watch
