@@ -42,16 +42,18 @@ func (a *appConn) Ready(events eventloop.Events) {
 	a.canRead = a.canRead || events.Has(eventloop.CanRead)
 	a.canWrite = a.canWrite || events.Has(eventloop.CanWrite)
 	a.hasEnded = a.hasEnded || events.Has(eventloop.IsEnded)
-	switch {
-	case a.client == nil:
+	c := a.client
+	if c == nil {
 		a.lookWhileKept()
-	case !a.isConnected:
-		if a.canWrite || a.hasEnded {
-			a.isConnected = true
-			a.client.connected(eventloop.ConnectError(a.fd))
-		}
-	default:
-		a.client.advance()
+		return
+	}
+	defer c.rescue() // it may have gone on without this connection by then
+	switch {
+	case a.isConnected:
+		c.advance()
+	case a.canWrite || a.hasEnded:
+		a.isConnected = true
+		c.connected(eventloop.ConnectError(a.fd))
 	}
 }
 
@@ -85,21 +87,25 @@ func (a *appConn) expire() {
 		a.forget()
 		a.close()
 	case !a.isConnected:
+		defer a.client.rescue()
 		a.client.connected(syscall.ETIMEDOUT)
 	}
 }
 
-// takeKept returns the connection that was used last, or nil. One that the app has closed is not among them, as far as is known.
+// takeKept returns the connection that was used last and has nothing to read, or nil. What has come by another, as its end or bytes that
+// nobody asked for, may be of this very turn of the loop, or of later: it would be taken for the answer.
 func (l *lane) takeKept(in *instance, c *clientConn) *appConn {
-	kept := l.kept[in]
-	if len(kept) == 0 {
-		return nil
+	for kept := l.kept[in]; len(kept) > 0; kept = l.kept[in] {
+		a := kept[len(kept)-1]
+		kept[len(kept)-1] = nil
+		l.kept[in] = kept[:len(kept)-1]
+		if _, errno := eventloop.Peek(a.fd); errno == syscall.EAGAIN {
+			a.client = c
+			return a
+		}
+		a.close()
 	}
-	a := kept[len(kept)-1]
-	kept[len(kept)-1] = nil
-	l.kept[in] = kept[:len(kept)-1]
-	a.client = c
-	return a
+	return nil
 }
 
 // keep keeps a connection for the next request, or closes it.

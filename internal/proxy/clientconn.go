@@ -179,6 +179,7 @@ func (c *clientConn) watch() {
 
 // expire is called when the time of the state is over.
 func (c *clientConn) expire() {
+	defer c.rescue()
 	switch c.state {
 	case connSeeking, connConnecting, connCarrying:
 		c.late()

@@ -40,11 +40,12 @@ func (c *clientConn) switched(answer *http1.Response) bool {
 	c.follow(&x.answer)
 	c.follow(&c.in)
 	x.tunnel = &tunnel{instanceID: x.place.instance.InstanceID, endOnLane: func() { c.loop.Post(c.endTunnel) }, over: make(chan struct{})}
+	c.handlers.Add(1) // before Shutdown may see the tunnel, and wait
 	if !c.tunnels.add(x.tunnel) {
+		c.handlers.Done()
 		c.abort("the proxy is stopping")
 		return false
 	}
-	c.handlers.Add(1)
 	x.request = http1.Request{}
 	x.responseBytes, x.isSent, x.answerBody.isDone = 0, false, false // of the request; now of its connections
 	c.enter(connTunnel)

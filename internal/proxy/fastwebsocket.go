@@ -50,6 +50,7 @@ func (s *webSocketWay) close(l *lane, w *window) {
 
 // endTunnel begins the end of an upgraded connection, as tunnel.end.
 func (c *clientConn) endTunnel() {
+	defer c.rescue()
 	if c.state != connTunnel {
 		return
 	}

@@ -73,12 +73,16 @@ func (c *clientConn) abort(problem string) {
 }
 
 // touch tells that something has passed. The timer is moved when it fires.
-func (c *clientConn) touch() {
-	x := c.x
-	isFirst := x.touchedAt.IsZero()
-	if x.touchedAt = c.loop.Now(); isFirst && x.limits.idle < x.limits.total {
-		c.loop.SetTimer(&c.timer, x.limits.idle)
+func (c *clientConn) touch() { c.x.touchedAt = c.loop.Now() }
+
+// setTimer sets the timer for when the request's time may be over: in all, or because nothing has passed for long.
+func (c *clientConn) setTimer() {
+	x, now := c.x, c.loop.Now()
+	left := x.limits.total - now.Sub(x.startedAt)
+	if x.hasClaim {
+		left = min(left, x.limits.idle-now.Sub(x.touchedAt))
 	}
+	c.loop.SetTimer(&c.timer, left)
 }
 
 // late ends a request whose time is over.
@@ -86,20 +90,17 @@ func (c *clientConn) late() {
 	x := c.x
 	now := c.loop.Now()
 	isIdle := x.hasClaim && x.limits.idle < x.limits.total && now.Sub(x.touchedAt) >= x.limits.idle
-	if left := x.limits.total - now.Sub(x.startedAt); !isIdle && left > 0 {
-		if x.hasClaim {
-			left = min(left, x.limits.idle-now.Sub(x.touchedAt))
-		}
-		c.loop.SetTimer(&c.timer, left)
+	if !isIdle && now.Sub(x.startedAt) < x.limits.total {
+		c.setTimer()
 		return
 	}
 	why := errTookTooLong
 	if isIdle {
 		why = errIdle
 	}
+	c.loop.SetTimer(&c.timer, deadlineGrace) // for a client that does not take its answer
 	switch {
-	case c.state == connSeeking && !c.abandon(&x.seeker):
-		c.loop.SetTimer(&c.timer, deadlineGrace) // its place is about to come
+	case c.state == connSeeking && !c.abandon(&x.seeker): // its place is about to come
 	case c.state == connSeeking:
 		x.place.route = x.seeker.route
 		x.problem = why.Error()

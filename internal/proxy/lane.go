@@ -45,13 +45,31 @@ func newLane(f *fastRoad, loop *eventloop.Loop) *lane {
 // failed ends the connection on which the program has gone wrong. The others know nothing of it.
 func (l *lane) failed(handler eventloop.Handler, problem any) {
 	l.config.Log.Error("a connection was cut off", "panic", problem, "stack", string(debug.Stack()))
-	c, _ := handler.(*clientConn)
-	if a, isApp := handler.(*appConn); isApp {
-		c = a.client
+	switch h := handler.(type) {
+	case *clientConn:
+		h.fail()
+	case *appConn: // that is kept
+		h.forget()
+		h.close()
 	}
-	if c != nil {
-		c.abort("the proxy has failed")
+}
+
+// rescue is deferred by what the loop calls on behalf of the connection without knowing that.
+func (c *clientConn) rescue() {
+	if problem := recover(); problem != nil {
+		c.failed(c, problem)
 	}
+}
+
+// fail cuts the connection off, and does without the access log where that fails itself.
+func (c *clientConn) fail() {
+	defer func() {
+		if problem := recover(); problem != nil && c.x != nil {
+			c.x.client = nil
+			c.abort("")
+		}
+	}()
+	c.abort("the proxy has failed")
 }
 
 // begin takes a new connection.
@@ -59,6 +77,7 @@ func (l *lane) begin(fd int, peer netip.AddrPort, listener *limitedListener, oth
 	c := &clientConn{
 		lane: l, fd: fd, peer: peer.Addr().Unmap().WithZone(""), listener: listener, others: others, isPrivate: others.isPrivate,
 	}
+	defer c.rescue()
 	c.isTrusted = l.isTrusted(c.peer)
 	c.timer.Expired = c.expire
 	l.conns[c] = struct{}{}

@@ -18,14 +18,16 @@ func (c *clientConn) seekPlace() {
 func (l *lane) doneFor(x *carried) func(place) {
 	return func(found place) {
 		l.loop.Post(func() {
-			if x.client == nil { // it is gone, and could not say so in time
+			c := x.client
+			if c == nil { // it is gone, and could not say so in time
 				if found.instance != nil {
 					l.release(found.instance)
 				}
 				return
 			}
-			x.client.placed(found)
-			x.client.advance()
+			defer c.rescue()
+			c.placed(found)
+			c.advance()
 		})
 	}
 }
@@ -45,6 +47,9 @@ func (c *clientConn) placed(found place) {
 		}
 		x.offeredAt = c.loop.Now()
 		c.touch()
+		if x.limits.idle < x.limits.total {
+			c.setTimer()
+		}
 		c.offer()
 	}
 }
