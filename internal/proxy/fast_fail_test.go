@@ -228,6 +228,29 @@ func TestWhatNobodyAskedForIsNoAnswerToTheNextRequest(t *testing.T) {
 	}
 }
 
+func TestTheBodyOfAnAnswerToHEADIsNotTheNextAnswer(t *testing.T) {
+	p := start(t, proxy.Config{EventLoops: 1})
+	p.serve(route(rawBackend(t, func(conn net.Conn) {
+		switch head := readHead(conn); {
+		case strings.HasPrefix(head, "HEAD"):
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n")
+			readHead(conn)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
+		default:
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine")
+		}
+	})))
+	conn := dial(t, p.address)
+	fmt.Fprint(conn, "HEAD / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+	request := &http.Request{Method: http.MethodHead}
+	if response, err := http.ReadResponse(bufio.NewReader(conn), request); err != nil || response.ContentLength != 44 {
+		t.Fatalf("answered %+v (%v)", response, err)
+	}
+	if _, body := ask(t, conn, "/"); body != "fine" {
+		t.Errorf("the next answer is %q", body)
+	}
+}
+
 // load is what the proxy tells of its first service.
 func (p *running) load(t *testing.T) platform.Load {
 	t.Helper()

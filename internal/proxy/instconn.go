@@ -191,7 +191,8 @@ func (r *reply) close() {
 		r.endStream()
 		return
 	}
-	canReuse := r.stopWatch() && r.isRead && !r.response.Close && r.conn.reader.Buffered() == 0
+	// Some apps send the body that an answer to HEAD does not have, a moment later.
+	canReuse := r.stopWatch() && r.isRead && r.out.method != http.MethodHead && !r.response.Close && r.conn.reader.Buffered() == 0
 	if r.sending != nil {
 		close(r.over)
 		select {
