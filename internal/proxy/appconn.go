@@ -92,8 +92,8 @@ func (a *appConn) expire() {
 	}
 }
 
-// takeKept returns the connection that was used last and has nothing to read, or nil. What has come by another, as its end or bytes that
-// nobody asked for, may be of this very turn of the loop, or of later: it would be taken for the answer.
+// takeKept returns the connection that was used last and has nothing to read, or nil. What has come by one in this turn of the loop, its
+// end or bytes that nobody asked for, was not told yet, and would be taken for the answer.
 func (l *lane) takeKept(in *instance, c *clientConn) *appConn {
 	for kept := l.kept[in]; len(kept) > 0; kept = l.kept[in] {
 		a := kept[len(kept)-1]

@@ -92,14 +92,21 @@ func (h *handedOver) Addr() net.Addr { return h.addr }
 
 // give hands a connection over, or closes it when the standard road takes none any more. There is room for as many as may be open.
 func (h *handedOver) give(conn net.Conn) {
+	if !h.takes(conn) {
+		conn.Close()
+	}
+}
+
+func (h *handedOver) takes(conn net.Conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.isClosed {
-		select {
-		case h.conns <- conn:
-			return
-		default:
-		}
+	if h.isClosed {
+		return false
 	}
-	conn.Close()
+	select {
+	case h.conns <- conn:
+		return true
+	default:
+		return false
+	}
 }
