@@ -1,9 +1,11 @@
 package proxy_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/apron-run/apron/internal/proxy"
 )
@@ -27,4 +29,25 @@ func (l *accessLog) all() []proxy.AccessRecord {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.records)
+}
+
+func TestTheBytesOfARecordAreThoseOfTheBodyOnBothRoads(t *testing.T) {
+	app := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Write([]byte("ten bytes."))
+	})
+	for name, options := range map[string]proxy.Config{"fast": {}, "standard": proxy.StandardOnly(proxy.Config{})} {
+		log := &accessLog{}
+		options.AccessLog = log
+		p := start(t, options)
+		p.serve(route(app))
+		for i, request := range []struct{ method, host string }{{"GET", "app.test"}, {"HEAD", "app.test"}, {"GET", "unknown.test"}} {
+			answer := p.raw(t, request.method+" / HTTP/1.1\r\nHost: "+request.host+"\r\nConnection: close\r\n\r\n")
+			_, body, _ := strings.Cut(answer[strings.LastIndex(answer, "HTTP/1.1"):], "\r\n\r\n")
+			eventually(t, "the record", func() bool { return len(log.all()) > i })
+			if got := log.all()[i].ResponseBytes; got != int64(len(body)) {
+				t.Errorf("the %s road: %s of %s: %d bytes recorded, %d came", name, request.method, request.host, got, len(body))
+			}
+		}
+	}
 }

@@ -49,7 +49,8 @@ type carried struct {
 	// canKeep says that the instance's connection is good for another request, mustClose that the client's is not.
 	canKeep, mustClose bool
 
-	status                      int
+	status int
+	// requestBytes and responseBytes are of the bodies; of the answer's less than nothing while its head is on its way.
 	requestBytes, responseBytes int64
 	attempts                    int
 	problem                     string

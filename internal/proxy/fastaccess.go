@@ -21,7 +21,7 @@ func (c *clientConn) log() {
 		c.record(record)
 	}
 	record.Duration = time.Since(x.startedAt)
-	record.Status, record.RequestBytes, record.ResponseBytes = x.status, x.requestBytes, x.responseBytes
+	record.Status, record.RequestBytes, record.ResponseBytes = x.status, x.requestBytes, max(0, x.responseBytes)
 	record.Attempts, record.Problem = x.attempts, x.problem
 	c.config.AccessLog.Access(*record)
 }

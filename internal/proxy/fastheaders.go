@@ -105,7 +105,7 @@ func appendStatus(b []byte, answer *http1.Response) []byte {
 // writeInterim passes an interim answer on, such as 103 Early Hints.
 func (c *clientConn) writeInterim(answer *http1.Response) {
 	c.out.reserve(c.lane, answer.End+fieldRoom*len(answer.Fields)+headRoom)
-	c.out.append(append(appendStatus(c.out.buffer[c.out.to:c.out.to], answer), "\r\n"...))
+	c.appendHead(append(appendStatus(c.out.buffer[c.out.to:c.out.to], answer), "\r\n"...))
 }
 
 // writeAnswer makes the answer's head as the client gets it, and finds out how its body is framed.
@@ -147,6 +147,11 @@ func (c *clientConn) writeAnswer(answer *http1.Response) {
 	if x.mustClose {
 		b = append(b, "Connection: close\r\n"...)
 	}
-	b = append(b, "\r\n"...)
-	c.out.append(b)
+	c.appendHead(append(b, "\r\n"...))
+}
+
+// appendHead has a head sent, whose bytes are none of the body's.
+func (c *clientConn) appendHead(head []byte) {
+	c.out.append(head)
+	c.x.responseBytes -= int64(len(head))
 }

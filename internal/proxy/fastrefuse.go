@@ -47,6 +47,7 @@ func (c *clientConn) refuse(f *refusal) {
 	answer := w.bytes(request.Method, x.mustClose, c.dateField())
 	c.out.reserve(c.lane, len(answer))
 	c.out.append(answer)
+	x.responseBytes -= int64(bytes.Index(answer, []byte("\r\n\r\n")) + 4) // its head is none of the body
 	x.isAnswered, x.status, x.answerBody = true, f.status, byLength(0)
 	c.enter(connCarrying)
 }
