@@ -164,6 +164,10 @@ func (s *shell) awaitReady(ctx context.Context, config app.Config, pid int, ende
 		case <-ended:
 			return advise(lastLog(config), "apron ended before it was ready")
 		case <-ctx.Done():
+			if ended == nil {
+				return advise(fmt.Sprintf("Services go on answering, and go on when it is started anew: kill -9 %d; apron serve --detach", pid),
+					"apron runs already (process %d) and does not answer", pid)
+			}
 			return advise(lastLog(config), "apron was not ready within %s", view.Duration(readyTimeout))
 		case <-time.After(readyEvery):
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -94,6 +95,14 @@ func explain(err error) (text, advice string) {
 		}
 		return fmt.Sprintf("apron cannot be reached%s: %v", where, network.Err), adviceStart
 	}
+	var request *url.Error
+	if errors.As(err, &request) && request.Timeout() {
+		at := request.URL
+		if parsed, err := url.Parse(at); err == nil {
+			at = parsed.Host
+		}
+		return fmt.Sprintf("apron at %s took too long to answer", at), adviceHangs
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return err.Error(), "Run it as root, for example with sudo."
 	}
@@ -104,6 +113,7 @@ const (
 	adviceConnections = "`apron connection list` lists those that are there."
 
 	adviceStart = "Start one with `apron serve --detach`, or say which one: eval \"$(apron env --data DIR)\"."
+	adviceHangs = "Services go on answering. `apron serve --detach` waits for it, and tells what to do if it does not come back."
 	adviceKeys  = "Take this apron's own key pair: eval \"$(apron env)\", with --data DIR for another apron's."
 )
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -233,6 +234,13 @@ func TestARefusalOfTheAPICarriesANextStep(t *testing.T) {
 	apron(t, "services").expect(t, 1, "security token", "apron env")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	apron(t, "services").expect(t, 1, "no apron answers at 127.0.0.1:1", "apron serve --detach")
+}
+
+func TestAnApronThatHangsIsToldWithWhatGoesOn(t *testing.T) {
+	text, advice := explain(fmt.Errorf("list the services: %w", &url.Error{Op: "Post", URL: "http://127.0.0.1:8700/", Err: os.ErrDeadlineExceeded}))
+	if text != "apron at 127.0.0.1:8700 took too long to answer" || !strings.Contains(advice, "Services go on answering") {
+		t.Errorf("it says %q and advises %q", text, advice)
+	}
 }
 
 func TestATakenPortIsNotToldAsAnApronThatIsMissing(t *testing.T) {
