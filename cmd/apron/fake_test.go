@@ -36,6 +36,7 @@ type fakeAPI struct {
 	pushes   []gitserver.Push
 	services []map[string]any
 	networks []map[string]any
+	ingress  []map[string]any
 	// preparation is how the preparation of a runtime goes on, an answer for each question.
 	preparation []map[string]any
 	operations  []*fakeOperation
@@ -236,6 +237,10 @@ func (f *fakeAPI) answer(action string, input map[string]any) any {
 		return map[string]any{"Preparation": next}
 	case "CancelPreparation":
 		return map[string]any{"Preparation": map[string]any{"Id": input["PreparationId"], "State": "RUNNING"}}
+	case "ListVpcIngressConnections":
+		return map[string]any{"VpcIngressConnectionSummaryList": append([]map[string]any{}, f.ingress...)}
+	case "DescribeVpcIngressConnection":
+		return map[string]any{"VpcIngressConnection": map[string]any{"DomainName": "inside.vpce.apron.test"}}
 	case "CreateNetwork":
 		network := map[string]any{"Subnet": "10.20.0.0/24", "Addresses": "10.20.0.128/25", "HostAddress": "10.20.0.1", "Bridge": "apr0"}
 		maps.Copy(network, input)

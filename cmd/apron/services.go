@@ -102,6 +102,11 @@ func newService(s *shell) *cobra.Command {
 				}
 				fields = append(fields, progressFields(described)...)
 			}
+			private, err := privateOf(ctx, connected, service)
+			if err != nil {
+				return err
+			}
+			fields = append(fields, [2]string{"Private", private})
 			replaced, err := replacedOf(ctx, connected, *service.ServiceArn)
 			if err != nil {
 				return err

@@ -310,6 +310,16 @@ func TestLogsFromTheBeginningEndWithWhatWasThere(t *testing.T) {
 	}
 }
 
+func TestAPrivateServiceIsShownWithTheNamesThatLeadToIt(t *testing.T) {
+	fake := newFakeAPI(t)
+	apron(t, "deploy", python(t)).expect(t, 0)
+	service := fake.services[0]
+	service["ServiceUrl"], service["NetworkConfiguration"] = nil, map[string]any{"IngressConfiguration": map[string]any{"IsPubliclyAccessible": false}}
+	apron(t, "service", "shop").expect(t, 0, "Private", "reached by nobody", "create-vpc-ingress-connection")
+	fake.ingress = []map[string]any{{"VpcIngressConnectionArn": "arn:aws:apprunner:us-east-1:000000000000:vpcingressconnection/in/8fe1e10304f84fd2b0df550fe98a71fa"}}
+	apron(t, "service", "shop").expect(t, 0, "Private", "inside.vpce.apron.test, at --private-http")
+}
+
 func TestARepositorysPasswordIsNotShown(t *testing.T) {
 	fake := newFakeAPI(t)
 	apron(t, "deploy", python(t)).expect(t, 0)
