@@ -21,12 +21,21 @@ import (
 // it the only one.
 const localOwner = "local"
 
-// openStore opens the database that the settings name.
+// openStore opens the database that the settings name. One in the data directory is made only where there was none: by an empty
+// one, the services that run would be nobody's, and removed with their images.
 func (c Config) openStore(ctx context.Context) (store.Store, error) {
-	if c.Database == "" {
-		return sqlite.Open(ctx, filepath.Join(c.DataDir, "apron.db"))
+	if c.Database != "" {
+		return postgres.Open(ctx, c.Database)
 	}
-	return postgres.Open(ctx, c.Database)
+	path := filepath.Join(c.DataDir, "apron.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if services, _ := os.ReadDir(filepath.Join(c.DataDir, "logs")); len(services) > 0 {
+			return nil, platform.Explain(nil,
+				"The database %s is gone, and %s has services of it. Put it back from a backup, or name the one that they are in with --database. To begin anew: `apron down`, and remove %[2]s.",
+				path, c.DataDir)
+		}
+	}
+	return sqlite.Open(ctx, path)
 }
 
 // storeFault says what is wrong with the database, for an error that says that it cannot be used now.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,32 @@ func TestAnApronLeasesInOneNameAndNoOtherInTheSame(t *testing.T) {
 	}
 	if local := owner("", one); local != localOwner {
 		t.Errorf("with SQLite the owner is %q", local)
+	}
+}
+
+func TestNoEmptyDatabaseTakesThePlaceOfOneThatIsGone(t *testing.T) {
+	config := Config{DataDir: t.TempDir()}
+	db, err := config.openStore(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if err := os.MkdirAll(filepath.Join(config.DataDir, "logs", "0123456789abcdef0123456789abcdef"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = config.openStore(t.Context()); err != nil {
+		t.Fatalf("the database that is there: %v", err)
+	}
+	db.Close()
+	path := filepath.Join(config.DataDir, "apron.db")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err := config.openStore(t.Context())
+		if refusal := platform.AsExplained(err); refusal == nil || !strings.Contains(refusal.Cause, path+" is gone") {
+			t.Fatalf("without its database: %v, want a sentence that says what to do", err)
+		}
 	}
 }
 
