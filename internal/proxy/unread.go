@@ -105,7 +105,8 @@ func (c *strictConn) Write(p []byte) (int, error) {
 
 // noteUnread looks at the rest of a head, from the line on that is malformed.
 func (c *strictConn) noteUnread(rest []byte) {
-	if c.expected != expectRequestLine && c.expected != expectHeader {
+	isFirstLine := c.expected == expectBeginning || c.expected == expectRequestLine
+	if !isFirstLine && c.expected != expectHeader {
 		return
 	}
 	if len(c.line) > 0 { // it began in what was read before
@@ -115,7 +116,7 @@ func (c *strictConn) noteUnread(rest []byte) {
 	if !c.isServed.Load() { // else another request is in the way
 		rest = restOfHead(c.limitedConn, rest)
 	}
-	if c.expected == expectRequestLine {
+	if isFirstLine {
 		r := unread(rest)
 		c.head = requestHead{method: r.Method, accept: r.Header.Get("Accept")}
 		return
