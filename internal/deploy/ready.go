@@ -62,7 +62,7 @@ func (e *Executor) probe(ctx context.Context, address string, check platform.Hea
 			if good++; good >= check.HealthyThreshold {
 				return nil
 			}
-		case ctx.Err() == nil || last == nil: // once ctx has ended, a probe's failure says nothing
+		case ctx.Err() == nil || last == nil && !errors.Is(ctx.Err(), context.Canceled): // a probe that was broken off says nothing
 			seen.add(time.Now(), err.Error())
 			good, last = 0, err
 		}
