@@ -18,7 +18,7 @@ DAEMON_TAGS := no_btrfs,no_devmapper,no_zfs,osusergo,netgo
 TEST_TIMEOUT ?= 40m
 
 .DEFAULT_GOAL := help
-.PHONY: help up down build build-race build-failpoint packages test test-most test-clients examples conformance crash compatibility race faults chaos soak protocols check bench bench-proxy scaling-table lint
+.PHONY: help up down build build-race build-failpoint packages test test-parts test-clients examples conformance crash compatibility race faults chaos soak protocols check bench bench-proxy scaling-table lint
 
 help: ## say what the commands are
 	@echo "apron: App Runner on your own machines"
@@ -82,10 +82,11 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 	@$(call beside,bin/failpoint)
 
 test: packages build bin/h2spec check build-race build-failpoint ## run the whole test suite; needs root, because it runs real containers
-	@$(MAKE) --no-print-directory -j 2 test-most test-clients # the clients mostly keep one processor busy with starting themselves
+	@$(MAKE) --no-print-directory -j 2 test-parts test-clients # the clients mostly keep one processor busy with starting themselves
+	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./test/... | grep -v -e /test/conformance -e /test/examples)
 
-test-most:
-	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v -e /test/conformance -e /test/examples)
+test-parts:
+	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v /test/)
 
 test-clients:
 	@APRON_BIN=$(CURDIR)/bin/race go test -race -timeout $(TEST_TIMEOUT) ./test/conformance ./test/examples

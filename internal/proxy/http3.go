@@ -24,8 +24,12 @@ import (
 // altSvcFor is for how many seconds clients remember that there is HTTP/3.
 const altSvcFor = 24 * 60 * 60
 
-// goAwayFor is how long clients that were asked to leave may still send requests that they had begun.
-const goAwayFor = time.Second
+const (
+	// goAwayFor is how long clients that were asked to leave may still send requests that they had begun, and be far away or slow.
+	goAwayFor = 5 * time.Second
+	// quietAtStop is how long nothing must have happened on a connection by QUIC that ends because the proxy stops.
+	quietAtStop = time.Second
+)
 
 // quicServer answers by HTTP/3. There is no 0-RTT: what a client sends before the handshake has ended, others could send again.
 type quicServer struct {
@@ -125,7 +129,7 @@ func (q *quicServer) shutdown(ctx context.Context) error {
 	if q == nil {
 		return nil
 	}
-	return errors.Join(q.each(func(c *quicConn) error { return c.end(ctx) }), q.transport.Close())
+	return errors.Join(q.each(func(c *quicConn) error { return c.end(ctx, quietAtStop) }), q.transport.Close())
 }
 
 // each takes no more connections, and does the same with all that there are.

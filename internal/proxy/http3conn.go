@@ -74,15 +74,15 @@ func (c *quicConn) leave(ctx context.Context) error {
 			return nil // shutdown ends it
 		}
 	}
-	return c.end(ctx)
+	return c.end(ctx, goAwayFor)
 }
 
-// end asks the client to leave, and closes the connection when no request is in flight, or ctx ends.
-func (c *quicConn) end(ctx context.Context) error {
+// end asks the client to leave, and closes the connection when no request has been in flight for so long, or ctx ends.
+func (c *quicConn) end(ctx context.Context, quiet time.Duration) error {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		c.awaitQuiet(waiting)
+		c.awaitQuiet(waiting, quiet)
 		stop()
 	}()
 	err := c.server.Shutdown(waiting)
@@ -95,12 +95,12 @@ func (c *quicConn) end(ctx context.Context) error {
 	return err
 }
 
-// awaitQuiet waits until no request has been in flight for as long as what a client has sent may take to come. Clients may keep
-// connections open on which nothing happens.
-func (c *quicConn) awaitQuiet(ctx context.Context) {
+// awaitQuiet waits until no request has been in flight for as long as what a client has sent may take to come, which is quiet. Clients
+// may keep connections open on which nothing happens.
+func (c *quicConn) awaitQuiet(ctx context.Context, quiet time.Duration) {
 	ticker := time.NewTicker(lingerEvery)
 	defer ticker.Stop()
-	for quietSince := time.Now(); time.Since(quietSince) < goAwayFor; {
+	for quietSince := time.Now(); time.Since(quietSince) < quiet; {
 		select {
 		case <-ctx.Done():
 			return
