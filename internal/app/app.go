@@ -159,7 +159,7 @@ func Run(ctx context.Context, config Config, claim *Claim) error {
 	if err := ingress.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the names of services: %w", err)
 	}
-	if err := supervisor.Restore(ctx); err != nil {
+	if err := ensured(ctx, machine.containerd.Ensure, supervisor.Restore); err != nil {
 		return fmt.Errorf("restore the routes: %w", err)
 	}
 	operations := operation.NewStarter(db, logs, worker.Wake)

@@ -18,6 +18,7 @@ import (
 	"github.com/apron-run/apron/internal/compute/network"
 	"github.com/apron-run/apron/internal/daemon"
 	"github.com/apron-run/apron/internal/deploy"
+	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/source/registry"
 )
 
@@ -77,6 +78,23 @@ func (m *machine) ensure(ctx context.Context) error {
 		return fmt.Errorf("set the network up: %w", err)
 	}
 	return m.containerd.Ensure(ctx)
+}
+
+// ensureAttempts is how often what needs containerd is tried while apron starts.
+const ensureAttempts = 3
+
+// ensured does what needs a daemon, once more when it has died since ensure: nobody watches over it before apron's parts run. do may be
+// repeated.
+func ensured(ctx context.Context, ensure, do func(context.Context) error) error {
+	for attempt := 1; ; attempt++ {
+		err := do(ctx)
+		if !errors.Is(err, platform.ErrUnavailable) || attempt == ensureAttempts {
+			return err
+		}
+		if err := ensure(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // down stops the instances and the daemons and removes the network. What was built and pulled stays.
