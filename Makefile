@@ -83,7 +83,7 @@ build-failpoint: build # bin/failpoint/apron ends itself at a point of an operat
 
 test: packages build bin/h2spec check build-race build-failpoint ## run the whole test suite; needs root, because it runs real containers
 	@$(MAKE) --no-print-directory -j 2 test-parts test-clients # the clients mostly keep one processor busy with starting themselves
-	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./test/... | grep -v -e /test/conformance -e /test/examples)
+	@go test -race -p 1 -timeout $(TEST_TIMEOUT) $$(go list ./test/... | grep -v -e /test/conformance -e /test/examples)
 
 test-parts:
 	@go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v /test/)
