@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/apron-run/apron/internal/dataplane"
+	"github.com/apron-run/apron/internal/platform"
 )
 
 // certificate is for example.com, and roots trust it.
@@ -144,15 +147,7 @@ func TestClientsFindTheNextDataPlaneByEachProtocolAtOnce(t *testing.T) {
 		isKept := i%2 == 0
 		group.Go(func() { p.askUntil(t, asking, client, isKept) })
 	}
-	last := p
-	for range 3 {
-		before := last
-		last = last.next(t, client)
-		client.SetRoute(served)
-		flush(t, client)
-		client.Leave(t.Context(), os.Getpid())
-		before.wantEnd(t)
-	}
+	p.followed(t, client, served, 3)
 	done()
 	group.Wait()
 }
@@ -177,15 +172,7 @@ func TestUploadsByHTTP3ThatCannotBeSentAgainAreNotLostWhenADataPlaneFollowsAnoth
 			}
 		})
 	}
-	last := p
-	for range 3 {
-		before := last
-		last = last.next(t, client)
-		client.SetRoute(served)
-		flush(t, client)
-		client.Leave(t.Context(), os.Getpid())
-		before.wantEnd(t)
-	}
+	p.followed(t, client, served, 3)
 	done()
 	group.Wait()
 }
@@ -240,5 +227,18 @@ func TestADataPlaneWithoutHTTPSLeavesItsAddressToOthers(t *testing.T) {
 	free.Close()
 	if got := after.get("example.com"); got != "app" {
 		t.Errorf("it answers %q", got)
+	}
+}
+
+// followed has so many data planes follow p, each as soon as the one before has ended.
+func (p *plane) followed(t *testing.T, client *dataplane.Client, served platform.Route, times int) {
+	t.Helper()
+	for last := p; times > 0; times-- {
+		before := last
+		last = last.next(t, client)
+		client.SetRoute(served)
+		flush(t, client)
+		client.Leave(t.Context(), os.Getpid())
+		before.wantEnd(t)
 	}
 }
