@@ -3,6 +3,7 @@ package dataplane
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -35,9 +36,7 @@ const (
 type Client struct {
 	socket string
 	http   *http.Client
-	// watching keeps no connections: one would lead to the same data plane after it was set aside.
-	watching *http.Client
-	log      *slog.Logger
+	log    *slog.Logger
 	// session makes the IDs of this client's tables unlike those of any other.
 	session string
 
@@ -52,11 +51,8 @@ type Client struct {
 
 // NewClient returns a Client without routes for the data plane at the Unix socket.
 func NewClient(socket string, log *slog.Logger) *Client {
-	watching := newHTTP()
-	watching.Transport.(*http.Transport).DisableKeepAlives = true
 	return &Client{
-		socket: socket, http: newHTTP(), watching: watching,
-		log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{}, dirty: map[platform.ServiceID]uint64{},
+		socket: socket, http: newHTTP(), log: log, session: rand.Text(), routes: map[platform.ServiceID]platform.Route{}, dirty: map[platform.ServiceID]uint64{},
 		reached: make(chan struct{}), changed: make(chan struct{}, 1), wanted: 1, // even no route at all must be said once
 	}
 }
@@ -130,7 +126,8 @@ func (c *Client) drain(ctx context.Context, instances []platform.InstanceID) (in
 	}
 	var left atomic.Int64
 	var group errgroup.Group
-	for _, socket := range append(setAside(c.socket), c.socket) {
+	asked := append(setAside(c.socket), c.socket)
+	for _, socket := range asked {
 		group.Go(func() error {
 			var answer drainAnswer
 			err := order(ctx, c.http, socket, http.MethodPost, drainPath, drainMessage{instances, timeout.Milliseconds()}, &answer)
@@ -142,8 +139,16 @@ func (c *Client) drain(ctx context.Context, instances []platform.InstanceID) (in
 		})
 	}
 	err := group.Wait()
+	for _, socket := range setAside(c.socket) {
+		if err == nil && !slices.Contains(asked, socket) {
+			err = errSetAside
+		}
+	}
 	return int(left.Load()), err
 }
+
+// errSetAside says that a data plane was set aside while all were asked: it or the one in its place may not have been.
+var errSetAside = errors.New("another data plane has taken the place of the one that was asked")
 
 // EndTunnels ends the upgraded connections to instances that are about to be stopped, on data planes that are leaving too.
 // A data plane that does not answer in time does not keep anybody from stopping them.
@@ -214,7 +219,6 @@ func (c *Client) healthOf(ctx context.Context, socket string, timeout time.Durat
 // SetAside makes room at the socket for another data plane. The one with the pid goes on as before, and is found by the
 // next one, which takes its listeners over.
 func (c *Client) SetAside(pid int) error {
-	defer c.http.CloseIdleConnections() // which lead to the one that is set aside
 	return os.Rename(c.socket, SocketOf(c.socket, pid))
 }
 

@@ -22,7 +22,7 @@ func (c *Client) askLoad(ctx context.Context, socket string, last loadMessage) (
 	ctx, cancel := context.WithTimeout(ctx, loadHold+orderTimeout)
 	defer cancel()
 	asked := url.Values{"after": {strconv.FormatUint(last.Report.Serial, 10)}, "of": {last.Session}}
-	err = order(ctx, c.watching, socket, http.MethodGet, loadPath+"?"+asked.Encode(), nil, &next)
+	err = order(ctx, c.http, socket, http.MethodGet, loadPath+"?"+asked.Encode(), nil, &next)
 	return next, err
 }
 

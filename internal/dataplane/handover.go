@@ -98,7 +98,6 @@ func open(ctx context.Context, at place, others []string) (socket, error) {
 	opened, err := at.open(ctx)
 	if at.network == "tcp" && errors.Is(err, syscall.EADDRINUSE) && len(others) > 0 {
 		client := newHTTP()
-		defer client.CloseIdleConnections()
 		for _, other := range others {
 			_ = order(ctx, client, other, http.MethodPost, leavePath, nil, nil) // one that is gone has left too
 		}

@@ -16,14 +16,15 @@ import (
 // socketKey is where the context of an order has the socket's path, for the dialer.
 type socketKey struct{}
 
-// newHTTP returns an HTTP client for orders. It keeps connections, by the hosts of the URLs.
+// newHTTP returns an HTTP client for orders. It keeps no connections: one would lead to the same data plane after that was set aside,
+// and another one has its path.
 func newHTTP() *http.Client {
 	dialer := &net.Dialer{}
 	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", ctx.Value(socketKey{}).(string))
 		},
-		IdleConnTimeout: time.Minute,
+		DisableKeepAlives: true,
 	}}
 }
 
