@@ -1,3 +1,7 @@
+// There are as many of this process as there are instances, most of them asleep: none need follow how many processors there are.
+//
+//go:debug updatemaxprocs=0
+
 // Command apron-log writes the output of one instance to a file. The shim of containerd starts it with the instance and
 // gives it the app's stdout as file 3, its stderr as file 4, and file 5 to close when it is ready (containerd, "binary"
 // log driver). It needs nothing else, so that output is kept whatever happens to apron, and it never stops reading: an

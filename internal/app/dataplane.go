@@ -122,15 +122,18 @@ func (d *dataPlane) earlier(pid int) *daemon.Daemon {
 	return &daemon.Daemon{Name: "proxy-" + strconv.Itoa(pid), Dir: d.run, StopTimeout: proxyStopTimeout}
 }
 
-// leaving lists the pids of the data planes that were set aside, with those that have ended since.
+// leaving lists the pids of the data planes that were set aside, with those that have ended since. The first has had the most time.
 func (d *dataPlane) leaving() (pids []int) {
 	entries, _ := os.ReadDir(d.run) // without the folder there is none
+	since := map[int]time.Time{}
 	for _, each := range entries {
 		name, isPidFile := strings.CutSuffix(each.Name(), ".pid")
-		if pid, err := strconv.Atoi(strings.TrimPrefix(name, "proxy-")); err == nil && isPidFile {
-			pids = append(pids, pid)
+		pid, err := strconv.Atoi(strings.TrimPrefix(name, "proxy-"))
+		if info, gone := each.Info(); err == nil && isPidFile && gone == nil {
+			pids, since[pid] = append(pids, pid), info.ModTime()
 		}
 	}
+	slices.SortFunc(pids, func(a, b int) int { return since[a].Compare(since[b]) })
 	return pids
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -216,5 +217,24 @@ func TestUpgradesInQuickSuccessionLeaveFewDataPlanes(t *testing.T) {
 		if leaving := plane.leaving(); len(leaving) > maxLeaving {
 			t.Errorf("%d data planes are leaving", len(leaving))
 		}
+	}
+}
+
+// An upgrade that finds too many data planes leaving waits for the one that has had the most time, not for the one whose number comes
+// first.
+func TestTheDataPlaneThatWasSetAsideFirstIsTheFirstToBeStopped(t *testing.T) {
+	plane := mustPlane(t, dataPlaneConfig(t))
+	if err := os.MkdirAll(plane.run, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for age, pid := range []int{1000, 999, 1001} {
+		path := filepath.Join(plane.run, fmt.Sprintf("proxy-%d.pid", pid))
+		at := time.Now().Add(-time.Duration(age) * time.Minute)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := plane.leaving(); !slices.Equal(got, []int{1001, 999, 1000}) {
+		t.Errorf("they are %v", got)
 	}
 }

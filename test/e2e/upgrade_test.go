@@ -47,6 +47,14 @@ func startUpgraded(t *testing.T) *upgraded {
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(a.Data, "serve.log"))
 			t.Logf("the end of its log:\n%s", log[max(0, len(log)-20_000):])
+			log, _ = os.ReadFile(filepath.Join(a.Data, "proxy.log"))
+			t.Logf("the end of the data planes':\n%s", log[max(0, len(log)-20_000):])
+			accesses, _ := os.ReadFile(filepath.Join(a.Data, "access.log"))
+			for line := range strings.Lines(string(accesses)) {
+				if strings.Contains(line, `"problem":"`) {
+					t.Log(line)
+				}
+			}
 		}
 	})
 	u.install(t, u.content)

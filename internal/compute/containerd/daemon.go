@@ -38,13 +38,14 @@ func (p Paths) MountDirs() []string {
 	return []string{p.runDir(), p.root(), p.instances(), filepath.Join(p.DataDir, "buildkit")}
 }
 
-// disabledPlugins are those that instances and builds do not need: Kubernetes' CRI, other snapshotters, tracing, policies.
+// disabledPlugins are those that instances and builds do not need: Kubernetes' CRI, other snapshotters, tracing, policies, and the one
+// that starts containers again by itself, which reads all of them every ten seconds for that.
 var disabledPlugins = []string{
 	"io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri",
 	"io.containerd.podsandbox.controller.v1.podsandbox", "io.containerd.internal.v1.tracing",
 	"io.containerd.tracing.processor.v1.otlp", "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.blockfile",
 	"io.containerd.snapshotter.v1.erofs", "io.containerd.snapshotter.v1.native", "io.containerd.differ.v1.erofs",
-	"io.containerd.internal.v1.opt",
+	"io.containerd.internal.v1.opt", "io.containerd.monitor.container.v1.restart",
 }
 
 // NewDaemon returns the containerd of a data directory.

@@ -37,7 +37,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	defer round.Stop()
 	hints, polls, ended := make(chan struct{}, hintsAtOnce), make(chan struct{}, pollsAtOnce), make(chan *polled, pollsAtOnce)
 	sources := map[string]*polled{}
-	isRead := w.refresh(ctx, sources, true)
+	isRead, refreshed := w.refresh(ctx, sources, true), time.Now()
 	for {
 		w.poll(ctx, sources, polls, ended)
 		select {
@@ -49,12 +49,23 @@ func (w *Watch) Run(ctx context.Context) error {
 			one.isBusy = false
 			<-polls
 		case <-round.C:
-			isRead = w.refresh(ctx, sources, !isRead) || isRead
+			if isRead && time.Since(refreshed) < w.refreshEvery() {
+				continue
+			}
+			isRead, refreshed = w.refresh(ctx, sources, !isRead) || isRead, time.Now()
 		}
 	}
 }
 
-// round is how often is looked which services there are.
+// refreshEvery is how often is looked which services there are: all of them are read for that.
+func (w *Watch) refreshEvery() time.Duration {
+	if w.config.Every == 0 {
+		return time.Minute
+	}
+	return min(w.config.Every/2, time.Minute)
+}
+
+// round is how often is looked which sources are due.
 func (w *Watch) round() time.Duration {
 	const longestRound = 10 * time.Second
 	if w.config.Every == 0 {
