@@ -44,14 +44,16 @@ type Report struct {
 	Lost, Wrong []string
 	// Median and Slowest are the times to the end of an answer.
 	Median, Slowest time.Duration
+	// SlowestWas tells which request took the longest.
+	SlowestWas string
 }
 
 // Faults is everything that should not have been.
 func (r Report) Faults() []string { return append(slices.Clone(r.Lost), r.Wrong...) }
 
 func (r Report) String() string {
-	text := fmt.Sprintf("%d requests, %.0f a second, %d while paused, %d lost, %d wrong, median %s, slowest %s",
-		r.Sent, r.PerSecond, r.Paused, len(r.Lost), len(r.Wrong), r.Median.Round(time.Microsecond), r.Slowest.Round(time.Millisecond))
+	text := fmt.Sprintf("%d requests, %.0f a second, %d while paused, %d lost, %d wrong, median %s, slowest %s (%s)",
+		r.Sent, r.PerSecond, r.Paused, len(r.Lost), len(r.Wrong), r.Median.Round(time.Microsecond), r.Slowest.Round(time.Millisecond), r.SlowestWas)
 	const most = 20
 	faults := r.Faults()
 	if more := len(faults) - most; more > 0 {
@@ -69,6 +71,9 @@ func report(records []record, timeline timeline, sending time.Duration) Report {
 	var took []time.Duration
 	for _, each := range records {
 		took = append(took, each.answered.Sub(each.sent))
+		if last := took[len(took)-1]; last > result.Slowest {
+			result.Slowest, result.SlowestWas = last, fmt.Sprintf("%s sent %s", each.kind, each.sent.Format("15:04:05.000"))
+		}
 		told := fmt.Sprintf("%s sent %s, after %s: ", each.kind, each.sent.Format("15:04:05.000"), each.answered.Sub(each.sent).Round(time.Millisecond))
 		switch {
 		case each.trouble != "":
@@ -83,7 +88,7 @@ func report(records []record, timeline timeline, sending time.Duration) Report {
 	}
 	result.Wrong = append(result.Wrong, timeline.wentBack(records)...)
 	slices.Sort(took)
-	result.Median, result.Slowest = took[len(took)/2], took[len(took)-1]
+	result.Median = took[len(took)/2]
 	return result
 }
 
