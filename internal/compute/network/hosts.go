@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/apron-run/apron/internal/platform"
 )
 
@@ -135,16 +133,6 @@ func (n *Network) ensureHost(host platform.HostNetwork) error {
 		}
 	}
 	return n.writeHostConflist(host)
-}
-
-// pinAddress makes a borrowed bridge keep its hardware address: else it is the lowest of what is plugged in, and changes
-// with instances.
-func pinAddress(name string) error {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return err
-	}
-	return netlink.LinkSetHardwareAddr(link, link.Attrs().HardwareAddr)
 }
 
 // removeHost takes away what ensureHost has made, and the addresses that are remembered.

@@ -170,7 +170,20 @@ func (b bridge) ensure() error {
 	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: &net.IPNet{IP: b.gateway().AsSlice(), Mask: mask}}); err != nil {
 		return err
 	}
+	if err := pinAddress(b.Name); err != nil {
+		return err
+	}
 	return netlink.LinkSetUp(link)
+}
+
+// pinAddress makes a bridge keep its hardware address. Else it is the lowest of what is plugged in: when an instance came that has a
+// lower one, answers of all the others went to the former address for up to two seconds.
+func pinAddress(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetHardwareAddr(link, link.Attrs().HardwareAddr)
 }
 
 // gateway is the host's own address on the bridge.

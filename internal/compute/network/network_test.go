@@ -231,6 +231,32 @@ func TestTheHostReachesAnInstance(t *testing.T) {
 	conn.Close()
 }
 
+// What is plugged in knows the bridge by its hardware address, and finds out late when that is another one.
+func TestTheBridgeKeepsItsAddressWhenAnInstanceComesOrGoes(t *testing.T) {
+	n := newNetwork(t)
+	address := func() string {
+		t.Helper()
+		link, err := netlink.LinkByName(n.InstanceBridge())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return link.Attrs().HardwareAddr.String()
+	}
+	before := address()
+	for _, id := range []string{"a", "b", "c"} {
+		attach(t, n, id)
+		if now := address(); now != before {
+			t.Errorf("with the instance %s the bridge is %s, and was %s", id, now, before)
+		}
+	}
+	if err := n.Detach(t.Context(), "a", ""); err != nil {
+		t.Fatal(err)
+	}
+	if now := address(); now != before {
+		t.Errorf("without the instance a the bridge is %s, and was %s", now, before)
+	}
+}
+
 // The plugins that a killed apron was running go on, and may be done after those of the next one have begun.
 func TestWhatIsAttachedAlreadyIsTold(t *testing.T) {
 	n := newNetwork(t)
