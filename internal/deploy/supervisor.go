@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,10 +59,13 @@ const (
 	replaceTimeout = 2 * time.Minute
 	// drainTimeout is how long running requests may take to finish on an instance that leaves.
 	drainTimeout = 120 * time.Second
-	// maxLooks and maxStarts bound the services that are looked at, and the instances that are started, at a time.
-	maxLooks  = 16
-	maxStarts = 16
+	// maxLooks bounds the services that are looked at at a time.
+	maxLooks = 16
 )
+
+// maxStarts bounds the instances that are started at a time. A start is work for a processor: of many that share one, none is ready before
+// nearly all are, and the instances that answer meanwhile share it too.
+var maxStarts = min(max(2*runtime.NumCPU(), 4), 16)
 
 // NewSupervisor returns a Supervisor that works through executor.
 func NewSupervisor(executor *Executor, services Records, log *slog.Logger) *Supervisor {

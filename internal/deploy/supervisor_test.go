@@ -234,7 +234,8 @@ func TestABurstIsAnsweredByInstancesThatStartSideBySide(t *testing.T) {
 		}
 		m.tell(0)
 		m.tell(300)
-		time.Sleep(1200 * time.Millisecond) // two rounds of maxStarts, each half a second
+		rounds := (29 + maxStarts - 1) / maxStarts // each half a second
+		time.Sleep(time.Duration(rounds)*500*time.Millisecond + 200*time.Millisecond)
 		if got := m.look(); len(got.routed) != 30 || got.most != maxStarts || got.starts != 30 {
 			t.Errorf("%d instances answer, %d were started, %d at most at a time", len(got.routed), got.starts, got.most)
 		}
@@ -261,7 +262,7 @@ func TestNoMoreAreStartedBecauseAListIsOld(t *testing.T) {
 		m.mu.Unlock()
 		m.tell(0)
 		m.tell(300)
-		for range 20 { // looks, while instances start and are admitted
+		for range 40 { // looks, while instances start and are admitted
 			m.supervisor.Wake("s")
 			time.Sleep(150 * time.Millisecond)
 		}
