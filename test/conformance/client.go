@@ -63,7 +63,7 @@ func isOld(client string) bool { return client == awsCLI || client == boto3 }
 
 // where is what a driver needs to know of an apron.
 type where struct {
-	endpoint, region, credentials, keyID, secret string
+	endpoint, region, keyID, secret string
 }
 
 func noAnswer(format string, arguments ...any) *APIError {

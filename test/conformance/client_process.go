@@ -47,7 +47,7 @@ type answer struct {
 const python = "/usr/bin/python3"
 
 func newBoto3(at where, dir string) (Client, error) {
-	return startDriver(boto3, at, dir, python, "-I", "drivers/boto3_driver.py")
+	return startDriver(boto3, at, dir, python, []string{"-I", "drivers/boto3_driver.py"})
 }
 
 func newJS(at where, dir string) (Client, error) {
@@ -55,17 +55,18 @@ func newJS(at where, dir string) (Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startDriver(jsSDK, at, dir, nodeIn(modules), filepath.Join(modules, "driver.mjs"))
+	return startDriver(jsSDK, at, dir, nodeIn(modules), []string{filepath.Join(modules, "driver.mjs")})
 }
 
-func startDriver(name string, at where, dir, program string, arguments ...string) (Client, error) {
+// startDriver starts the program, with an environment that the last ones may change.
+func startDriver(name string, at where, dir, program string, arguments []string, environment ...string) (*processClient, error) {
 	c := &processClient{name: name, answers: make(chan []byte), complaint: new(bytes.Buffer)}
 	c.process = exec.Command(program, arguments...)
-	c.process.Env = []string{
+	c.process.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C.UTF-8", "AWS_CONFIG_FILE=/dev/null",
 		"AWS_ACCESS_KEY_ID=" + at.keyID, "AWS_SECRET_ACCESS_KEY=" + at.secret, "AWS_DEFAULT_REGION=" + at.region,
 		"AWS_REGION=" + at.region, "AWS_EC2_METADATA_DISABLED=true", "APPRUNNER_ENDPOINT=" + at.endpoint,
-	}
+	}, environment...)
 	c.process.Stderr = c.complaint
 	var err error
 	if c.input, err = c.process.StdinPipe(); err != nil {
@@ -81,8 +82,8 @@ func startDriver(name string, at where, dir, program string, arguments ...string
 	go c.read(output)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	first, err := c.next(ctx)
-	if err != nil {
+	var first answer
+	if err := c.next(ctx, &first); err != nil {
 		return nil, errors.Join(err, c.Close(), errors.New(c.complaint.String()))
 	}
 	c.version = first.Version
@@ -102,33 +103,39 @@ func (c *processClient) read(output io.Reader) {
 	}
 }
 
-func (c *processClient) next(ctx context.Context) (answer, error) {
-	var next answer
+// next reads the next line.
+func (c *processClient) next(ctx context.Context, answer any) error {
 	select {
 	case line, isOpen := <-c.answers:
 		if !isOpen {
-			return next, fmt.Errorf("the driver of %s has ended", c.name)
+			return fmt.Errorf("the driver of %s has ended", c.name)
 		}
-		return next, json.Unmarshal(line, &next)
+		return json.Unmarshal(line, answer)
 	case <-ctx.Done():
-		return next, ctx.Err()
+		return ctx.Err()
 	}
+}
+
+// ask writes one line and reads the one that answers it.
+func (c *processClient) ask(ctx context.Context, question, answer any) error {
+	c.calling.Lock()
+	defer c.calling.Unlock()
+	line, err := json.Marshal(question)
+	if err != nil {
+		return fmt.Errorf("encode the call: %w", err)
+	}
+	if _, err := c.input.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("ask the driver of %s: %w", c.name, err)
+	}
+	return c.next(ctx, answer)
 }
 
 func (c *processClient) Name() string    { return c.name }
 func (c *processClient) Version() string { return c.version }
 
 func (c *processClient) Call(ctx context.Context, action string, input json.RawMessage) (json.RawMessage, *APIError) {
-	c.calling.Lock()
-	defer c.calling.Unlock()
-	line, err := json.Marshal(question{action, input})
-	if err != nil {
-		return nil, noAnswer("encode the call: %v", err)
-	}
-	if _, err := c.input.Write(append(line, '\n')); err != nil {
-		return nil, noAnswer("ask the driver of %s: %v", c.name, err)
-	}
-	got, err := c.next(ctx)
+	var got answer
+	err := c.ask(ctx, question{action, input}, &got)
 	switch {
 	case err != nil:
 		return nil, noAnswer("%v", err)

@@ -117,7 +117,7 @@ func connect(t *testing.T, a *apron.Apron, name string) (Client, where) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := where{a.Endpoint(), a.Region, a.Data + "/credentials", keys.AccessKeyID, keys.SecretAccessKey}
+	at := where{a.Endpoint(), a.Region, keys.AccessKeyID, keys.SecretAccessKey}
 	client, err := connects[name](at, t.TempDir())
 	if err != nil {
 		t.Fatalf("start %s: %v", name, err)
