@@ -46,8 +46,9 @@ type carried struct {
 	answerBody    framing
 	wrapsChunks   bool // the client gets chunks, because the end of the connection is the body's only end
 	isAnswered    bool
-	// canKeep says that the instance's connection is good for another request, mustClose that the client's is not.
-	canKeep, mustClose bool
+	// isLast says that the instance was told that no other request follows on its connection, canKeep that this is good for one,
+	// mustClose that the client's is not.
+	isLast, canKeep, mustClose bool
 
 	status int
 	// requestBytes and responseBytes are of the bodies; of the answer's less than nothing while its head is on its way.
@@ -147,6 +148,11 @@ func (x *carried) readUpgrade() bool {
 		x.upgrade = r.Fields[i].Value
 	}
 	return true
+}
+
+// isLastOfConn is as for outgoing.
+func (x *carried) isLastOfConn() bool {
+	return !x.isRepeatable() || string(x.request.Bytes(x.request.Method)) == http.MethodHead
 }
 
 // isRepeatable is as for outgoing.

@@ -43,6 +43,8 @@ func (c *clientConn) writeRequest() {
 	b = c.appendForwarded(b)
 	if !x.upgrade.IsEmpty() {
 		b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), r.Bytes(x.upgrade)...), "\r\n"...)
+	} else if x.isLast = x.isLastOfConn(); x.isLast {
+		b = append(b, "Connection: close\r\n"...)
 	}
 	b = append(b, "\r\n"...)
 	up.from, up.mid, up.to = 0, len(b), len(b)
@@ -113,8 +115,7 @@ func (c *clientConn) writeAnswer(answer *http1.Response) {
 	x := c.x
 	isHead := string(x.request.Bytes(x.request.Method)) == http.MethodHead
 	x.isAnswered, x.status = true, answer.Status
-	// Some apps send the body that an answer to HEAD does not have, a moment later.
-	x.canKeep = !isHead && !answer.SaysClose && (answer.Minor > 0 || answer.SaysKeepAlive)
+	x.canKeep = !x.isLast && !answer.SaysClose && (answer.Minor > 0 || answer.SaysKeepAlive)
 	x.mustClose = x.mustClose || !x.body.isDone || !x.upgrade.IsEmpty() || // what follows may be of the protocol that was asked for
 		c.isShut || c.isLeaving.Load()
 	c.out.reserve(c.lane, answer.End+fieldRoom*len(answer.Fields)+headRoom)

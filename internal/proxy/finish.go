@@ -6,9 +6,13 @@ func (c *clientConn) finish() {
 	c.log()
 	if a != nil {
 		c.app = nil
-		if x.canKeep && x.isSent && x.answer.to == x.answer.mid {
+		isWhole := x.isSent && x.answer.to == x.answer.mid
+		switch {
+		case isWhole && x.canKeep:
 			c.keep(a)
-		} else {
+		case isWhole:
+			c.awaitEnd(a)
+		default:
 			a.close()
 		}
 	}

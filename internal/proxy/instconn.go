@@ -191,23 +191,43 @@ func (r *reply) close() {
 		r.endStream()
 		return
 	}
-	// Some apps send the body that an answer to HEAD does not have, a moment later.
-	canReuse := r.stopWatch() && r.isRead && r.out.method != http.MethodHead && !r.response.Close && r.conn.reader.Buffered() == 0
+	isWhole := r.stopWatch() && r.isRead && r.conn.reader.Buffered() == 0
 	if r.sending != nil {
 		close(r.over)
 		select {
 		case <-r.sending:
-			canReuse = canReuse && r.isSentWhole
+			isWhole = isWhole && r.isSentWhole
 		default:
-			canReuse = false
+			isWhole = false
 			r.conn.Close()
 			r.out.body.end()
 			<-r.sending
 		}
 	}
-	if canReuse {
+	switch {
+	case isWhole && !r.out.isLastOfConn() && !r.response.Close:
 		r.conn.upstream.put(r.conn)
-	} else {
+	case isWhole:
+		r.conn.awaitEnd()
+	default:
 		r.conn.Close()
 	}
+}
+
+// ending counts the connections that apps are about to close.
+var ending atomic.Int64
+
+// awaitEnd closes the connection after the app has, and does not wait for that: see lane.awaitEnd.
+func (c *instConn) awaitEnd() {
+	if ending.Add(1) > maxEnding {
+		ending.Add(-1)
+		c.Close()
+		return
+	}
+	go func() {
+		defer ending.Add(-1)
+		defer c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(endWithin)) // one that cannot be set is closed
+		_, _ = c.Conn.Read(make([]byte, 1))
+	}()
 }

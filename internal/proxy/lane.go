@@ -26,6 +26,8 @@ type lane struct {
 	conns map[*clientConn]struct{}
 	// kept are the connections to instances that wait for their next request.
 	kept map[*instance][]*appConn
+	// ending are those that the app is about to close.
+	ending map[*appConn]struct{}
 	// isShut says that the proxy is shutting down.
 	isShut bool
 
@@ -37,7 +39,7 @@ type lane struct {
 }
 
 func newLane(f *fastRoad, loop *eventloop.Loop) *lane {
-	l := &lane{fastRoad: f, loop: loop, conns: map[*clientConn]struct{}{}, kept: map[*instance][]*appConn{}}
+	l := &lane{fastRoad: f, loop: loop, conns: map[*clientConn]struct{}{}, kept: map[*instance][]*appConn{}, ending: map[*appConn]struct{}{}}
 	loop.Failed = l.failed
 	return l
 }
@@ -99,6 +101,10 @@ func (l *lane) shut() {
 	}
 	for in := range l.kept {
 		l.dropKept(in)
+	}
+	for a := range l.ending {
+		a.forget()
+		a.close()
 	}
 }
 

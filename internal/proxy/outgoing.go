@@ -34,6 +34,12 @@ func (o *outgoing) isRepeatable() bool {
 	return isSafe(o.method) && o.body == nil && o.header["Upgrade"] == nil
 }
 
+// isLastOfConn says whether the instance is told that no other request follows on the connection. Some apps send the body that an answer
+// to HEAD does not have, a moment later.
+func (o *outgoing) isLastOfConn() bool {
+	return o.header["Upgrade"] == nil && (!o.isRepeatable() || o.method == http.MethodHead)
+}
+
 // isSafe says whether requests of the method change nothing.
 func isSafe(method string) bool {
 	switch method {
@@ -56,6 +62,9 @@ func (o *outgoing) writeHead(w *bufio.Writer) error {
 		}
 	case o.hasLength:
 		io.WriteString(w, "Content-Length: 0\r\n")
+	}
+	if o.isLastOfConn() {
+		io.WriteString(w, "Connection: close\r\n")
 	}
 	if err := o.header.Write(w); err != nil {
 		return fmt.Errorf("send the head of the request: %w", err)

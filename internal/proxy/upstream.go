@@ -16,6 +16,10 @@ const (
 	maxIdlePerInstance = 64
 	// idlePerInstance is how long they are kept.
 	idlePerInstance = 30 * time.Second
+	// endWithin is how long an app may take to close a connection that it was told to close, or has said that it does. No more than maxEnding
+	// of them are waited for.
+	endWithin = time.Second
+	maxEnding = 2048
 )
 
 // errNothingSent marks a failure before the first byte of the request had been sent.
@@ -48,7 +52,8 @@ func (u *upstream) send(ctx context.Context, protocol platform.AppProtocol, out 
 // sendMessage sends a request by HTTP/1.1.
 //
 // Only a repeatable request takes a kept connection, because the app may close that in the very moment: then it is sent
-// again over a new one. Any other request gets a new connection, which no app closes before it has seen a request.
+// again over a new one. Any other request gets a new connection, which no app closes before it has seen a request, and which is told to
+// be for that one: few of them would find another use.
 func (u *upstream) sendMessage(ctx context.Context, out *outgoing) (*reply, error) {
 	if out.isRepeatable() {
 		if conn := u.take(); conn != nil {

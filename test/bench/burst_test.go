@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -57,10 +58,40 @@ func BenchmarkBurst(b *testing.B) {
 	})
 }
 
+const (
+	// uploadClients send uploads bodies to one instance: more than an address has ports for connections (some 28,000).
+	uploadClients, uploads = 40, 60_000
+)
+
+// BenchmarkUploads measures what clients see who send bodies, each of which has a connection of its own to the instance.
+func BenchmarkUploads(b *testing.B) {
+	a := startTraffic(b)
+	service := a.MustCreate(b, imageService())
+	clients := &crowd{client: a.Client(), url: "http://" + service.URL + "/sum", body: "body"}
+	clients.client.Transport.(*http.Transport).MaxIdleConnsPerHost = uploadClients
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	begun := time.Now()
+	clients.add(ctx, uploadClients)
+	for sent := 0; sent < uploads; sent = clients.sent() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	took := time.Since(begun)
+	cancel()
+	clients.wait.Wait()
+	seen := clients.take()
+	printTable(1, []row{
+		{"uploads to one instance: errors", fmt.Sprintf("%d of %d %s", seen.failed, len(seen.took)+seen.failed, seen.problem), "0"},
+		{"  a second", fmt.Sprintf("%.0f", float64(uploads)/took.Seconds()), ""},
+		{"  median, slowest", milliseconds(median(seen.took)) + ", " + milliseconds(slices.Max(seen.took)), ""},
+	})
+}
+
 // crowd is clients that each ask again as soon as they have an answer.
 type crowd struct {
 	client *http.Client
 	url    string
+	body   string // sent by POST; empty for GET
 	wait   sync.WaitGroup
 
 	mu   sync.Mutex // guards seen
@@ -86,7 +117,15 @@ func (c *crowd) add(ctx context.Context, clients int) {
 
 func (c *crowd) ask() {
 	begun := time.Now()
-	response, err := c.client.Get(c.url)
+	method := http.MethodGet
+	if c.body != "" {
+		method = http.MethodPost
+	}
+	request, err := http.NewRequest(method, c.url, strings.NewReader(c.body))
+	if err != nil {
+		panic(err) // the URL is a service's
+	}
+	response, err := c.client.Do(request)
 	if err == nil {
 		var body []byte
 		body, err = io.ReadAll(response.Body)
@@ -102,6 +141,12 @@ func (c *crowd) ask() {
 		return
 	}
 	c.seen.took = append(c.seen.took, time.Since(begun))
+}
+
+func (c *crowd) sent() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen.took) + c.seen.failed
 }
 
 func (c *crowd) take() seen {
