@@ -120,8 +120,8 @@ func (w *world) status(r *round, s *slot) types.ServiceStatus {
 
 const (
 	// settleTimeout is how long everything may take to be as it must be, on a machine that is busy with other work. An instance that
-	// was killed several times within a minute waits a while before it is started again.
-	settleTimeout = time.Minute
+	// was killed several times within a minute waits for up to 75 s before it is started again (deploy.Backoff).
+	settleTimeout = 2 * time.Minute
 	settleEvery   = 50 * time.Millisecond
 )
 
