@@ -214,18 +214,15 @@ func (r *reply) close() {
 	}
 }
 
-// ending counts the connections that apps are about to close.
-var ending atomic.Int64
-
 // awaitEnd closes the connection after the app has, and does not wait for that: see lane.awaitEnd.
 func (c *instConn) awaitEnd() {
-	if ending.Add(1) > maxEnding {
-		ending.Add(-1)
+	if c.upstream.ending.Add(1) > maxEnding {
+		c.upstream.ending.Add(-1)
 		c.Close()
 		return
 	}
 	go func() {
-		defer ending.Add(-1)
+		defer c.upstream.ending.Add(-1)
 		defer c.Close()
 		_ = c.SetReadDeadline(time.Now().Add(endWithin)) // one that cannot be set is closed
 		_, _ = c.Conn.Read(make([]byte, 1))

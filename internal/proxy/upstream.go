@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -17,7 +18,7 @@ const (
 	// idlePerInstance is how long they are kept.
 	idlePerInstance = 30 * time.Second
 	// endWithin is how long an app may take to close a connection that it was told to close, or has said that it does. No more than maxEnding
-	// of them are waited for.
+	// of them are waited for at a time.
 	endWithin = time.Second
 	maxEnding = 2048
 )
@@ -29,6 +30,7 @@ var errNothingSent = errors.New("nothing was sent")
 type upstream struct {
 	address     string
 	dialTimeout time.Duration
+	ending      atomic.Int64 // counts the connections that the app is about to close
 
 	mu       sync.Mutex      // guards the members below
 	idle     []*instConn     // oldest first
