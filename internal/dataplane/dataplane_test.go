@@ -33,9 +33,11 @@ var arguments = []string{"proxy", "--http", "here"}
 // plane is a data plane that can be ended and started anew at the same addresses.
 type plane struct {
 	socket, address, private, https string
-	stop                            func()
-	ended                           chan error
-	freezer                         proxy.Freezer
+	// pid stands for the plane's process once it is set aside: all are in one.
+	pid     int
+	stop    func()
+	ended   chan error
+	freezer proxy.Freezer
 }
 
 var discard = slog.New(slog.DiscardHandler)
@@ -47,7 +49,7 @@ func newPlane(t *testing.T) *plane {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &plane{socket: filepath.Join(dir, "s"), stop: func() {}}
+	p := &plane{socket: filepath.Join(dir, "s"), pid: 1, stop: func() {}}
 	for _, address := range []*string{&p.address, &p.private, &p.https} {
 		free, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

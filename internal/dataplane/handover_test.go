@@ -19,11 +19,11 @@ import (
 // next is the plane that is started after p was set aside, at the same addresses.
 func (p *plane) next(t *testing.T, client *dataplane.Client) *plane {
 	t.Helper()
-	if err := client.SetAside(os.Getpid()); err != nil {
+	if err := client.SetAside(p.pid); err != nil {
 		t.Fatal(err)
 	}
 	after := &plane{
-		socket: p.socket, address: p.address, private: p.private, https: p.https, freezer: p.freezer, stop: func() {},
+		socket: p.socket, address: p.address, private: p.private, https: p.https, pid: p.pid + 1, freezer: p.freezer, stop: func() {},
 	}
 	after.start(t)
 	t.Cleanup(func() { after.stop() })
@@ -76,7 +76,7 @@ func TestNoConnectionIsRefusedBetweenADataPlaneAndTheNext(t *testing.T) {
 		})
 		client.SetRoute(served)
 		flush(t, client)
-		client.Leave(t.Context(), os.Getpid())
+		client.Leave(t.Context(), p.pid)
 		p.wantEnd(t)
 		end()
 		p = after
@@ -111,7 +111,7 @@ func TestADataPlaneThatIsLeavingHasTheNewestRoutesAndIsDrained(t *testing.T) {
 	p.next(t, client)
 	client.SetRoute(old) // a change, so that the new one gets its table at once
 	flush(t, client)
-	client.Leave(t.Context(), os.Getpid())
+	client.Leave(t.Context(), p.pid)
 	client.SetRoute(route("app.test", app(t, says("new"))))
 	ids := []platform.InstanceID{old.Endpoints[0].InstanceID}
 	short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -133,7 +133,7 @@ func TestADataPlaneThatIsLeavingHasTheNewestRoutesAndIsDrained(t *testing.T) {
 	}
 	p.wantEnd(t)
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(dataplane.SocketOf(p.socket, os.Getpid())); os.IsNotExist(err) {
+		if _, err := os.Stat(dataplane.SocketOf(p.socket, p.pid)); os.IsNotExist(err) {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -162,7 +162,7 @@ func TestTunnelsToAnInstanceEndOnDataPlanesThatAreLeavingToo(t *testing.T) {
 	next := p.next(t, client)
 	client.SetRoute(upgrading)
 	flush(t, client)
-	client.Leave(t.Context(), os.Getpid())
+	client.Leave(t.Context(), p.pid)
 	tunnels = append(tunnels, next.tunnel(t))
 
 	client.RemoveRoute(upgrading.ServiceID)
@@ -200,7 +200,7 @@ func TestOnlyAnAddressThatChangedIsOpenedAnew(t *testing.T) {
 	served := route("app.test", app(t, says("app")))
 	client.SetRoute(served)
 	flush(t, client)
-	if err := client.SetAside(os.Getpid()); err != nil {
+	if err := client.SetAside(p.pid); err != nil {
 		t.Fatal(err)
 	}
 	_, port, err := net.SplitHostPort(p.private)
@@ -233,10 +233,10 @@ func TestADataPlaneThatGotNoTableLeavesAtOnce(t *testing.T) {
 			t.Fatal("no data plane answers")
 		}
 	}
-	if err := client.SetAside(os.Getpid()); err != nil {
+	if err := client.SetAside(p.pid); err != nil {
 		t.Fatal(err)
 	}
-	client.Leave(t.Context(), os.Getpid())
+	client.Leave(t.Context(), p.pid)
 	p.wantEnd(t)
 	if got := p.get("app.test"); !strings.Contains(got, "refused") {
 		t.Errorf("its address answers %q", got)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -156,7 +155,7 @@ func TestTheLoadOfADataPlaneThatIsLeavingCounts(t *testing.T) {
 	p.next(t, client)
 	client.SetRoute(served)
 	flush(t, client)
-	client.Leave(t.Context(), os.Getpid())
+	client.Leave(t.Context(), p.pid)
 	asking.Go(func() { p.get("app.test") })
 	told.until(t, "both data planes have one", inFlight(2, 0))
 	close(finish)
@@ -208,7 +207,7 @@ func TestOnlyTheDataPlaneThatStaysFreezesAndNotBeforeTheOtherHasLeft(t *testing.
 	p.next(t, client)
 	client.SetRoute(served)
 	flush(t, client)
-	client.Leave(t.Context(), os.Getpid())
+	client.Leave(t.Context(), p.pid)
 	time.Sleep(100 * time.Millisecond) // ten times what freezes it
 	if frozen, _ := freezer.IsFrozen("file"); frozen {
 		t.Error("it is frozen while the data plane that is leaving has a request for it")

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +96,7 @@ func TestRequestsByHTTP3GoOnWhenADataPlaneFollowsAnother(t *testing.T) {
 			p = p.next(t, client)
 			client.SetRoute(served)
 			flush(t, client)
-			client.Leave(t.Context(), os.Getpid())
+			client.Leave(t.Context(), before.pid)
 			if i < planes-1 {
 				defer before.wantEnd(t)
 			}
@@ -184,7 +183,7 @@ func TestAnAddressOfHTTPSThatOverlapsIsTakenWithoutHTTP3(t *testing.T) {
 	served := route("example.com", app(t, says("app")))
 	client.SetRoute(served)
 	flush(t, client)
-	if err := client.SetAside(os.Getpid()); err != nil {
+	if err := client.SetAside(p.pid); err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := strings.Cut(p.https, ":")
@@ -210,7 +209,7 @@ func TestADataPlaneWithoutHTTPSLeavesItsAddressToOthers(t *testing.T) {
 	if got, err := p.ask(t, h3(t), "/", nil); got != "app" || err != nil {
 		t.Fatalf("it answers %q, %v", got, err)
 	}
-	if err := client.SetAside(os.Getpid()); err != nil {
+	if err := client.SetAside(p.pid); err != nil {
 		t.Fatal(err)
 	}
 	after := &plane{socket: p.socket, address: p.address, private: p.private, stop: func() {}}
@@ -218,7 +217,7 @@ func TestADataPlaneWithoutHTTPSLeavesItsAddressToOthers(t *testing.T) {
 	t.Cleanup(func() { after.stop() })
 	client.SetRoute(served)
 	flush(t, client)
-	client.Leave(t.Context(), os.Getpid())
+	client.Leave(t.Context(), p.pid)
 	p.wantEnd(t)
 	free, err := net.ListenPacket("udp", address)
 	if err != nil {
@@ -238,7 +237,7 @@ func (p *plane) followed(t *testing.T, client *dataplane.Client, served platform
 		last = last.next(t, client)
 		client.SetRoute(served)
 		flush(t, client)
-		client.Leave(t.Context(), os.Getpid())
+		client.Leave(t.Context(), before.pid)
 		before.wantEnd(t)
 	}
 }

@@ -23,8 +23,9 @@ type quicConn struct {
 	answered  chan struct{}
 }
 
-// goAwayAhead is how much earlier than the end of an answer its client is asked to leave.
-const goAwayAhead = 10 * time.Millisecond
+// goAwayAhead is how much earlier than the end of an answer its client is asked to leave. One that is busy reads both at once otherwise,
+// and begins its next request first.
+const goAwayAhead = 100 * time.Millisecond
 
 func (q *quicServer) newServer() *http3.Server {
 	return &http3.Server{
