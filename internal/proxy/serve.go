@@ -73,7 +73,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = x.control.EnableFullDuplex()
 		x.body = newRequestBody(r, x.control)
 		x.body.idle = x.idle
-		defer context.AfterFunc(ctx, x.body.end)()
+		defer afterDone(ctx, x.body.end)()
 		defer x.body.end()
 	}
 	defer x.log()
@@ -84,6 +84,21 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if route == nil || !route.hasRules() || x.passes(route, peer) {
 		x.serve(ctx, peer)
+	}
+}
+
+// afterDone calls do when ctx ends. stop sees to it that do neither runs any more nor will: the server's own things are not there for it after
+// the handler.
+func afterDone(ctx context.Context, do func()) (stop func()) {
+	done := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() {
+		defer close(done)
+		do()
+	})
+	return func() {
+		if !forget() {
+			<-done
+		}
 	}
 }
 

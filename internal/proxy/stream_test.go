@@ -11,8 +11,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -469,5 +471,56 @@ func TestALargeUploadNeedsLittleMemoryAndArrives(t *testing.T) {
 	}
 	if got, want := <-sum, hex.EncodeToString(hash.Sum(nil)); got != want {
 		t.Errorf("the app got another body than was sent")
+	}
+}
+
+// slowDeadlines is a ResponseWriter that takes a while to set a deadline, and tells when one is set after its handler has returned.
+type slowDeadlines struct {
+	*httptest.ResponseRecorder
+	hasReturned, isLate atomic.Bool
+	interrupt           func()
+}
+
+func (w *slowDeadlines) SetWriteDeadline(time.Time) error { return nil }
+
+func (w *slowDeadlines) SetReadDeadline(at time.Time) error {
+	if time.Until(at) > time.Minute {
+		return nil // that of the whole request
+	}
+	w.interrupt()
+	time.Sleep(20 * time.Millisecond)
+	if w.hasReturned.Load() {
+		w.isLate.Store(true)
+	}
+	return nil
+}
+
+// A server of HTTP/2 has nothing left of a request whose handler has returned: a deadline that was set then ended the process.
+func TestNothingIsDoneToARequestAfterItsHandler(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	p := start(t, proxy.Config{})
+	p.serve(route(backend(t, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		io.Copy(io.Discard, r.Body)
+	})))
+	for range 10 {
+		reader, writer := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://app.test/", reader)
+		w := &slowDeadlines{ResponseRecorder: httptest.NewRecorder(), interrupt: func() { writer.CloseWithError(os.ErrDeadlineExceeded) }}
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			defer w.hasReturned.Store(true)
+			defer func() { _ = recover() }() // the client has left
+			p.ServeHTTP(w, request)
+		}()
+		<-arrived
+		cancel()
+		<-returned
+		time.Sleep(40 * time.Millisecond) // for what is late
+		if w.isLate.Load() {
+			t.Fatal("a deadline was set after the handler had returned")
+		}
 	}
 }
