@@ -115,7 +115,7 @@ func (c *clientConn) writeAnswer(answer *http1.Response) {
 	x := c.x
 	isHead := string(x.request.Bytes(x.request.Method)) == http.MethodHead
 	x.isAnswered, x.status = true, answer.Status
-	x.canKeep = !x.isLast && !answer.SaysClose && (answer.Minor > 0 || answer.SaysKeepAlive)
+	x.canKeep = !isHead && !x.isLast && !answer.SaysClose && (answer.Minor > 0 || answer.SaysKeepAlive)
 	x.mustClose = x.mustClose || !x.body.isDone || !x.upgrade.IsEmpty() || // what follows may be of the protocol that was asked for
 		c.isShut || c.isLeaving.Load()
 	c.out.reserve(c.lane, answer.End+fieldRoom*len(answer.Fields)+headRoom)

@@ -205,7 +205,7 @@ func (r *reply) close() {
 		}
 	}
 	switch {
-	case isWhole && !r.out.isLastOfConn() && !r.response.Close:
+	case isWhole && r.out.method != http.MethodHead && !r.out.isLastOfConn() && !r.response.Close:
 		r.conn.upstream.put(r.conn)
 	case isWhole:
 		r.conn.awaitEnd()
