@@ -216,13 +216,12 @@ func (r *reply) close() {
 
 // awaitEnd closes the connection after the app has, and does not wait for that: see lane.awaitEnd.
 func (c *instConn) awaitEnd() {
-	if c.upstream.ending.Add(1) > maxEnding {
-		c.upstream.ending.Add(-1)
+	if !c.upstream.expectEnd(c) {
 		c.Close()
 		return
 	}
 	go func() {
-		defer c.upstream.ending.Add(-1)
+		defer c.upstream.forget(c)
 		defer c.Close()
 		_ = c.SetReadDeadline(time.Now().Add(endWithin)) // one that cannot be set is closed
 		_, _ = c.Conn.Read(make([]byte, 1))

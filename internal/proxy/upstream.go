@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
@@ -30,17 +29,34 @@ var errNothingSent = errors.New("nothing was sent")
 type upstream struct {
 	address     string
 	dialTimeout time.Duration
-	ending      atomic.Int64 // counts the connections that the app is about to close
 
-	mu       sync.Mutex      // guards the members below
-	idle     []*instConn     // oldest first
-	sweeper  *time.Timer     // runs while there are idle connections
-	isClosed bool            // no connection is kept any more
-	h2c      *http.Transport // nil as long as no request was sent by HTTP/2
+	mu       sync.Mutex             // guards the members below
+	idle     []*instConn            // oldest first
+	ending   map[*instConn]struct{} // those that the app is about to close
+	sweeper  *time.Timer            // runs while there are idle connections
+	isClosed bool                   // no connection is kept any more
+	h2c      *http.Transport        // nil as long as no request was sent by HTTP/2
 }
 
 func newUpstream(address string, config Config) *upstream {
-	return &upstream{address: address, dialTimeout: config.DialTimeout}
+	return &upstream{address: address, dialTimeout: config.DialTimeout, ending: map[*instConn]struct{}{}}
+}
+
+// expectEnd remembers a connection that the app is about to close, until forget; false says that it is not to be waited for.
+func (u *upstream) expectEnd(conn *instConn) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.isClosed || len(u.ending) >= maxEnding {
+		return false
+	}
+	u.ending[conn] = struct{}{}
+	return true
+}
+
+func (u *upstream) forget(conn *instConn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.ending, conn)
 }
 
 // send sends a request and returns the head of its answer. A failure before the first byte is errNothingSent.
@@ -147,6 +163,9 @@ func (u *upstream) close() {
 		conn.Close()
 	}
 	u.idle = nil
+	for conn := range u.ending {
+		conn.Close()
+	}
 	if u.h2c != nil {
 		u.h2c.CloseIdleConnections()
 	}
