@@ -27,10 +27,11 @@ var errBodyEnded = errors.New("the request is over")
 type requestBody struct {
 	request *http.Request
 	// announced are the names of the trailers that may pass.
-	announced []string
-	// setReadDeadline interrupts a read that waits for the client.
+	announced       []string
 	setReadDeadline func(time.Time) error
-	idle            *idleWatch
+	// interrupt has a read fail that waits for the client.
+	interrupt func() error
+	idle      *idleWatch
 
 	isEnded   atomic.Bool
 	isAtEOF   atomic.Bool
@@ -42,6 +43,10 @@ type requestBody struct {
 
 func newRequestBody(r *http.Request, control *http.ResponseController) *requestBody {
 	body := &requestBody{request: r, setReadDeadline: control.SetReadDeadline}
+	body.interrupt = func() error { return control.SetReadDeadline(longAgo) }
+	if strict, ok := r.Context().Value(connKey{}).(*strictConn); ok && r.ProtoMajor == 1 {
+		body.interrupt = strict.interruptBody
+	}
 	for name := range r.Trailer {
 		if !tellsClient(name) && !slices.Contains(hopByHop, name) {
 			body.announced = append(body.announced, name)
@@ -84,7 +89,7 @@ func (b *requestBody) trailer() http.Header {
 func (b *requestBody) end() {
 	b.isEnded.Store(true)
 	if !b.mu.TryLock() {
-		_ = b.setReadDeadline(time.Unix(1, 0)) // fails only when the connection is closed, which ends a read as well
+		_ = b.interrupt() // fails only when the connection is closed, which ends a read as well
 		b.mu.Lock()
 	}
 	defer b.mu.Unlock()

@@ -56,7 +56,7 @@ func (f *farewell) announce() error {
 // end has the server end the connection, which may be waiting for the client.
 func (f *farewell) end() {
 	f.isEnding.Store(true)
-	_ = f.conn.SetReadDeadline(time.Unix(1, 0)) // fails only when it is closed
+	_ = f.conn.SetReadDeadline(longAgo) // fails only when it is closed
 }
 
 func (f *farewell) write(p []byte) (int, error) {

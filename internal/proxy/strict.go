@@ -42,6 +42,7 @@ type strictConn struct {
 	unread    string // of the spoiler
 	head      requestHead
 	isServed  atomic.Bool // see Write
+	deadline  readDeadline
 
 	farewell farewell
 	forget   func() bool // ends the wait for the proxy to leave
@@ -88,7 +89,7 @@ func (c *strictConn) Read(p []byte) (int, error) {
 		c.unread = c.unread[n:]
 		return n, nil
 	}
-	n, err := c.limitedConn.Read(p)
+	n, err := c.readOn(p)
 	if good := c.follow(p[:n]); good < n {
 		c.noteUnread(p[good:n])
 		c.isSpoiled, c.unread, c.line = true, spoiler, nil
