@@ -25,6 +25,7 @@ import (
 	"github.com/apron-run/apron/internal/freezer"
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 	"github.com/apron-run/apron/internal/telemetry"
 )
 
@@ -260,7 +261,7 @@ func Proxy(ctx context.Context, config ProxyConfig) error {
 		}
 	}
 	if config.AccessFile != "" {
-		access := proxy.NewAccessWriter(telemetry.NewAccessLog(config.AccessFile), log)
+		access := accesslog.NewWriter(telemetry.NewAccessLog(config.AccessFile), log)
 		plane.Proxy.AccessLog = access
 		writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var writer sync.WaitGroup

@@ -8,15 +8,16 @@ import (
 	"testing"
 
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 )
 
 // accessLog keeps all records.
 type accessLog struct {
 	mu      sync.Mutex // guards records
-	records []proxy.AccessRecord
+	records []accesslog.Record
 }
 
-func (l *accessLog) Access(record proxy.AccessRecord) {
+func (l *accessLog) Access(record accesslog.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, text := range []*string{&record.Method, &record.Host, &record.URI, &record.Protocol, &record.Problem, &record.Referrer, &record.Agent} {
@@ -25,7 +26,7 @@ func (l *accessLog) Access(record proxy.AccessRecord) {
 	l.records = append(l.records, record)
 }
 
-func (l *accessLog) all() []proxy.AccessRecord {
+func (l *accessLog) all() []accesslog.Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.records)

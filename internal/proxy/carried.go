@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 	"github.com/apron-run/apron/internal/proxy/http1"
+	"github.com/apron-run/apron/internal/proxy/rules"
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
 var errLongHead = errors.New("the request's line and headers are too long")
@@ -26,7 +29,7 @@ type carried struct {
 	offeredAt, touchedAt time.Time
 	queueTime            time.Duration
 	upstreamTime         time.Duration
-	traceID              TraceID
+	traceID              trace.ID
 	hasClaim             bool
 
 	// body is the request's, as it comes from the client. up is the request's head for the instance, and what of the body fits behind it.
@@ -58,7 +61,7 @@ type carried struct {
 
 	// tunnel is what it has become, tunnelled what is to be recorded when that has ended; webSocket is nil for another protocol.
 	tunnel    *tunnel
-	tunnelled *AccessRecord
+	tunnelled *accesslog.Record
 	webSocket *fastWebSocket
 }
 
@@ -104,7 +107,7 @@ func (c *clientConn) beginRequest(end int) {
 	x.limits = c.config.timeoutsOf(traffic)
 	x.seeker.deadline = x.seeker.since + x.limits.total
 	c.loop.SetTimer(&c.timer, x.limits.total)
-	if route == nil || !route.hasRules() || c.passes(route) {
+	if route == nil || !rules.Exist(&route.Traffic) || c.passes(route) {
 		c.seekPlace()
 	}
 }
@@ -113,10 +116,10 @@ func (c *clientConn) beginRequest(end int) {
 func (c *clientConn) passes(route *route) bool {
 	r := &c.x.request
 	isSecure := c.isPrivate || c.isTrusted && http1.EqualFold(r.Find(http1.XForwardedProto), "https")
-	switch verdict := judge(&route.Traffic, c.clientAddress(), string(r.Bytes(r.Target)), isSecure); verdict {
-	case verdictPass:
+	switch verdict := rules.Judge(&route.Traffic, c.clientAddress(), string(r.Bytes(r.Target)), isSecure); verdict {
+	case rules.Pass:
 		return true
-	case verdictHTTPS:
+	case rules.HTTPS:
 		c.handOver()
 	default:
 		c.refuse(refuseByRule(verdict))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/apron-run/apron/internal/proxy/eventloop"
 	"github.com/apron-run/apron/internal/proxy/http1"
+	"github.com/apron-run/apron/internal/proxy/http2"
 )
 
 // tailRoom is kept free behind what is read of an answer, for the end of a chunk.
@@ -213,7 +214,7 @@ func (c *clientConn) broken(problem string) {
 // readAnswerHead reads the heads of interim answers, and that of the answer. It returns false when there is no exchange any more.
 func (c *clientConn) readAnswerHead() bool {
 	x, w, answer := c.x, &c.x.answer, &c.lane.answer
-	if speaksHTTP2(w.buffer[:w.to]) {
+	if http2.IsFirst(w.buffer[:w.to]) {
 		x.problem = errSpeaksHTTP2.Error()
 		c.refuse(refuseHTTP2(x.place.route))
 		return false

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 )
 
 // Config is what a Proxy is made of. Every member may be left out.
@@ -72,7 +74,7 @@ type Config struct {
 	ShutdownTimeout time.Duration
 
 	// AccessLog is told about each request; nil means none.
-	AccessLog AccessLog
+	AccessLog accesslog.Log
 	// isStandardOnly keeps all connections on the standard road.
 	isStandardOnly bool
 	// Log takes what goes wrong in the proxy itself; nil means slog.Default.

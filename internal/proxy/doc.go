@@ -36,6 +36,17 @@
 // requests, CONNECT and other odd targets, HTTP/2, and services whose traffic wants more than bytes passed on. Both roads seek places in
 // the same way, apply the same rules and write the same records; the tests run on both.
 //
+// # Where what is
+//
+//	Which instance    table, names, host; service, instance: what is known of them; admission, offer, choose: who gets a place
+//	Fast road         fast, lane, acceptor; clientconn, carried, carry, finish, appconn, window; fast…: what serve, refuse and tunnel are on it
+//	Standard road     serve, body, outgoing, answer, compress, tunnel; upstream, instconn, h2c: connections to instances
+//	Strictness        strict, unread, clear, headers; handshake and tls for what comes encrypted; http3, http3conn
+//	Time and ends     idle, interrupt; leave, limit; freeze, load; probe
+//
+// Of themselves stand packages rules (who may pass), trace (which trace a request is of), accesslog (what is written of it), and http2
+// (how a connection of HTTP/2 ends).
+//
 // # What the proxy itself answers
 //
 // Each means one thing; docs/proxy.md has them for users. The access log has the cause.

@@ -15,12 +15,13 @@ import (
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 )
 
 // failing is an access log with which the program goes wrong for some requests.
 type failing struct{}
 
-func (failing) Access(record proxy.AccessRecord) {
+func (failing) Access(record accesslog.Record) {
 	if strings.HasPrefix(record.URI, "/fail") {
 		panic("as a test wants it")
 	}
@@ -183,7 +184,7 @@ func TestAWaitIsNoReasonToTakeLongerInAll(t *testing.T) {
 // gate is an access log that holds up the loop while it has a record of a certain request.
 type gate struct{ reached, opened chan struct{} }
 
-func (g gate) Access(record proxy.AccessRecord) {
+func (g gate) Access(record accesslog.Record) {
 	if record.Host == "gate.test" {
 		g.reached <- struct{}{}
 		<-g.opened

@@ -6,7 +6,9 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 	"github.com/apron-run/apron/internal/proxy/http1"
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
 // log tells the access log about the exchange when it is over.
@@ -17,7 +19,7 @@ func (c *clientConn) log() {
 	}
 	record := x.tunnelled
 	if record == nil {
-		record = &AccessRecord{}
+		record = &accesslog.Record{}
 		c.record(record)
 	}
 	record.Duration = time.Since(x.startedAt)
@@ -27,7 +29,7 @@ func (c *clientConn) log() {
 }
 
 // record fills in what is known of the request. Its strings are the head's own: they hold as long as that.
-func (c *clientConn) record(record *AccessRecord) {
+func (c *clientConn) record(record *accesslog.Record) {
 	x, r := c.x, &c.x.request
 	record.StartedAt, record.Client, record.Protocol = x.startedAt, c.clientAddress(), "HTTP/1.1"
 	if route := x.place.route; route != nil {
@@ -37,7 +39,7 @@ func (c *clientConn) record(record *AccessRecord) {
 		record.InstanceID = x.place.instance.InstanceID
 	}
 	if x.attempts == 0 {
-		x.traceID = traceOf(r.FindOnly(http1.Traceparent), r.FindOnly(http1.XAmznTraceID)).id
+		x.traceID = trace.IDOf(r.FindOnly(http1.Traceparent), r.FindOnly(http1.XAmznTraceID))
 	}
 	record.QueueTime, record.UpstreamTime, record.TraceID = x.queueTime, x.upstreamTime, x.traceID
 	record.Host = c.lastHost

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/apron-run/apron/internal/proxy/http1"
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
 // headRoom is what is added to a head at most, names of hosts and clients apart; fieldRoom is what is added to each of its fields: the
@@ -29,7 +30,7 @@ func (c *clientConn) writeRequest() {
 	case r.HasLength || expectsBody(r.Bytes(r.Method)):
 		b = append(strconv.AppendInt(append(b, "Content-Length: "...), r.Length, 10), "\r\n"...)
 	}
-	b, x.traceID, keepsState = appendTrace(b, r.FindOnly(http1.Traceparent), r.FindOnly(http1.XAmznTraceID))
+	b, x.traceID, keepsState = trace.AppendHeaders(b, r.FindOnly(http1.Traceparent), r.FindOnly(http1.XAmznTraceID))
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		switch {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 	"github.com/apron-run/apron/internal/proxy/eventloop"
 	"github.com/apron-run/apron/internal/proxy/http1"
 )
@@ -24,7 +25,7 @@ func (c *clientConn) switched(answer *http1.Response) bool {
 	c.out.append(b)
 	x.status, x.isAnswered = answer.Status, true
 	if c.config.AccessLog != nil {
-		x.tunnelled = &AccessRecord{}
+		x.tunnelled = &accesslog.Record{}
 		c.record(x.tunnelled)
 		keep := x.tunnelled // its strings are the head's, which goes
 		for _, text := range []*string{&keep.Method, &keep.URI, &keep.Referrer, &keep.Agent} {

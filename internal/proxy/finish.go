@@ -1,5 +1,7 @@
 package proxy
 
+import "github.com/apron-run/apron/internal/proxy/accesslog"
+
 // finish ends the exchange whose answer was sent.
 func (c *clientConn) finish() {
 	x, a := c.x, c.app
@@ -49,7 +51,7 @@ func (c *clientConn) nextRequest() {
 // clientGone ends the exchange of a client that has left.
 func (c *clientConn) clientGone() {
 	if c.x.status == 0 {
-		c.x.status = StatusClientGone
+		c.x.status = accesslog.StatusClientGone
 	}
 	c.abort(errClientLeft.Error())
 }

@@ -24,15 +24,6 @@ const needsH2C = "tag " + platform.TagProtocol + "=" + string(platform.AppProtoc
 // errSpeaksHTTP2 is why an app's answer is none that a client could get.
 var errSpeaksHTTP2 = errors.New("the app answered HTTP/1.1 in HTTP/2: the service needs the " + needsH2C)
 
-// speaksHTTP2 says whether an answer begins with what apps send first that speak HTTP/2 alone, whatever they were asked in: a frame with
-// settings, or with the end of the connection, on stream 0 (RFC 9113, 3.4).
-func speaksHTTP2(begin []byte) bool {
-	if len(begin) < frameHeaderBytes || begin[0] != 0 || begin[3] != frameSettings && begin[3] != frameGoAway {
-		return false
-	}
-	return begin[5]|begin[6]|begin[7]|begin[8] == 0
-}
-
 // streams returns what sends requests to the instance by HTTP/2 in clear text, many at a time over one connection.
 func (u *upstream) streams() *http.Transport {
 	u.mu.Lock()

@@ -13,7 +13,7 @@ import (
 
 // serveTLS answers on a listener of encrypted connections until it is closed. The handshakes are made here and not by the server: it
 // would read HTTP/1.1 inside of TLS less strictly than what comes without, see strictListener, and lose requests by HTTP/2 when the
-// proxy leaves, see farewell.
+// proxy leaves, see package http2.
 func (p *Proxy) serveTLS(listener *limitedListener) error {
 	config := p.tlsConfig()
 	config.NextProtos = []string{"h2", "http/1.1"}

@@ -19,14 +19,14 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/apron-run/apron/internal/proxy/http2"
 )
 
 // altSvcFor is for how many seconds clients remember that there is HTTP/3.
 const altSvcFor = 24 * 60 * 60
 
 const (
-	// goAwayFor is how long clients that were asked to leave may still send requests that they had begun, and be far away or slow.
-	goAwayFor = 5 * time.Second
 	// quietAtStop is how long nothing must have happened on a connection by QUIC that ends because the proxy stops.
 	quietAtStop = time.Second
 )
@@ -118,7 +118,7 @@ func (q *quicServer) leave(ctx context.Context) {
 		return
 	}
 	select {
-	case <-time.After(goAwayFor):
+	case <-time.After(http2.Grace):
 		_ = q.each(func(c *quicConn) error { return c.leave(ctx) }) // shutdown tells it again
 	case <-ctx.Done():
 	}

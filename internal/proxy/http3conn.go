@@ -10,6 +10,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/apron-run/apron/internal/proxy/http2"
 )
 
 // quicConn is a client's connection, with a server of its own: the library's asks its client to leave by one GOAWAY and rejects what
@@ -61,7 +63,7 @@ func (c *quicConn) count(handler http.Handler) http.Handler {
 // cannot be sent again. A client that asks for nothing is told after a while.
 func (c *quicConn) leave(ctx context.Context) error {
 	c.isLeaving.Store(true)
-	ticker := time.NewTicker(goAwayFor)
+	ticker := time.NewTicker(http2.Grace)
 	defer ticker.Stop()
 	for isBusy := true; isBusy; {
 		select {
@@ -75,7 +77,7 @@ func (c *quicConn) leave(ctx context.Context) error {
 			return nil // shutdown ends it
 		}
 	}
-	return c.end(ctx, goAwayFor)
+	return c.end(ctx, http2.Grace)
 }
 
 // end asks the client to leave, and closes the connection when no request has been in flight for so long, or ctx ends.

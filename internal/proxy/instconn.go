@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/apron-run/apron/internal/proxy/http2"
 )
 
 const (
@@ -124,8 +126,8 @@ type reply struct {
 
 // readHead reads answers until one is not an interim one.
 func (r *reply) readHead() error {
-	switch begin, err := r.conn.reader.Peek(frameHeaderBytes); { // no answer is shorter than that
-	case speaksHTTP2(begin):
+	switch begin, err := r.conn.reader.Peek(http2.FrameHeaderBytes); { // no answer is shorter than that
+	case http2.IsFirst(begin):
 		return errSpeaksHTTP2
 	case len(begin) == 0 && errors.Is(err, io.EOF):
 		return errors.New("the connection was closed without an answer")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy/http2"
 )
 
 // Prober asks instances whether they are ready. The zero value is ready to use.
@@ -58,7 +59,7 @@ type frameWatch struct{ net.Conn }
 
 func (c *frameWatch) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if speaksHTTP2(p[:n]) { // no head of HTTP/1.1 has the zero with which this begins, and its body does not matter
+	if http2.IsFirst(p[:n]) { // no head of HTTP/1.1 has the zero with which this begins, and its body does not matter
 		return 0, errSpeaksHTTP2
 	}
 	return n, err

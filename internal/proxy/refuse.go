@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy/rules"
 )
 
 // refusal is an answer of the proxy's own.
@@ -109,8 +110,8 @@ func plainly(d time.Duration) string {
 }
 
 // refuseByRule is for a request that its service's rules do not let pass.
-func refuseByRule(verdict verdict) *refusal {
-	if verdict == verdictForeign {
+func refuseByRule(verdict rules.Verdict) *refusal {
+	if verdict == rules.Foreign {
 		return &refusal{status: http.StatusForbidden, message: "This service answers only clients at addresses that it allows, and yours is none of them."}
 	}
 	return &refusal{status: http.StatusForbidden, message: "This path is closed."}

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy/accesslog"
+	"github.com/apron-run/apron/internal/proxy/rules"
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
 // errTookTooLong is why a request's context ends when its time is over.
@@ -36,7 +39,7 @@ type exchange struct {
 	timeouts timeouts
 	// idle is nil when timeouts.total ends the request first anyway.
 	idle   *idleWatch
-	record AccessRecord
+	record accesslog.Record
 }
 
 // ServeHTTP passes one request to an instance of the service that has its host.
@@ -58,9 +61,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	x := &exchange{
 		Proxy: p, w: p.newRecorder(w, r), r: r, control: http.NewResponseController(w), timeouts: timeouts,
-		record: AccessRecord{
+		record: accesslog.Record{
 			StartedAt: started, Client: p.clientOf(r, peer), Method: r.Method, Host: r.Host, URI: r.RequestURI,
-			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(), TraceID: setTrace(r.Header),
+			Protocol: r.Proto, Referrer: r.Referer(), Agent: r.UserAgent(), TraceID: trace.Set(r.Header),
 		},
 	}
 	ctx, stopWatch := x.watchIdle(ctx)
@@ -82,7 +85,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(refuseUnclear())
 		return
 	}
-	if route == nil || !route.hasRules() || x.passes(route, peer) {
+	if route == nil || !rules.Exist(&route.Traffic) || x.passes(route, peer) {
 		x.serve(ctx, peer)
 	}
 }
@@ -113,12 +116,12 @@ func (x *exchange) note(route *route) {
 func (x *exchange) passes(route *route, peer netip.Addr) bool {
 	// The private listener has no other one with TLS beside it.
 	isSecure := x.r.TLS != nil || isPrivate(x.r.Context()) || x.isTrusted(peer) && strings.EqualFold(x.r.Header.Get("X-Forwarded-Proto"), "https")
-	verdict := judge(&route.Traffic, x.record.Client, target(x.r), isSecure)
-	if verdict == verdictPass {
+	verdict := rules.Judge(&route.Traffic, x.record.Client, target(x.r), isSecure)
+	if verdict == rules.Pass {
 		return true
 	}
 	x.note(route)
-	if verdict == verdictHTTPS {
+	if verdict == rules.HTTPS {
 		x.redirect()
 	} else {
 		x.refuse(refuseByRule(verdict))
@@ -226,7 +229,7 @@ func (x *exchange) fail(ctx context.Context, route *route, err error) {
 	case isLate:
 		x.refuse(refuseLate(route, x.timeouts, isIdle))
 	case ctx.Err() != nil, errors.Is(problem, io.ErrUnexpectedEOF), isNetError(problem):
-		x.record.Status = StatusClientGone
+		x.record.Status = accesslog.StatusClientGone
 		panic(http.ErrAbortHandler)
 	case problem != nil:
 		x.refuse(refuseBadBody())
@@ -300,7 +303,7 @@ type recorder struct {
 	isLast bool
 	// altSvc says that there is HTTP/3.
 	altSvc string
-	// hasStreams says that the request is one of many on its connection, which ends by the means of its protocol: see farewell.
+	// hasStreams says that the request is one of many on its connection, which ends by the means of its protocol: see package http2.
 	hasStreams bool
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/proxy/accesslog"
 )
 
 // rawBackend starts a TCP server that serves each connection with serve.
@@ -425,8 +426,8 @@ func TestAClientThatLeavesEndsItsRequest(t *testing.T) {
 		}
 		<-failed
 		eventually(t, "the record", func() bool { return len(log.all()) == 1 })
-		if status := log.all()[0].Status; status != proxy.StatusClientGone {
-			t.Errorf("%s: recorded status %d, want %d", method, status, proxy.StatusClientGone)
+		if status := log.all()[0].Status; status != accesslog.StatusClientGone {
+			t.Errorf("%s: recorded status %d, want %d", method, status, accesslog.StatusClientGone)
 		}
 	}
 }

@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/apron-run/apron/internal/proxy/http2"
 )
 
 // strictListener takes connections on which HTTP/1 must be as RFC 9112 writes it. The server behind it is more lenient: it
@@ -44,8 +47,22 @@ type strictConn struct {
 	isServed  atomic.Bool // see Write
 	deadline  readDeadline
 
-	farewell farewell
+	farewell *http2.Farewell
+	// isFramed says that the client has begun HTTP/2. It is set before the server writes anything.
+	isFramed bool
 	forget   func() bool // ends the wait for the proxy to leave
+}
+
+// newStrictConn makes a connection strict, and ends it in order when the proxy leaves if HTTP/2 is spoken on it.
+func (p *Proxy) newStrictConn(conn *limitedConn) *strictConn {
+	c := &strictConn{limitedConn: conn, maxHeaderBytes: p.config.MaxHeaderBytes, farewell: http2.NewFarewell(conn)}
+	c.forget = context.AfterFunc(p.leaving, c.farewell.Begin)
+	return c
+}
+
+func (c *strictConn) Close() error {
+	c.forget()
+	return c.limitedConn.Close()
 }
 
 // expectation is what comes next on a connection.
@@ -79,7 +96,7 @@ type requestHead struct {
 
 func (c *strictConn) Read(p []byte) (int, error) {
 	if c.expected == expectFrames {
-		return c.farewell.read(p)
+		return c.farewell.Read(p)
 	}
 	if c.isSpoiled {
 		if c.unread == "" {
@@ -108,7 +125,7 @@ func (c *strictConn) follow(read []byte) (good int) {
 		case expectAnything:
 			return len(read)
 		case expectFrames:
-			c.farewell.in.follow(read[at:])
+			c.farewell.Follow(read[at:])
 			return len(read)
 		case expectPreface, expectBody, expectChunk:
 			passed := min(c.bodyLeft, uint64(len(read)-at))
@@ -116,7 +133,7 @@ func (c *strictConn) follow(read []byte) (good int) {
 			switch {
 			case c.bodyLeft > 0:
 			case c.expected == expectPreface:
-				c.expected, c.farewell.isFramed = expectFrames, true
+				c.expected, c.isFramed = expectFrames, true
 			case c.expected == expectChunk:
 				c.expected = expectChunkEnd
 			default:

@@ -12,6 +12,7 @@ import (
 
 	"github.com/apron-run/apron/internal/platform"
 	"github.com/apron-run/apron/internal/proxy"
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
 // treated is a route whose requests are treated so.
@@ -242,7 +243,7 @@ func TestRulesOfAServiceDecideBeforeItsInstances(t *testing.T) {
 		}
 		eventually(t, "a record", func() bool { return len(log.all()) > i })
 		record := log.all()[i]
-		if (record.Problem != "") != (test.status != 200) || record.ServiceID == "" || (record.InstanceID == "") != (test.status != 200) || record.TraceID == (proxy.TraceID{}) {
+		if (record.Problem != "") != (test.status != 200) || record.ServiceID == "" || (record.InstanceID == "") != (test.status != 200) || record.TraceID == (trace.ID{}) {
 			t.Errorf("%s from %q: the record is %+v", test.path, test.from, record)
 		}
 	}

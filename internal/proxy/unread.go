@@ -83,8 +83,8 @@ func dateNow() []byte {
 // Write passes on what is sent, but for what the server says by itself to a request that it cannot read. noteServed and noteState tell
 // when it is the server that speaks.
 func (c *strictConn) Write(p []byte) (int, error) {
-	if c.farewell.isFramed {
-		return c.farewell.write(p)
+	if c.isFramed {
+		return c.farewell.Write(p)
 	}
 	if c.isServed.Load() || !bytes.HasPrefix(p, []byte("HTTP/1.1 ")) {
 		return c.limitedConn.Write(p)

@@ -1,4 +1,5 @@
-package proxy
+// Package trace passes on the trace that a request belongs to, in the forms of W3C and of Amazon, or begins one.
+package trace
 
 import (
 	"encoding/binary"
@@ -8,9 +9,9 @@ import (
 	"time"
 )
 
-// TraceID names all that a request leads to, in whichever service. W3C's traceparent has it as 32 hexadecimal digits, and
+// ID names all that a request leads to, in whichever service. W3C's traceparent has it as 32 hexadecimal digits, and
 // X-Amzn-Trace-Id as 8 and 24 of them.
-type TraceID [16]byte
+type ID [16]byte
 
 const (
 	traceparentLength = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -19,7 +20,7 @@ const (
 
 // trace is what a request's headers say of the trace that it belongs to, or what is begun.
 type trace struct {
-	id TraceID
+	id ID
 	// hasParent and hasRoot say that traceparent, or X-Amzn-Trace-Id, is passed on as it came.
 	hasParent, hasRoot bool
 	// isUnsampled says that the one that came asks for no record.
@@ -29,22 +30,25 @@ type trace struct {
 // traceOf reads both headers, which are empty where there are none. Where neither can be read, a trace begins. Where both can, each
 // is passed on, and the W3C's names the request in the access log.
 func traceOf(traceparent, amzn []byte) (t trace) {
-	var root TraceID
+	var root ID
 	if root, t.hasRoot = rootOf(amzn); t.hasRoot {
 		t.id, t.isUnsampled = root, hasField(amzn, "Sampled=0")
 	}
-	var parent TraceID
+	var parent ID
 	if parent, t.hasParent = parentOf(traceparent); t.hasParent {
 		t.id, t.isUnsampled = parent, traceparent[traceparentLength-1]&1 == 0
 	}
 	if !t.hasParent && !t.hasRoot {
-		t.id = newTraceID(time.Now())
+		t.id = newID(time.Now())
 	}
 	return t
 }
 
-// newTraceID begins with the second, as X-Ray wants it. Ids must be unique, and need not be secret.
-func newTraceID(now time.Time) (id TraceID) {
+// IDOf is the trace's id, given what AppendHeaders gets.
+func IDOf(traceparent, amzn []byte) ID { return traceOf(traceparent, amzn).id }
+
+// newID begins with the second, as X-Ray wants it. Ids must be unique, and need not be secret.
+func newID(now time.Time) (id ID) {
 	binary.BigEndian.PutUint32(id[:], uint32(now.Unix()))
 	binary.BigEndian.PutUint32(id[4:], rand.Uint32())
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
@@ -52,7 +56,7 @@ func newTraceID(now time.Time) (id TraceID) {
 }
 
 // parentOf reads a traceparent (W3C Trace Context, 3.2). One of a version to come may be longer.
-func parentOf(value []byte) (id TraceID, ok bool) {
+func parentOf(value []byte) (id ID, ok bool) {
 	isLonger := len(value) > traceparentLength
 	if len(value) < traceparentLength || value[2] != '-' || value[35] != '-' || value[52] != '-' || isLonger && value[traceparentLength] != '-' {
 		return id, false
@@ -60,18 +64,18 @@ func parentOf(value []byte) (id TraceID, ok bool) {
 	var version, flags [1]byte
 	var span [8]byte
 	ok = unhex(version[:], value[:2]) && unhex(id[:], value[3:35]) && unhex(span[:], value[36:52]) && unhex(flags[:], value[53:55]) &&
-		version[0] != 0xff && !(isLonger && version[0] == 0) && id != TraceID{} && span != [8]byte{}
+		version[0] != 0xff && !(isLonger && version[0] == 0) && id != ID{} && span != [8]byte{}
 	return id, ok
 }
 
 // rootOf reads the Root of an X-Amzn-Trace-Id, "Self=…;Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1".
-func rootOf(value []byte) (id TraceID, ok bool) {
+func rootOf(value []byte) (id ID, ok bool) {
 	for len(value) > 0 {
 		var field []byte
 		field, value = cutField(value)
 		if len(field) == len(amznRoot)+8+1+24 && string(field[:len(amznRoot)]) == amznRoot && field[len(amznRoot)+8] == '-' {
 			digits := field[len(amznRoot):]
-			ok = unhex(id[:4], digits[:8]) && unhex(id[4:], digits[9:]) && id != TraceID{}
+			ok = unhex(id[:4], digits[:8]) && unhex(id[4:], digits[9:]) && id != ID{}
 			return id, ok
 		}
 	}
@@ -145,10 +149,10 @@ func (t trace) appendRoot(dst []byte) []byte {
 	return hex.AppendEncode(dst, t.id[4:])
 }
 
-// appendTrace appends the header lines of a request's trace as an instance gets them, given the values that came, which are empty
+// AppendHeaders appends the header lines of a request's trace as an instance gets them, given the values that came, which are empty
 // where there are none or several. keepsState says whether tracestate may be passed on, which has no meaning without the traceparent
 // that it came with.
-func appendTrace(dst, traceparent, amzn []byte) (lines []byte, id TraceID, keepsState bool) {
+func AppendHeaders(dst, traceparent, amzn []byte) (lines []byte, id ID, keepsState bool) {
 	t := traceOf(traceparent, amzn)
 	dst = append(dst, "Traceparent: "...)
 	if t.hasParent {
@@ -165,8 +169,8 @@ func appendTrace(dst, traceparent, amzn []byte) (lines []byte, id TraceID, keeps
 	return append(dst, "\r\n"...), t.id, t.hasParent
 }
 
-// setTrace is appendTrace for the headers of a request.
-func setTrace(header http.Header) TraceID {
+// Set is AppendHeaders for the headers of a request.
+func Set(header http.Header) ID {
 	t := traceOf(onlyValue(header["Traceparent"]), onlyValue(header["X-Amzn-Trace-Id"]))
 	if !t.hasParent {
 		header["Traceparent"] = []string{string(t.appendParent(nil))}

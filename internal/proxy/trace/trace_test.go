@@ -1,4 +1,4 @@
-package proxy
+package trace
 
 import (
 	"encoding/hex"
@@ -55,9 +55,9 @@ func TestATraceIsPassedOnOrBegun(t *testing.T) {
 			if test.amzn != nil {
 				header["X-Amzn-Trace-Id"] = test.amzn
 			}
-			lines, id, keepsState := appendTrace(nil, onlyValue(test.parent), onlyValue(test.amzn))
-			set := setTrace(header)
-			check := func(id TraceID, parent, amzn string) {
+			lines, id, keepsState := AppendHeaders(nil, onlyValue(test.parent), onlyValue(test.amzn))
+			set := Set(header)
+			check := func(id ID, parent, amzn string) {
 				t.Helper()
 				digits := hex.EncodeToString(id[:])
 				fit := func(pattern, text string) {
@@ -86,6 +86,6 @@ func BenchmarkTrace(b *testing.B) {
 	buffer := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {
-		buffer, _, _ = appendTrace(buffer[:0], nil, nil)
+		buffer, _, _ = AppendHeaders(buffer[:0], nil, nil)
 	}
 }

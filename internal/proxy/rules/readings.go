@@ -1,81 +1,12 @@
-package proxy
+package rules
 
 import (
-	"bytes"
-	"net/netip"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/apron-run/apron/internal/platform"
 )
-
-// hasRules says whether judge may say anything at all; most services have no rules.
-func (r *route) hasRules() bool {
-	return len(r.Traffic.AllowIPs)+len(r.Traffic.PathRules) > 0 || r.Traffic.RedirectsToHTTPS
-}
-
-// verdict is what a service's rules make of a request.
-type verdict int
-
-const (
-	verdictPass verdict = iota
-	verdictForeign
-	verdictDenied
-	verdictHTTPS
-)
-
-// judge applies a service's rules to a request before it seeks a place. client is as trusted proxies tell, target the path with its
-// query as the client wrote it, isSecure that the client came by TLS.
-func judge(rules *platform.Traffic, client netip.Addr, target string, isSecure bool) verdict {
-	isAllowed := func(prefix netip.Prefix) bool { return prefix.Contains(client) }
-	if len(rules.AllowIPs) > 0 && !slices.ContainsFunc(rules.AllowIPs, isAllowed) {
-		return verdictForeign
-	}
-	if len(rules.PathRules) > 0 {
-		switch actionOf(rules.PathRules, target) {
-		case platform.PathActionDeny:
-			return verdictDenied
-		case platform.PathActionHTTPS:
-			if !isSecure {
-				return verdictHTTPS
-			}
-		}
-	}
-	if rules.RedirectsToHTTPS && !isSecure {
-		return verdictHTTPS
-	}
-	return verdictPass
-}
-
-// actionOf returns what becomes of a path, "" when no rule is for it. Each way to read it has the first rule that fits, and the strictest
-// of those counts: which one the app takes nobody here knows, and a rule that can be evaded is none.
-func actionOf(rules []platform.PathRule, target string) (strictest platform.PathAction) {
-	path, _, _ := strings.Cut(target, "?")
-	readings, isComplete := readingsOf(path)
-	for _, reading := range readings {
-		for _, rule := range rules {
-			if isUnder(reading, rule.Prefix) {
-				strictest = stricter(strictest, rule.Action)
-				break
-			}
-		}
-	}
-	if !isComplete {
-		for _, rule := range rules {
-			strictest = stricter(strictest, rule.Action)
-		}
-	}
-	return strictest
-}
-
-func stricter(one, other platform.PathAction) platform.PathAction {
-	if one == platform.PathActionDeny || other == "" {
-		return one
-	}
-	return other
-}
 
 // maxReadings bounds the ways to read a path, and maxUnusualPath the length of one that has several. What is beyond that was made
 // to evade a rule.
@@ -139,13 +70,18 @@ func unescape(path string) string {
 	var decoded []byte
 	for i := 0; i < len(path); i++ {
 		var char [1]byte
-		if path[i] == '%' && i+2 < len(path) && unhex(char[:], bytes.ToLower([]byte(path[i+1:i+3]))) {
+		if path[i] == '%' && i+2 < len(path) && isDecoded(char[:], path[i+1:i+3]) {
 			decoded, i = append(decoded, char[0]), i+2
 			continue
 		}
 		decoded = append(decoded, path[i])
 	}
 	return string(decoded)
+}
+
+func isDecoded(into []byte, digits string) bool {
+	_, err := hex.Decode(into, []byte(digits))
+	return err == nil
 }
 
 func withSlashes(path string) string { return strings.ReplaceAll(path, `\`, "/") }

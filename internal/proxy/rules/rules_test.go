@@ -1,4 +1,4 @@
-package proxy
+package rules
 
 import (
 	"net/netip"
@@ -19,7 +19,7 @@ func TestADeniedPathCannotBeReachedByAnotherSpelling(t *testing.T) {
 		`/b/a\x/../../admin`, "/admin%2f..%2fpublic", "/.;/admin", "/..%5cadmin", "/%c5%bf/../admin", "/%61dmin%zz/../admin/",
 		"/%" + strings.Repeat("25", 30) + "61dmin", "/%" + strings.Repeat("25", 100) + "61",
 	} {
-		if got := judge(rules, netip.Addr{}, target, true); got != verdictDenied {
+		if got := Judge(rules, netip.Addr{}, target, true); got != Denied {
 			t.Errorf("%s passes", target)
 		}
 	}
@@ -27,7 +27,7 @@ func TestADeniedPathCannotBeReachedByAnotherSpelling(t *testing.T) {
 		"/", "/public", "/administrators", "/public/admin", "/public?next=/admin", "/public?x=/../admin", "/a/dmin", "/admi", "/admi%6", "/admin%", "/admin.css",
 		"/%61dministrators", "/x/../public", "/wiki/Admin%20rights", "/a;admin", "*", "", "/public/a%2Fb", "/adminà", "/admin%c3", "/файл", "/%D1%84",
 	} {
-		if got := judge(rules, netip.Addr{}, target, true); got != verdictPass {
+		if got := Judge(rules, netip.Addr{}, target, true); got != Pass {
 			t.Errorf("%s is denied", target)
 		}
 	}
@@ -38,27 +38,27 @@ func TestTheFirstRuleThatFitsDecides(t *testing.T) {
 		{Prefix: "/login", Action: platform.PathActionHTTPS}, {Prefix: "/login/old", Action: platform.PathActionDeny}, {Prefix: "/straße", Action: platform.PathActionDeny},
 		{Prefix: "/private", Action: platform.PathActionDeny},
 	}}
-	for target, want := range map[string][2]verdict{ // by plain HTTP, and by TLS
-		"/login":          {verdictHTTPS, verdictPass},
-		"/login/old":      {verdictHTTPS, verdictPass},
-		"/private/x":      {verdictDenied, verdictDenied},
-		"/stra%C3%9fe/1":  {verdictDenied, verdictDenied},
-		"/else":           {verdictPass, verdictPass},
-		"/Private%2f?a=b": {verdictDenied, verdictDenied},
+	for target, want := range map[string][2]Verdict{ // by plain HTTP, and by TLS
+		"/login":          {HTTPS, Pass},
+		"/login/old":      {HTTPS, Pass},
+		"/private/x":      {Denied, Denied},
+		"/stra%C3%9fe/1":  {Denied, Denied},
+		"/else":           {Pass, Pass},
+		"/Private%2f?a=b": {Denied, Denied},
 		// What some read as one path and others as another is no way around the stricter rule.
-		"/login/../private/x":                         {verdictDenied, verdictDenied},
-		"/private/../login":                           {verdictDenied, verdictDenied},
-		"/else/..%2flogin":                            {verdictHTTPS, verdictPass},
-		"/login/%" + strings.Repeat("25", 100) + "61": {verdictDenied, verdictDenied},
+		"/login/../private/x":                         {Denied, Denied},
+		"/private/../login":                           {Denied, Denied},
+		"/else/..%2flogin":                            {HTTPS, Pass},
+		"/login/%" + strings.Repeat("25", 100) + "61": {Denied, Denied},
 	} {
-		got := [2]verdict{judge(rules, netip.Addr{}, target, false), judge(rules, netip.Addr{}, target, true)}
+		got := [2]Verdict{Judge(rules, netip.Addr{}, target, false), Judge(rules, netip.Addr{}, target, true)}
 		if got != want {
 			t.Errorf("%s: %v, want %v", target, got, want)
 		}
 	}
 	all := &platform.Traffic{PathRules: []platform.PathRule{{Prefix: "/", Action: platform.PathActionDeny}}}
 	for _, target := range []string{"/", "/x", "*", ""} {
-		if judge(all, netip.Addr{}, target, false) != verdictDenied {
+		if Judge(all, netip.Addr{}, target, false) != Denied {
 			t.Errorf("of a service that is closed, %q passes", target)
 		}
 	}
@@ -68,18 +68,18 @@ func TestOnlyAllowedAddressesPass(t *testing.T) {
 	rules := &platform.Traffic{RedirectsToHTTPS: true, AllowIPs: []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.7/32"), netip.MustParsePrefix("2001:db8::/32"),
 	}}
-	for client, want := range map[string]verdict{
-		"10.255.0.1": verdictPass, "192.168.1.7": verdictPass, "2001:db8::1": verdictPass,
-		"11.0.0.1": verdictForeign, "192.168.1.8": verdictForeign, "2001:db9::1": verdictForeign, "::1": verdictForeign,
+	for client, want := range map[string]Verdict{
+		"10.255.0.1": Pass, "192.168.1.7": Pass, "2001:db8::1": Pass,
+		"11.0.0.1": Foreign, "192.168.1.8": Foreign, "2001:db9::1": Foreign, "::1": Foreign,
 	} {
-		if got := judge(rules, netip.MustParseAddr(client), "/", true); got != want {
+		if got := Judge(rules, netip.MustParseAddr(client), "/", true); got != want {
 			t.Errorf("%s: %v, want %v", client, got, want)
 		}
 	}
-	if got := judge(rules, netip.Addr{}, "/", true); got != verdictForeign {
+	if got := Judge(rules, netip.Addr{}, "/", true); got != Foreign {
 		t.Errorf("a client without an address: %v", got)
 	}
-	if got := judge(rules, netip.MustParseAddr("10.0.0.1"), "/", false); got != verdictHTTPS {
+	if got := Judge(rules, netip.MustParseAddr("10.0.0.1"), "/", false); got != HTTPS {
 		t.Errorf("by plain HTTP: %v", got)
 	}
 }
@@ -98,6 +98,6 @@ func BenchmarkJudge(b *testing.B) {
 	rules := &platform.Traffic{PathRules: []platform.PathRule{{Prefix: "/admin", Action: platform.PathActionDeny}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		judge(rules, netip.Addr{}, "/api/users/42?fields=name", true)
+		Judge(rules, netip.Addr{}, "/api/users/42?fields=name", true)
 	}
 }

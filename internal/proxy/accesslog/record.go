@@ -1,20 +1,22 @@
-package proxy
+// Package accesslog writes a line of JSON for each request that the data plane has answered.
+package accesslog
 
 import (
 	"net/netip"
 	"time"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
-// AccessLog is told about each request when it is over. Access is called by whoever carries the request, an event loop among
+// Log is told about each request when it is over. Access is called by whoever carries the request, an event loop among
 // them, so it must not wait. The record's strings may be parts of a buffer that is used again: they hold until Access returns.
-type AccessLog interface {
-	Access(AccessRecord)
+type Log interface {
+	Access(Record)
 }
 
-// AccessRecord is one request and what became of it.
-type AccessRecord struct {
+// Record is one request and what became of it.
+type Record struct {
 	StartedAt time.Time
 	Duration  time.Duration
 	// ServiceID and InstanceID are empty when no service has the host, or no instance got the request.
@@ -26,7 +28,7 @@ type AccessRecord struct {
 	// the head of its answer; 0 where there was neither.
 	QueueTime, UpstreamTime time.Duration
 	// TraceID is that of traceparent and X-Amzn-Trace-Id.
-	TraceID TraceID
+	TraceID trace.ID
 	// Client is who sent the request, as far as trusted proxies tell.
 	Client   netip.Addr
 	Method   string

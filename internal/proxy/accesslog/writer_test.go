@@ -1,4 +1,4 @@
-package proxy
+package accesslog
 
 import (
 	"bytes"
@@ -12,13 +12,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
-func aRecord() AccessRecord {
-	return AccessRecord{
+func aRecord() Record {
+	return Record{
 		StartedAt: time.Date(2026, 11, 26, 7, 5, 9, 1234567, time.FixedZone("", 3600)), Duration: 1234567 * time.Nanosecond,
 		ServiceID: "0123456789abcdef0123456789abcdef", ServiceName: "shop", RevisionID: "r-1", InstanceID: "fedcba9876543210fedcba9876543210",
-		QueueTime: 5 * time.Microsecond, UpstreamTime: time.Millisecond, TraceID: TraceID{0x0a, 0xf7, 15: 0x9c},
+		QueueTime: 5 * time.Microsecond, UpstreamTime: time.Millisecond, TraceID: trace.ID{0x0a, 0xf7, 15: 0x9c},
 		Client: netip.MustParseAddr("203.0.113.9"), Method: "GET", Host: "shop.apron.test", URI: "/api/users/42?token=secret", Protocol: "HTTP/1.1",
 		Status: 200, RequestBytes: 0, ResponseBytes: 1532, Attempts: 1,
 		Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -31,16 +33,16 @@ func TestALineOfTheAccessLogTellsAll(t *testing.T) {
 		`"instance":"fedcba9876543210fedcba9876543210","client":"203.0.113.9","method":"GET","host":"shop.apron.test","path":"/api/users/42",` +
 		`"protocol":"HTTP/1.1","status":200,"request_bytes":0,"response_bytes":1532,"duration_ms":1.234,"queue_ms":0.005,"upstream_ms":1.000,` +
 		`"attempts":1,"trace_id":"0af7000000000000000000000000009c","user_agent":"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}` + "\n"
-	if got := string(appendAccess(nil, &record, clock)); got != want {
+	if got := string(appendLine(nil, &record, clock)); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	record.StartedAt = record.StartedAt.Add(time.Second)
 	record.Problem = "The service shop is paused."
-	if got := string(appendAccess(nil, &record, clock)); !strings.Contains(got, `"2026-11-26T06:05:10.001234Z"`) || !strings.HasSuffix(got, `,"problem":"The service shop is paused."}`+"\n") {
+	if got := string(appendLine(nil, &record, clock)); !strings.Contains(got, `"2026-11-26T06:05:10.001234Z"`) || !strings.HasSuffix(got, `,"problem":"The service shop is paused."}`+"\n") {
 		t.Error(got)
 	}
-	empty := AccessRecord{}
-	if got := appendAccess(nil, &empty, clock); !json.Valid(got) {
+	empty := Record{}
+	if got := appendLine(nil, &empty, clock); !json.Valid(got) {
 		t.Errorf("of nothing: %s", got)
 	}
 }
@@ -52,7 +54,7 @@ func FuzzALineIsOneValidLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		record := aRecord()
 		record.Agent, record.Host, record.Method, record.Problem, record.URI = text, text, text, text, text
-		line := appendAccess(nil, &record, &lineClock{})
+		line := appendLine(nil, &record, &lineClock{})
 		if !json.Valid(line) || bytes.Count(line, []byte("\n")) != 1 || len(line) > 32<<10 {
 			t.Errorf("%q leads to %s", text, line)
 		}
@@ -117,7 +119,7 @@ func (d *disk) counts() (whole, lost int) {
 func TestLinesAreWrittenSoonAndCountedWhenTheyCannotBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := &disk{}
-		w := NewAccessWriter(file, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		w := NewWriter(file, slog.New(slog.NewTextHandler(t.Output(), nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -136,16 +138,16 @@ func TestLinesAreWrittenSoonAndCountedWhenTheyCannotBe(t *testing.T) {
 			}
 		}
 		add(3)
-		time.Sleep(2 * writeAccessEvery)
+		time.Sleep(2 * writeEvery)
 		want("soon", 3, 0)
 		file.setFull(true)
 		add(2)
-		time.Sleep(2 * writeAccessEvery)
+		time.Sleep(2 * writeEvery)
 		add(1)
-		time.Sleep(2 * writeAccessEvery)
+		time.Sleep(2 * writeEvery)
 		file.setFull(false)
 		add(4)
-		time.Sleep(2 * writeAccessEvery)
+		time.Sleep(2 * writeEvery)
 		if whole, lost := file.counts(); whole < 7 || lost != 3 {
 			t.Errorf("once the disk has room again, %d lines and %d lost", whole, lost)
 		}
@@ -159,14 +161,14 @@ func TestLinesAreWrittenSoonAndCountedWhenTheyCannotBe(t *testing.T) {
 
 func TestRequestsDoNotWaitForASlowDisk(t *testing.T) {
 	file := &disk{slow: make(chan struct{})}
-	w := NewAccessWriter(file, slog.New(slog.DiscardHandler))
+	w := NewWriter(file, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		w.Run(ctx)
 	}()
-	const lines = 4 * (accessShards * maxShardBytes / 400)
+	const lines = 4 * (shardCount * maxShardBytes / 400)
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
@@ -190,12 +192,12 @@ func BenchmarkAccessLine(b *testing.B) {
 	buffer := make([]byte, 0, 4<<10)
 	b.ReportAllocs()
 	for b.Loop() {
-		buffer = appendAccess(buffer[:0], &record, clock)
+		buffer = appendLine(buffer[:0], &record, clock)
 	}
 }
 
 func BenchmarkAccessWriter(b *testing.B) {
-	w := NewAccessWriter(discard{}, slog.New(slog.DiscardHandler))
+	w := NewWriter(discard{}, slog.New(slog.DiscardHandler))
 	record := aRecord()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

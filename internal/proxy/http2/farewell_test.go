@@ -1,4 +1,4 @@
-package proxy
+package http2
 
 import (
 	"bytes"
@@ -56,7 +56,7 @@ func withGoAway(t *testing.T, sent []byte, passed int) []http2.FrameType {
 	types, _ := readFrames(t, bytes.NewReader(sent))
 	at, end := 0, 0
 	for ; at < len(types) && (at == 0 || at == 3 || at == 4 || end < passed); at++ {
-		end += frameHeaderBytes + int(sent[end])<<16 + int(sent[end+1])<<8 + int(sent[end+2])
+		end += FrameHeaderBytes + int(sent[end])<<16 + int(sent[end+1])<<8 + int(sent[end+2])
 	}
 	with := append([]http2.FrameType(nil), types[:at]...)
 	return append(append(with, http2.FrameGoAway), types[at:]...)
@@ -76,18 +76,18 @@ func TestAClientIsAskedToLeaveAsSoonAsNoFrameIsUnderWay(t *testing.T) {
 	for passed := range len(sent) + 1 {
 		for _, most := range []int{1, 7, len(sent)} {
 			conn := &sink{}
-			f := farewell{conn: conn}
+			f := NewFarewell(conn)
 			hasBegun := false
 			for at := 0; at < len(sent) || !hasBegun; {
 				if at == passed {
-					f.begin()
+					f.Begin()
 					hasBegun = true
 				}
 				end := min(at+most, len(sent))
 				if at < passed {
 					end = min(end, passed)
 				}
-				if n, err := f.write(sent[at:end]); n != end-at || err != nil {
+				if n, err := f.Write(sent[at:end]); n != end-at || err != nil {
 					t.Fatalf("of %d bytes %d are written: %v", end-at, n, err)
 				}
 				at = end
@@ -104,7 +104,7 @@ func TestAServerIsToldToEndTheConnectionBetweenFramesOfTheClient(t *testing.T) {
 	sent := someFrames(t)
 	for passed := range len(sent) + 1 {
 		client, server := net.Pipe()
-		f, told := farewell{conn: server}, make(chan struct{})
+		f, told := NewFarewell(server), make(chan struct{})
 		go func() {
 			defer client.Close()
 			client.Write(sent[:passed])
@@ -117,7 +117,7 @@ func TestAServerIsToldToEndTheConnectionBetweenFramesOfTheClient(t *testing.T) {
 		}()
 		var once sync.Once
 		got, _ := readFrames(t, readerFunc(func(p []byte) (int, error) {
-			n, err := f.read(p)
+			n, err := f.Read(p)
 			if f.isTold {
 				once.Do(func() { close(told) })
 			}

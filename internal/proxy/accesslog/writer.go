@@ -1,4 +1,4 @@
-package proxy
+package accesslog
 
 import (
 	"bytes"
@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// accessShards is how many requests may add their lines at the same time.
-	accessShards = 8
+	// shardCount is how many requests may add their lines at the same time.
+	shardCount = 8
 	// maxShardBytes bounds what each of them holds while the disk is slow. Beyond that, lines are lost.
 	maxShardBytes = 256 << 10
-	// writeAccessEvery is how late a line is written at most.
-	writeAccessEvery = 100 * time.Millisecond
+	// writeEvery is how late a line is written at most.
+	writeEvery = 100 * time.Millisecond
 )
 
-// AccessWriter is an AccessLog that writes a line of JSON for each request. A request only adds its line to a buffer in memory: it
+// Writer is an Log that writes a line of JSON for each request. A request only adds its line to a buffer in memory: it
 // waits neither for the disk nor for another request. Lines that find no room, or that cannot be written, are counted, and the count
 // is written once that can be done again.
-type AccessWriter struct {
+type Writer struct {
 	out    io.Writer
 	log    *slog.Logger
-	shards [accessShards]accessShard
+	shards [shardCount]shard
 	// hasLines says that Run was told so by wake; isLong, that a shard is half full.
 	hasLines atomic.Bool
 	wake     chan struct{}
@@ -39,27 +39,27 @@ type AccessWriter struct {
 	isBroken bool // the last line may be cut short
 }
 
-type accessShard struct {
+type shard struct {
 	mu    sync.Mutex // guards what follows
 	lines []byte
 	clock lineClock
 	_     [64]byte // another shard is on another cache line
 }
 
-// NewAccessWriter returns a writer to out, each of whose Writes has whole lines. log is told of lines that are lost.
-func NewAccessWriter(out io.Writer, log *slog.Logger) *AccessWriter {
-	return &AccessWriter{out: out, log: log, wake: make(chan struct{}, 1), isLong: make(chan struct{}, 1)}
+// NewWriter returns a writer to out, each of whose Writes has whole lines. log is told of lines that are lost.
+func NewWriter(out io.Writer, log *slog.Logger) *Writer {
+	return &Writer{out: out, log: log, wake: make(chan struct{}, 1), isLong: make(chan struct{}, 1)}
 }
 
 // Access adds a line.
-func (w *AccessWriter) Access(record AccessRecord) {
+func (w *Writer) Access(record Record) {
 	shard := w.lockShard()
 	if len(shard.lines) >= maxShardBytes {
 		shard.mu.Unlock()
 		w.lost.Add(1)
 		return
 	}
-	shard.lines = appendAccess(shard.lines, &record, &shard.clock)
+	shard.lines = appendLine(shard.lines, &record, &shard.clock)
 	isLong := len(shard.lines) >= maxShardBytes/2
 	shard.mu.Unlock()
 	if isLong {
@@ -71,14 +71,14 @@ func (w *AccessWriter) Access(record AccessRecord) {
 }
 
 // lockShard locks one that is free, as long as there is one.
-func (w *AccessWriter) lockShard() *accessShard {
+func (w *Writer) lockShard() *shard {
 	first := rand.Uint32()
-	for i := range uint32(accessShards) {
-		if shard := &w.shards[(first+i)%accessShards]; shard.mu.TryLock() {
+	for i := range uint32(shardCount) {
+		if shard := &w.shards[(first+i)%shardCount]; shard.mu.TryLock() {
 			return shard
 		}
 	}
-	shard := &w.shards[first%accessShards]
+	shard := &w.shards[first%shardCount]
 	shard.mu.Lock()
 	return shard
 }
@@ -91,13 +91,13 @@ func signal(to chan struct{}) {
 }
 
 // Run writes lines until ctx ends, and then those that are left.
-func (w *AccessWriter) Run(ctx context.Context) {
-	timer := time.NewTimer(writeAccessEvery)
+func (w *Writer) Run(ctx context.Context) {
+	timer := time.NewTimer(writeEvery)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-w.wake:
-			timer.Reset(writeAccessEvery)
+			timer.Reset(writeEvery)
 			select {
 			case <-timer.C: // the next requests' lines are written with the first
 			case <-w.isLong:
@@ -112,7 +112,7 @@ func (w *AccessWriter) Run(ctx context.Context) {
 }
 
 // write writes all lines that there are.
-func (w *AccessWriter) write() {
+func (w *Writer) write() {
 	w.batch = w.batch[:0]
 	for i := range w.shards {
 		shard := &w.shards[i]
@@ -137,7 +137,7 @@ func (w *AccessWriter) write() {
 }
 
 // tellLost writes how many lines were lost, if any were; false when that cannot be written either.
-func (w *AccessWriter) tellLost() bool {
+func (w *Writer) tellLost() bool {
 	lost := w.lost.Load()
 	if lost == 0 && !w.isBroken {
 		return true

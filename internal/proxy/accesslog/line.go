@@ -1,4 +1,4 @@
-package proxy
+package accesslog
 
 import (
 	"encoding/hex"
@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/apron-run/apron/internal/proxy/trace"
 )
 
 // Bounds of what clients can make long in a line of the access log.
@@ -36,9 +38,9 @@ func (c *lineClock) append(dst []byte, at time.Time) []byte {
 	return append(appendPadded(dst, at.Nanosecond()/1000, 6), 'Z')
 }
 
-// appendAccess appends the record as a line of JSON. The service's id comes right after the time, where readers look for it. Of the
+// appendLine appends the record as a line of JSON. The service's id comes right after the time, where readers look for it. Of the
 // request's target there is the path alone: queries have passwords and keys in them often enough.
-func appendAccess(dst []byte, record *AccessRecord, clock *lineClock) []byte {
+func appendLine(dst []byte, record *Record, clock *lineClock) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = clock.append(dst, record.StartedAt)
 	dst = appendText(dst, `","service_id":"`, string(record.ServiceID), maxLoggedHost)
@@ -66,7 +68,7 @@ func appendAccess(dst []byte, record *AccessRecord, clock *lineClock) []byte {
 	dst = append(dst, `,"attempts":`...)
 	dst = strconv.AppendInt(dst, int64(record.Attempts), 10)
 	dst = append(dst, `,"trace_id":"`...)
-	if record.TraceID != (TraceID{}) {
+	if record.TraceID != (trace.ID{}) {
 		dst = hex.AppendEncode(dst, record.TraceID[:])
 	}
 	dst = appendText(dst, `","user_agent":"`, record.Agent, maxLoggedAgent)
