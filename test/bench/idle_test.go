@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// idleFor is how long apron is watched while nothing happens.
-	idleFor = 3 * time.Minute
+	// idleFor is how long apron is watched while nothing happens. All services are looked at once in that time.
+	idleFor = 10 * time.Minute
 	// creationsAtOnce bounds how many services are being created.
 	creationsAtOnce = 8
 )
