@@ -165,6 +165,7 @@ func (d *Daemon) kill(ctx context.Context, id identity) (hasEnded bool) {
 // Stop ends the daemon: SIGTERM, and SIGKILL after a grace. No daemon is done already.
 func (d *Daemon) Stop(ctx context.Context) error {
 	id, ok := d.running()
+	reap(id)
 	if !ok {
 		return d.removePidFile()
 	}

@@ -293,34 +293,59 @@ func TestADaemonThatEndsAtOnceIsToldSoon(t *testing.T) {
 	}
 }
 
-// A daemon that the program before in this process had started, and that has ended since, is waited for.
+// A daemon that the program before in this process had started is waited for once it has ended, whoever looks after it now.
 func TestADaemonThatHasEndedDoesNotStay(t *testing.T) {
-	d := newDaemon(t)
-	child, err := os.StartProcess("/bin/sleep", []string{"sleep", "0.1"}, &os.ProcAttr{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := identify(child.Pid)
-	if err == nil {
-		err = d.writePidFile(id)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	has := func(what string, isSo func(isEnded bool, err error) bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			if _, isEnded, err := describe(child.Pid); isSo(isEnded, err) {
-				return
+	for name, test := range map[string]struct {
+		hasEnded bool // before it is looked after
+		look     func(t *testing.T, d *Daemon) error
+	}{
+		"looked for":                {true, hasEnded},
+		"looked for while it runs":  {false, hasEnded},
+		"stopped":                   {false, func(t *testing.T, d *Daemon) error { return d.Stop(t.Context()) }},
+		"stopped when it has ended": {true, func(t *testing.T, d *Daemon) error { return d.Stop(t.Context()) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, seconds := newDaemon(t), "0.2"
+			if name == "stopped" {
+				seconds = "1000"
 			}
-			if time.Now().After(deadline) {
-				t.Fatal("the child has not " + what)
+			child, err := os.StartProcess("/bin/sleep", []string{"sleep", seconds}, &os.ProcAttr{})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			id, err := identify(child.Pid)
+			if err == nil {
+				err = d.writePidFile(id)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			has := func(what string, isSo func(isEnded bool, err error) bool) {
+				t.Helper()
+				for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+					if _, isEnded, err := describe(child.Pid); isSo(isEnded, err) {
+						return
+					}
+					if time.Now().After(deadline) {
+						t.Fatal("the child has not " + what)
+					}
+				}
+			}
+			if test.hasEnded {
+				has("ended", func(isEnded bool, _ error) bool { return isEnded })
+			}
+			if err := test.look(t, d); err != nil {
+				t.Error(err)
+			}
+			has("gone", func(_ bool, err error) bool { return err != nil })
+		})
 	}
-	has("ended", func(isEnded bool, _ error) bool { return isEnded })
+}
+
+func hasEnded(t *testing.T, d *Daemon) error {
 	if !d.HasEnded(t.Context()) {
-		t.Error("it is said to run")
+		return errors.New("it is said to run")
 	}
-	has("gone", func(_ bool, err error) bool { return err != nil })
+	return nil
 }
