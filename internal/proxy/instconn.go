@@ -196,15 +196,7 @@ func (r *reply) close() {
 	isWhole := r.stopWatch() && r.isRead && r.conn.reader.Buffered() == 0
 	if r.sending != nil {
 		close(r.over)
-		select {
-		case <-r.sending:
-			isWhole = isWhole && r.isSentWhole
-		default:
-			isWhole = false
-			r.conn.Close()
-			r.out.body.end()
-			<-r.sending
-		}
+		isWhole = r.endSending() && isWhole
 	}
 	switch {
 	case isWhole && r.out.method != http.MethodHead && !r.out.isLastOfConn() && !r.response.Close:
@@ -213,6 +205,29 @@ func (r *reply) close() {
 		r.conn.awaitEnd()
 	default:
 		r.conn.Close()
+	}
+}
+
+// lastPieceWithin is how long the last piece of a body may be on its way to an app that has answered.
+const lastPieceWithin = 10 * time.Millisecond
+
+// endSending ends the sending of the body, and says whether it was sent whole. The app may have answered what it has read before it is
+// known here that it was sent.
+func (r *reply) endSending() (isSentWhole bool) {
+	if r.isRead && r.out.body.isAtEOF.Load() {
+		select {
+		case <-r.sending:
+		case <-time.After(lastPieceWithin):
+		}
+	}
+	select {
+	case <-r.sending:
+		return r.isSentWhole
+	default:
+		r.conn.Close()
+		r.out.body.end()
+		<-r.sending
+		return false
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -241,15 +242,21 @@ func TestRequestsThatNeedAConnectionOfTheirOwnTakeNoPortAfterwards(t *testing.T)
 			})
 			p := start(t, config)
 			p.serve(route(app))
-			for i := range 300 {
-				request, _ := http.NewRequestWithContext(t.Context(), []string{http.MethodPost, http.MethodGet, http.MethodDelete}[i%3], "http://app.test/", nil)
-				if i%3 == 0 {
-					request.Body, request.ContentLength = io.NopCloser(strings.NewReader("body")), 4
-				}
-				if response, _ := p.do(t, request); response.StatusCode != 200 {
-					t.Fatalf("%s is answered %d", request.Method, response.StatusCode)
-				}
+			var clients sync.WaitGroup
+			for range 8 { // so that answers come before it is noticed that a request was sent
+				clients.Go(func() {
+					for i := range 100 {
+						request, _ := http.NewRequestWithContext(t.Context(), []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodDelete}[i%4], "http://app.test/", nil)
+						if i%2 == 0 {
+							request.Body, request.ContentLength = io.NopCloser(strings.NewReader("body")), []int64{4, -1}[i/2%2]
+						}
+						if response, _ := p.do(t, request); response.StatusCode != 200 {
+							t.Errorf("%s is answered %d", request.Method, response.StatusCode)
+						}
+					}
+				})
 			}
+			clients.Wait()
 			if taken := waiting(t, app.Address); taken > 0 {
 				t.Errorf("%d ports are taken", taken)
 			}
