@@ -41,7 +41,7 @@ const (
 	// be too old.
 	proxyLeaveTimeout = idleTimeout + proxyStopTimeout
 	// maxLeaving bounds how many data planes may be leaving. An upgrade beyond that waits for one of them.
-	maxLeaving = 3
+	maxLeaving = 4
 )
 
 // dataPlane is the proxy's process and the client that steers it, and the processes before it that are leaving.

@@ -182,7 +182,8 @@ func (u *upgraded) asking(t *testing.T) (stop func() (told string, faults []stri
 	return stop
 }
 
-// An upgrade is not noticed: not by the services' users, not by those of the API, and not by an operation.
+// An upgrade is not noticed: not by the services' users, not by those of the API, and not by an operation. There are four, as many data
+// planes as may be leaving at a time: at the next one the WebSockets of the first would be closed.
 func TestAnUpgradeLosesNothing(t *testing.T) {
 	t.Parallel()
 	u := startUpgraded(t)
