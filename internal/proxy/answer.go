@@ -15,6 +15,7 @@ import (
 // answer sends an instance's response to the client as it comes.
 func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 	x.idle.touch()
+	x.beginAnswer()
 	response := answer.response
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		x.upgrade(ctx, route, answer)
@@ -44,7 +45,7 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 		err = x.stream(response, x.w, x.control.Flush)
 	}
 	if err != nil {
-		x.record.Problem = cause(ctx, err).Error()
+		x.record.Problem = x.cause(ctx, err).Error()
 		if errors.Is(err, errAnswerCut) && x.endCall(ctx) {
 			return
 		}
@@ -62,18 +63,40 @@ func (x *exchange) answer(ctx context.Context, route *route, answer *reply) {
 	}
 }
 
-// inform sends an interim answer (103 Early Hints and the like), which HTTP/1.0 does not have. The server itself sends
-// 100 when the body is first read.
+// inform sends an interim answer (103 Early Hints and the like), which HTTP/1.0 does not have. 100 is sent when the body is first read.
 func (x *exchange) inform(code int, interim http.Header) {
 	if !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
+	x.interim.Lock()
+	defer x.interim.Unlock()
 	x.idle.touch()
 	header := x.w.Header()
 	maps.Copy(header, interim)
 	removeHopByHop(header)
+	if x.r.ProtoMajor == 2 {
+		// It is left out by the server, which sends a copy of the headers for that. Without it the server sends those that are cleared
+		// here, and does so even after WriteHeader has returned where the client has reset the stream.
+		header["Content-Length"] = []string{"0"}
+	}
 	x.w.ResponseWriter.WriteHeader(code)
 	clear(header)
+}
+
+// proceed has the client send its body. The server would say so itself, but in the middle of another interim answer.
+func (x *exchange) proceed() {
+	x.interim.Lock()
+	defer x.interim.Unlock()
+	if !x.isAnswered {
+		x.w.ResponseWriter.WriteHeader(http.StatusContinue)
+	}
+}
+
+// beginAnswer ends the interim answers, before anything is set of the last one.
+func (x *exchange) beginAnswer() {
+	x.interim.Lock()
+	defer x.interim.Unlock()
+	x.isAnswered = true
 }
 
 // errAnswerCut marks an answer that the instance has not sent to its end.

@@ -32,9 +32,13 @@ type requestBody struct {
 	// interrupt has a read fail that waits for the client.
 	interrupt func() error
 	idle      *idleWatch
+	// proceed has the client send the body. It is nil where the server does that.
+	proceed func()
 
-	isEnded   atomic.Bool
-	isAtEOF   atomic.Bool
+	isEnded atomic.Bool
+	isAtEOF atomic.Bool
+	// isCutOff says that a read was interrupted, which may end the request's context: that does not mean that the client has left.
+	isCutOff  atomic.Bool
 	bytesRead atomic.Int64
 	problem   atomic.Pointer[error] // why the client's body could not be read
 
@@ -61,6 +65,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	if b.isEnded.Load() {
 		return 0, errBodyEnded
+	}
+	if b.proceed != nil {
+		b.proceed()
+		b.proceed = nil
 	}
 	n, err := b.request.Body.Read(p)
 	b.bytesRead.Add(int64(n))
@@ -89,6 +97,7 @@ func (b *requestBody) trailer() http.Header {
 func (b *requestBody) end() {
 	b.isEnded.Store(true)
 	if !b.mu.TryLock() {
+		b.isCutOff.Store(b.isCutOff.Load() || b.request.Context().Err() == nil)
 		_ = b.interrupt() // fails only when the connection is closed, which ends a read as well
 		b.mu.Lock()
 	}
@@ -106,7 +115,15 @@ func (b *requestBody) finish() {
 		return
 	}
 	_ = b.setReadDeadline(time.Now().Add(finishWithin)) // fails only when the connection is closed
-	_, _ = io.CopyN(io.Discard, b, finishBytes)
+	b.isEnded.Store(true)                               // what is read here is missing at the end of what is sent, not in between
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.isAtEOF.Load() {
+		return
+	}
+	n, err := io.CopyN(io.Discard, b.request.Body, finishBytes)
+	b.bytesRead.Add(n)
+	b.isAtEOF.Store(errors.Is(err, io.EOF))
 }
 
 // isUntouched says that nothing was read, so that the body can be sent to another instance.

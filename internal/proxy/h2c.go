@@ -127,7 +127,8 @@ type interim struct {
 func (i *interim) got(code int, header textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if !i.isEnded && code != http.StatusContinue {
+	isNone := code == http.StatusContinue || code == http.StatusSwitchingProtocols // which HTTP/2 does not have (RFC 9113, 8.6)
+	if !i.isEnded && !isNone {
 		i.inform(code, http.Header(header))
 	}
 	return nil

@@ -37,11 +37,11 @@ func (c *strictConn) interruptBody() error {
 	return c.limitedConn.SetReadDeadline(longAgo)
 }
 
-// readOn reads, and goes on where an interruption was meant for the body that is over.
+// readOn reads, and goes on where an interruption was meant for the body that is over: what the server reads behind it is a single byte.
 func (c *strictConn) readOn(p []byte) (int, error) {
 	for {
 		n, err := c.limitedConn.Read(p)
-		if n > 0 || c.expected != expectRequestLine || !errors.Is(err, os.ErrDeadlineExceeded) || !c.undoInterruption() {
+		if n > 0 || len(p) > 1 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.undoInterruption() {
 			return n, err
 		}
 	}

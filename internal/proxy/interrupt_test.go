@@ -68,6 +68,48 @@ func TestABodyThatIsInterruptedAtItsEndIsNotTakenForAClientThatLeaves(t *testing
 	}
 }
 
+// The same, where the beginning of the next request was read with the body's end.
+func TestABodyThatIsInterruptedAtItsEndWithAnotherRequestBehindIt(t *testing.T) {
+	undone := make(chan struct{})
+	conn := serveStrictly(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			slow := &endsSlowly{r.Body, make(chan struct{}), make(chan struct{})}
+			r.Body = slow
+			body := newRequestBody(r, http.NewResponseController(w))
+			go io.Copy(io.Discard, body)
+			<-slow.atEnd
+			body.interrupt()
+			strict := r.Context().Value(connKey{}).(*strictConn)
+			eventually(t, "the interruption is undone", func() bool {
+				strict.deadline.mu.Lock()
+				defer strict.deadline.mu.Unlock()
+				return !strict.deadline.isInterrupted
+			})
+			close(slow.goOn)
+			body.end()
+			close(undone)
+		}
+		fmt.Fprint(w, r.Context().Err())
+	})
+	reader := bufio.NewReader(conn)
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4\r\n\r\nbodyGET / HTTP/1.1\r\nHo")
+	select {
+	case <-undone:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it was not undone")
+	}
+	io.WriteString(conn, "st: app.test\r\n\r\n")
+	for range 2 {
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, _ := io.ReadAll(response.Body); string(said) != "<nil>" {
+			t.Errorf("the request's context has ended: %s", said)
+		}
+	}
+}
+
 // A body that waits for its client is interrupted all the same.
 func TestABodyThatWaitsIsInterrupted(t *testing.T) {
 	conn := serveStrictly(t, func(w http.ResponseWriter, r *http.Request) {

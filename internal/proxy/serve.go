@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,9 @@ type exchange struct {
 	// body is nil when the request has none.
 	body     *requestBody
 	timeouts timeouts
+	// interim is held while an interim answer is sent; isAnswered, which it guards, says that there is none any more.
+	interim    sync.Mutex
+	isAnswered bool
 	// idle is nil when timeouts.total ends the request first anyway.
 	idle   *idleWatch
 	record accesslog.Record
@@ -76,6 +80,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = x.control.EnableFullDuplex()
 		x.body = newRequestBody(r, x.control)
 		x.body.idle = x.idle
+		if r.ProtoMajor == 1 && hasToken(r.Header["Expect"], "100-continue") {
+			x.body.proceed = x.proceed
+		}
 		defer afterDone(ctx, x.body.end)()
 		defer x.body.end()
 	}
@@ -215,12 +222,12 @@ func (x *exchange) offer(ctx context.Context, route *route, in *instance, header
 
 // fail tells the client why there is no answer, if it is still there.
 func (x *exchange) fail(ctx context.Context, route *route, err error) {
-	x.record.Problem = cause(ctx, err).Error()
 	var problem error
 	if x.body != nil {
 		x.body.end()
 		problem = x.body.clientProblem()
 	}
+	x.record.Problem = x.cause(ctx, err).Error()
 	isIdle := errors.Is(context.Cause(ctx), errIdle)
 	isLate := isIdle || errors.Is(context.Cause(ctx), errTookTooLong) || isTimeout(problem)
 	switch {
@@ -228,7 +235,7 @@ func (x *exchange) fail(ctx context.Context, route *route, err error) {
 		x.refuse(refuseSlowBody(x.timeouts, isIdle))
 	case isLate:
 		x.refuse(refuseLate(route, x.timeouts, isIdle))
-	case ctx.Err() != nil, errors.Is(problem, io.ErrUnexpectedEOF), isNetError(problem):
+	case x.whyOver(ctx) != nil, errors.Is(problem, io.ErrUnexpectedEOF), isNetError(problem):
 		x.record.Status = accesslog.StatusClientGone
 		panic(http.ErrAbortHandler)
 	case problem != nil:
@@ -242,14 +249,22 @@ func (x *exchange) fail(ctx context.Context, route *route, err error) {
 
 // cause is why an exchange failed. When its context ends, its connection to the instance is closed; the error that comes
 // of that tells nothing.
-func cause(ctx context.Context, err error) error {
-	switch why := context.Cause(ctx); {
-	case why == nil:
-		return err
-	case errors.Is(why, context.Canceled):
-		return errClientLeft
-	default:
+func (x *exchange) cause(ctx context.Context, err error) error {
+	if why := x.whyOver(ctx); why != nil {
 		return why
+	}
+	return err
+}
+
+// whyOver is why nobody waits for the answer any more, or nil.
+func (x *exchange) whyOver(ctx context.Context) error {
+	switch why := context.Cause(ctx); {
+	case !errors.Is(why, context.Canceled):
+		return why
+	case x.body != nil && x.body.isCutOff.Load():
+		return nil
+	default:
+		return errClientLeft
 	}
 }
 
@@ -258,6 +273,7 @@ func (x *exchange) refuse(f *refusal) {
 	if x.record.Problem == "" {
 		x.record.Problem = f.message
 	}
+	x.beginAnswer()
 	if x.body != nil {
 		x.body.finish()
 	}

@@ -16,6 +16,7 @@ import (
 	"net/textproto"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -354,21 +355,25 @@ func TestTheRestOfABodyIsNeverTakenForARequest(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
 		io.Copy(io.Discard, conn)
 	})))
+	var clients sync.WaitGroup
 	for range 50 {
 		conn, err := net.Dial("tcp", p.address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
-		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10000\r\n\r\n")
-		reader := bufio.NewReader(conn)
-		if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
-			t.Fatalf("answered %q (%v)", line, err)
-		}
-		io.WriteString(conn, "GET /inside HTTP/1.1\r\nHost: app.test\r\n\r\n")
-		io.Copy(io.Discard, reader)
-		conn.Close()
+		clients.Go(func() { // each waits a while for the end of its connection
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			io.WriteString(conn, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10000\r\n\r\n")
+			reader := bufio.NewReader(conn)
+			if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+				t.Errorf("answered %q (%v)", line, err)
+			}
+			io.WriteString(conn, "GET /inside HTTP/1.1\r\nHost: app.test\r\n\r\n")
+			io.Copy(io.Discard, reader)
+		})
 	}
+	clients.Wait()
 	if n := paths.Load(); n > 0 {
 		t.Errorf("a part of a body was taken for a request %d times", n)
 	}
@@ -452,6 +457,75 @@ func TestAClientThatLeavesAmidItsBodyEndsItsRequest(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the instance went on waiting for a client that had left")
+	}
+}
+
+// A client by HTTP/2 sends the rest of a body whose request is answered already, and the proxy reads it away after a while: to the app it
+// is cut off, and has no hole.
+func TestABodyHasNoHoleWhenItsRequestIsAnsweredEarly(t *testing.T) {
+	type received struct {
+		body    string
+		isWhole bool
+	}
+	got := make(chan received, 1)
+	p := start(t, proxy.Config{})
+	p.serve(route(rawBackend(t, func(conn net.Conn) {
+		request, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		body, err := io.ReadAll(request.Body)
+		got <- received{string(body), err == nil}
+	})))
+	protocols := &http.Protocols{}
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", p.address)
+	}}
+	defer transport.CloseIdleConnections()
+	const want = "abcdefghij"
+	for range 10 {
+		reader, writer := io.Pipe()
+		go func() {
+			for _, letter := range want {
+				io.WriteString(writer, string(letter))
+				time.Sleep(4 * time.Millisecond)
+			}
+			writer.Close()
+		}()
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://app.test/", reader)
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if got := <-got; got.isWhole && got.body != want || !strings.HasPrefix(want, got.body) {
+			t.Errorf("the app has %+v", got)
+		}
+	}
+}
+
+// The proxy interrupts the body, and was told that the client had left.
+func TestAnAppThatBreaksOffDuringAnUploadIsToldToTheClient(t *testing.T) {
+	for _, body := range []string{"Content-Length: 8\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n8\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n"} {
+		log := &accessLog{}
+		p := start(t, proxy.Config{AccessLog: log})
+		p.serve(route(rawBackend(t, func(conn net.Conn) {
+			readHead(conn)
+			time.Sleep(20 * time.Millisecond) // so that the proxy waits for the client
+		})))
+		conn := dial(t, p.address)
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: app.test\r\n"+body)
+		if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || response.StatusCode != http.StatusBadGateway {
+			t.Errorf("%q: got %+v, %v", body, response, err)
+		}
+		eventually(t, "the record", func() bool { return len(log.all()) == 1 })
+		if record := log.all()[0]; record.Status != http.StatusBadGateway || strings.Contains(record.Problem, "client") {
+			t.Errorf("%q: recorded are %d and %q", body, record.Status, record.Problem)
+		}
+		conn.Close()
 	}
 }
 
