@@ -21,10 +21,12 @@ type tolerance struct {
 	bound           float64
 }
 
-// operationsKept is how many operations of a service are kept, cacheBound what a build cache may have on a large disk, in MiB.
+// operationsKept is how many operations of a service are kept, cacheBound what a build cache may have on a large disk, and accessBound what
+// the access log may have, in MiB.
 const (
 	operationsKept = 1000
 	cacheBound     = 50 << 10
+	accessBound    = 100
 )
 
 // tolerances are by how the measures' names begin; the first that fits counts.
@@ -33,6 +35,7 @@ var tolerances = []tolerance{
 	{prefix: "MiB of ", absolute: 12, share: 0.1}, // collections of garbage come and go
 	{prefix: "goroutines of ", absolute: 15, share: 0.1},
 	{prefix: "files of ", absolute: 10, share: 0.1},
+	{prefix: "MiB on disk in access.log", bound: accessBound},
 	{prefix: "MiB on disk in ", absolute: 20, share: 0.1}, // logs and pushed manifests, each to a bound of its own
 	{prefix: "rows of operations", bound: 4 * operationsKept},
 	{prefix: "rows of ", absolute: 4, share: 0.1}, // a revision for each operation that runs
