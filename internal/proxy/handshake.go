@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // serveTLS answers on a listener of encrypted connections until it is closed. The handshakes are made here and not by the server: it
@@ -23,6 +24,14 @@ func (p *Proxy) serveTLS(listener *limitedListener) error {
 		var handshakes sync.WaitGroup
 		for {
 			conn, err := listener.Accept()
+			if err != nil && !errors.Is(err, net.ErrClosed) { // such as too many open files: some are closed meanwhile
+				p.config.Log.Warn("take encrypted connections", "error", err)
+				select {
+				case <-time.After(acceptPause):
+				case <-listener.closed:
+				}
+				continue
+			}
 			if err != nil {
 				handshakes.Wait()
 				failed <- err

@@ -97,7 +97,7 @@ func (q *quicServer) serve() error {
 		case err != nil:
 			return err
 		}
-		c := &quicConn{server: q.newServer(), conn: conn, answered: make(chan struct{}, 1)}
+		c := &quicConn{server: q.newServer(), conn: conn, unusedFor: q.idleTimeout + q.handshakeTimeout, answered: make(chan struct{}, 1)}
 		c.server.Handler = c.count(q.handler)
 		q.mu.Lock()
 		q.conns[c] = true

@@ -23,6 +23,9 @@ type quicConn struct {
 	requests  atomic.Int64
 	isLeaving atomic.Bool
 	answered  chan struct{}
+	// unusedFor is how long there may be no request: the library's own timer stops when a stream begins, and knows no bound for its head.
+	unusedFor time.Duration
+	usedAt    atomic.Int64 // the uptime at which the last request ended
 }
 
 // goAwayAhead is how much earlier than the end of an answer its client is asked to leave. One that is busy reads both at once otherwise,
@@ -38,6 +41,8 @@ func (q *quicServer) newServer() *http3.Server {
 
 // serve answers until the connection ends.
 func (c *quicConn) serve() {
+	c.usedAt.Store(int64(uptime()))
+	go c.endUnused()
 	_ = c.server.ServeQUICConn(c.conn)                                             // it tells what the client did wrong
 	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "") // of a server that was told to end before it began
 }
@@ -46,6 +51,7 @@ func (c *quicConn) count(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.requests.Add(1)
 		defer func() {
+			c.usedAt.Store(int64(uptime()))
 			if c.requests.Add(-1) == 0 && c.isLeaving.Load() {
 				select {
 				case c.answered <- struct{}{}:
@@ -111,6 +117,29 @@ func (c *quicConn) awaitQuiet(ctx context.Context, quiet time.Duration) {
 		}
 		if c.requests.Load() > 0 {
 			quietSince = time.Now()
+		}
+	}
+}
+
+// endUnused closes the connection when there was no request for long, whatever streams are open on it.
+func (c *quicConn) endUnused() {
+	timer := time.NewTimer(c.unusedFor)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.conn.Context().Done():
+			return
+		case <-timer.C:
+		}
+		left := c.unusedFor - (uptime() - time.Duration(c.usedAt.Load()))
+		switch {
+		case c.requests.Load() > 0:
+			timer.Reset(c.unusedFor)
+		case left > 0:
+			timer.Reset(left)
+		default:
+			_ = c.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+			return
 		}
 	}
 }

@@ -62,7 +62,7 @@ func New(config Config) *Proxy {
 		ConnState:                    noteState,
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelDebug),
 		Protocols:                    clientProtocols(),
-		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: 16 << 10},
+		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: 16 << 10, WriteByteTimeout: p.config.RequestTimeout},
 	}
 	if p.config.QUIC != nil {
 		p.quic = newQUICServer(p)

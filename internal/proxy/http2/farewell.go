@@ -68,20 +68,23 @@ func (f *Farewell) Write(p []byte) (int, error) {
 	defer f.mu.Unlock()
 	written := 0
 	if f.isDue {
-		end := 0 // of the frame that is under way, or of p
-		for end < len(p) && !f.out.isBetween() {
-			end += f.out.next(p[end:])
+		out, end := f.out, 0 // of the frame that is under way, or of p
+		for end < len(p) && !out.isBetween() {
+			end += out.next(p[end:])
 		}
 		n, err := f.conn.Write(p[:end])
+		f.out.follow(p[:n])
 		if err == nil && f.out.isBetween() {
-			err = f.announce()
+			if err = f.announce(); err != nil {
+				err = errors.New("send GOAWAY: " + err.Error()) // after a part of it the server must not go on, as it does at a deadline
+			}
 		}
 		if written = end; err != nil || written == len(p) {
 			return n, err
 		}
 	}
-	f.out.follow(p[written:])
 	n, err := f.conn.Write(p[written:])
+	f.out.follow(p[written : written+n]) // what a deadline has left out the server sends again
 	return written + n, err
 }
 
