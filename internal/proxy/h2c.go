@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -84,6 +85,10 @@ func (u *upstream) sendStream(ctx context.Context, out *outgoing) (*reply, error
 	}
 	response, err := u.streams().RoundTrip(request) //nolint:bodyclose // the reply closes it
 	interim.end()
+	if err == nil && (response.StatusCode < 200 || response.StatusCode > 999) {
+		response.Body.Close()
+		err = fmt.Errorf("the answer has the status %d", response.StatusCode)
+	}
 	if err != nil {
 		cancel()
 		return nil, err
@@ -116,26 +121,60 @@ func (b *streamBody) Read(p []byte) (int, error) {
 // Close does nothing: whoever answers the request ends its body.
 func (b *streamBody) Close() error { return nil }
 
-// interim passes interim answers on until the last answer has come, or the request has failed.
+// maxInterim bounds the interim answers that wait for a client that reads slowly. More are left out: they are hints.
+const maxInterim = 16
+
+// interim passes interim answers on until the last answer has come, or the request has failed. It does so beside the reader of the app's
+// connection, which has other clients' streams too and must not wait for this one's.
 type interim struct {
 	inform func(status int, header http.Header)
 
-	mu      sync.Mutex // guards isEnded, and is held while an answer is passed on
+	mu      sync.Mutex // guards the members below
+	waiting []interimAnswer
+	isBusy  bool // with passing them on
 	isEnded bool
+	passing sync.WaitGroup
+}
+
+type interimAnswer struct {
+	status int
+	header http.Header
 }
 
 func (i *interim) got(code int, header textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	isNone := code == http.StatusContinue || code == http.StatusSwitchingProtocols // which HTTP/2 does not have (RFC 9113, 8.6)
-	if !i.isEnded && !isNone {
-		i.inform(code, http.Header(header))
+	if isNone || i.isEnded || len(i.waiting) == maxInterim {
+		return nil
+	}
+	i.waiting = append(i.waiting, interimAnswer{code, http.Header(header)})
+	if !i.isBusy {
+		i.isBusy = true
+		i.passing.Go(i.pass)
 	}
 	return nil
 }
 
+func (i *interim) pass() {
+	for {
+		i.mu.Lock()
+		if len(i.waiting) == 0 {
+			i.isBusy = false
+			i.mu.Unlock()
+			return
+		}
+		next := i.waiting[0]
+		i.waiting = i.waiting[1:]
+		i.mu.Unlock()
+		i.inform(next.status, next.header)
+	}
+}
+
+// end returns when all are passed on.
 func (i *interim) end() {
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.isEnded = true
+	i.mu.Unlock()
+	i.passing.Wait()
 }
