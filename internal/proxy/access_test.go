@@ -52,3 +52,17 @@ func TestTheBytesOfARecordAreThoseOfTheBodyOnBothRoads(t *testing.T) {
 		}
 	}
 }
+
+// It was recorded with the host of the request before it, and with no service.
+func TestABadBodyIsRecordedWithItsOwnHost(t *testing.T) {
+	log := &accessLog{}
+	p := start(t, proxy.Config{AccessLog: log})
+	other := route(backend(t, says("other")))
+	other.ServiceID, other.Hosts = "other-id", []string{"other.test"}
+	p.serve(route(backend(t, says("app"))), other)
+	p.raw(t, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"+"POST /bad HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+	eventually(t, "both", func() bool { return len(log.all()) == 2 })
+	if bad := log.all()[1]; bad.Host != "other.test" || bad.ServiceID != "other-id" {
+		t.Errorf("recorded of %s %s: host %q, service %q, status %d", bad.Method, bad.URI, bad.Host, bad.ServiceID, bad.Status)
+	}
+}

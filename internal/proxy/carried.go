@@ -84,9 +84,6 @@ func (c *clientConn) beginRequest(end int) {
 	default:
 		x.body = byLength(x.request.Length)
 	}
-	if !c.frameBody() {
-		return
-	}
 	if host := x.request.Bytes(x.request.Host); string(host) != c.lastHost {
 		c.lastHost = string(host)
 		c.host = canonicalHost(c.lastHost)
@@ -107,6 +104,9 @@ func (c *clientConn) beginRequest(end int) {
 	x.limits = c.config.timeoutsOf(traffic)
 	x.seeker.deadline = x.seeker.since + x.limits.total
 	c.loop.SetTimer(&c.timer, x.limits.total)
+	if !c.frameBody() {
+		return
+	}
 	if route == nil || !rules.Exist(&route.Traffic) || c.passes(route) {
 		c.seekPlace()
 	}

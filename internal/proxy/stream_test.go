@@ -599,3 +599,28 @@ func TestNothingIsDoneToARequestAfterItsHandler(t *testing.T) {
 		}
 	}
 }
+
+// All of them together were bounded, which ended streams on the fast road.
+func TestBlanksBesideTheSizesOfChunksAreNotTooMuch(t *testing.T) {
+	p := start(t, proxy.Config{})
+	p.serve(route(rawBackend(t, func(conn net.Conn) {
+		readHead(conn)
+		w := bufio.NewWriter(conn)
+		io.WriteString(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for range 6000 {
+			fmt.Fprintf(w, "a   \r\n0123456789\r\n")
+		}
+		io.WriteString(w, "0\r\n\r\n")
+		w.Flush()
+	})))
+	conn := dial(t, p.address)
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if len(body) != 60000 || err != nil {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+}

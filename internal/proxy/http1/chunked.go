@@ -112,6 +112,7 @@ func (c *Chunked) step(b byte) bool {
 		}
 		return c.oddByte(b, inValue)
 	case chunkSizeLF:
+		c.odd -= int(min(int64(c.odd), 16+2*c.left)) // a little beside each chunk is not much, however long the body is
 		c.state = chunkData
 		if c.left == 0 {
 			c.state = trailerStart
