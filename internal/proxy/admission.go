@@ -31,7 +31,7 @@ type place struct {
 //
 // Where nobody waits, this takes no lock. Where somebody does, the request queues behind: who comes later is served later.
 func (p *Proxy) seek(s *seeker) (place, bool) {
-	s.again, s.hasTried = 0, len(s.tried) > 0
+	s.again = 0
 	for {
 		table := p.table.Load()
 		route := table.on(s.isPrivate).find(s.host)

@@ -40,8 +40,8 @@ type waiter struct {
 	route *route
 	// giveUp is the uptime at which it is refused, again that from which on the instances in tried are offered again, or 0.
 	giveUp, again time.Duration
-	// hasTried says that instances have not taken the request.
-	hasTried bool
+	// refusedAt is the uptime since which no instance that there is has taken the request, or 0.
+	refusedAt time.Duration
 	// found is what it gets.
 	found place
 }
@@ -137,12 +137,11 @@ func (q *service) wake() {
 	}
 	served := append(late, q.next(now)...)
 	q.due = 0
-	if q.first != nil {
-		at := q.first.wakesAt()
-		for s := q.first.after; s != nil; s = s.after {
-			at = min(at, s.wakesAt())
+	for s := q.first; s != nil; s = s.after {
+		if len(s.tried) == 0 { // it waits for room
+			s.bind(s.route, now)
 		}
-		q.wakeAt(at)
+		q.wakeAt(s.wakesAt())
 	}
 	q.mu.Unlock()
 	q.proxy.handAll(served)
@@ -244,6 +243,12 @@ func (s *seeker) bind(route *route, now time.Duration) {
 	if len(s.tried) > 0 && s.again == 0 {
 		s.again = now + askAgain
 	}
+	switch {
+	case len(s.tried) == 0 || slices.ContainsFunc(route.instances, func(in *instance) bool { return !slices.Contains(s.tried, in) }):
+		s.refusedAt = 0
+	case s.refusedAt == 0:
+		s.refusedAt = now
+	}
 	config := route.service.proxy.config
 	latest := s.since + config.RequestTimeout // a stream may take hours, but not to begin
 	if s.deadline != 0 {
@@ -254,10 +259,10 @@ func (s *seeker) bind(route *route, now time.Duration) {
 		s.giveUp = latest
 	case len(route.instances) == 0:
 		s.giveUp = min(latest, route.emptySince+config.HoldTimeout)
-	case s.hasTried:
-		s.giveUp = min(latest, s.since+config.HoldTimeout)
+	case s.refusedAt != 0:
+		s.giveUp = min(latest, s.refusedAt+config.HoldTimeout)
 	default:
-		s.giveUp = min(latest, s.since+config.QueueTimeout)
+		s.giveUp = min(latest, max(s.since, route.readySince)+config.QueueTimeout)
 	}
 }
 
@@ -274,8 +279,8 @@ func (s *seeker) refusal() *refusal {
 	switch {
 	case len(s.route.instances) == 0 && s.route.IsWakeable:
 		return refuseAsleep(s.route)
-	case len(s.route.instances) == 0 || s.hasTried:
-		return refuseRoute(s.host, s.route, s.hasTried)
+	case len(s.route.instances) == 0 || s.refusedAt != 0:
+		return refuseRoute(s.host, s.route, s.refusedAt != 0)
 	default:
 		return refuseBusy(s.route)
 	}

@@ -30,6 +30,8 @@ type route struct {
 	instances []*instance
 	// emptySince is the uptime since which the route has no instances.
 	emptySince time.Duration
+	// readySince is the uptime since which it has had instances.
+	readySince time.Duration
 }
 
 // isServing says whether requests are sent to instances. A nil route has none.
@@ -99,9 +101,12 @@ func (p *Proxy) publish(changed []platform.Route, removed []platform.ServiceID, 
 
 // newRoute makes a route that comes after another one of its service, or after nil. Callers hold mu.
 func (p *Proxy) newRoute(of platform.Route, old *route) *route {
-	made := &route{Route: of, service: p.joinService(of.ServiceID), emptySince: uptime()}
-	if old.isServing() && len(old.instances) == 0 {
+	made := &route{Route: of, service: p.joinService(of.ServiceID), emptySince: uptime(), readySince: uptime()}
+	switch {
+	case old.isServing() && len(old.instances) == 0:
 		made.emptySince = old.emptySince
+	case old.isServing():
+		made.readySince = old.readySince
 	}
 	for _, endpoint := range of.Endpoints {
 		made.instances = append(made.instances, p.enlist(made.service, endpoint, of.Traffic.FreezeAfter))
