@@ -244,10 +244,10 @@ func (p *Proxy) thaw(in *instance) bool {
 	return isRunning
 }
 
-// awaitFreezer waits until a freeze is over that had begun before the instance was retired.
-func (in *instance) awaitFreezer() {
-	in.freezing.Lock()
-	defer in.freezing.Unlock()
+// awaitFreezer waits until a freeze is over that had begun before its instance was retired, and forgotten maybe.
+func (p *Proxy) awaitFreezer() {
+	p.watches.gate.Lock()
+	defer p.watches.gate.Unlock()
 }
 
 // watchQueue is a heap of instances.

@@ -335,3 +335,33 @@ func TestARequestIsNotSentToAnInstanceThatStaysFrozen(t *testing.T) {
 	eventually(t, "it is frozen again", box.has(1))
 	isIdle(t, p)
 }
+
+// slowBox freezes when it is let.
+type slowBox struct {
+	*iceBox
+	begun, let chan struct{}
+}
+
+func (b *slowBox) Freeze(file string) error {
+	close(b.begun)
+	<-b.let
+	return b.iceBox.Freeze(file)
+}
+
+// Whoever stops an instance thaws it after the drain, so nothing may freeze it afterwards.
+func TestADrainWaitsForAFreezeThatHadBegun(t *testing.T) {
+	box := &slowBox{newIceBox(), make(chan struct{}), make(chan struct{})}
+	p := freezes(t, Config{Freezer: box})
+	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 2, 1)})
+	<-box.begun
+	p.SetRoutes([]platform.Route{freezing(10*time.Millisecond, 2, 0)})
+	drained := make(chan struct{})
+	go func() { p.Drain(context.Background(), []platform.InstanceID{"i0"}); close(drained) }()
+	select {
+	case <-drained:
+		t.Error("the drain is over, and the instance is about to be frozen")
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(box.let)
+	<-drained
+}

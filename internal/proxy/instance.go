@@ -154,7 +154,7 @@ func (p *Proxy) Drain(ctx context.Context, ids []platform.InstanceID) int {
 				continue
 			}
 		}
-		in.awaitFreezer()
 	}
+	p.awaitFreezer()
 	return left
 }
