@@ -258,6 +258,21 @@ func (e *Executor) Unwanted(ctx context.Context, service platform.ServiceID, kee
 	return ids, nil
 }
 
+// Started lists the service's instances of one revision.
+func (e *Executor) Started(ctx context.Context, service platform.ServiceID, revision platform.RevisionID) ([]platform.InstanceID, error) {
+	all, err := e.Backend.List(ctx, service)
+	if err != nil {
+		return nil, fmt.Errorf("list instances: %w", err)
+	}
+	var ids []platform.InstanceID
+	for _, instance := range all {
+		if instance.RevisionID == revision {
+			ids = append(ids, instance.ID)
+		}
+	}
+	return ids, nil
+}
+
 // StopInstances stops the instances and waits until they are gone. WebSockets that are left on them are closed in order first.
 func (e *Executor) StopInstances(ctx context.Context, ids []platform.InstanceID, grace time.Duration) error {
 	if len(ids) > 0 {

@@ -126,7 +126,7 @@ func (r *run) remains(ctx context.Context) string {
 // instances there were.
 func (r *run) removeNew(ctx context.Context) (int, error) {
 	failpoint.Pass(r.operation.Type, failpoint.Rollback, failpoint.Before)
-	instances, err := r.unwanted(ctx, r.servingRevision())
+	instances, err := r.own(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -144,6 +144,19 @@ func (r *run) removeNew(ctx context.Context) (int, error) {
 // it listed them would list, and stop, those of the operations that came after this one.
 func (r *run) unwanted(ctx context.Context, keep platform.RevisionID) ([]platform.InstanceID, error) {
 	ids, err := r.executor.Unwanted(ctx, r.service.ID, keep)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return ids, r.save(ctx, nil)
+}
+
+// own lists the instances that the operation has started. Where a revision serves, others may be of one before it, with requests that
+// the Supervisor lets them finish; where none serves, all of the service are to go.
+func (r *run) own(ctx context.Context) ([]platform.InstanceID, error) {
+	if !r.service.IsServing {
+		return r.unwanted(ctx, "")
+	}
+	ids, err := r.executor.Started(ctx, r.service.ID, platform.RevisionIDFor(r.operation.ID))
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
