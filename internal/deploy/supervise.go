@@ -64,6 +64,9 @@ func (s *Supervisor) act(ctx context.Context, state *supervision, actions Action
 		s.workers.Go(func() { s.bury(ctx, state, service, revision, instance, isNews) })
 	}
 	s.retire(ctx, state, service, actions.Retire, drainTimeout)
+	if len(actions.Retire) > 0 {
+		state.lookAt(time.Now()) // the Scaler goes by those that are left
+	}
 	for _, instance := range actions.Admit {
 		state.admitting[instance.ID] = instance
 		s.workers.Go(func() { s.admit(ctx, state, service, revision, instance) })

@@ -45,6 +45,7 @@ type fakeMachine struct {
 	probes                        map[string]int
 	route                         platform.Route
 	drained                       []platform.InstanceID
+	cpu                           map[platform.InstanceID]time.Duration
 	serial                        uint64
 }
 
@@ -95,8 +96,28 @@ func (m *fakeMachine) Stop(_ context.Context, id platform.InstanceID, _ time.Dur
 	return nil
 }
 
-func (m *fakeMachine) Usage(context.Context, platform.InstanceID) (compute.Usage, error) {
-	return compute.Usage{}, nil
+func (m *fakeMachine) Usage(_ context.Context, id platform.InstanceID) (compute.Usage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, isThere := m.instances[id]; !isThere {
+		return compute.Usage{}, compute.ErrNotFound
+	}
+	return compute.Usage{CPU: m.cpu[id]}, nil
+}
+
+// burn has those that answer share so much of a processor, for so many seconds.
+func (m *fakeMachine) burn(processors float64, seconds int) {
+	for range seconds {
+		time.Sleep(time.Second)
+		m.mu.Lock()
+		if m.cpu == nil {
+			m.cpu = map[platform.InstanceID]time.Duration{}
+		}
+		for _, each := range m.route.Endpoints {
+			m.cpu[each.InstanceID] += time.Duration(processors * float64(time.Second) / float64(len(m.route.Endpoints)))
+		}
+		m.mu.Unlock()
+	}
 }
 
 func (m *fakeMachine) List(_ context.Context, of ...platform.ServiceID) (all []platform.Instance, err error) {
