@@ -72,9 +72,10 @@ var errDied = errors.New("it ended at once")
 // within the start timeout is stopped and started anew, and one that dies while it starts is started again: somebody may have
 // killed it.
 func (d *Daemon) Ensure(ctx context.Context) error {
-	if id, ok := d.running(); ok {
+	id, ok := d.running()
+	reap(id)
+	if ok {
 		if err := d.await(ctx, id); err == nil {
-			reap(id)
 			return nil
 		}
 		if err := ctx.Err(); err != nil {

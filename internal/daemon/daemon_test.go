@@ -303,6 +303,7 @@ func TestADaemonThatHasEndedDoesNotStay(t *testing.T) {
 		"looked for while it runs":  {false, hasEnded},
 		"stopped":                   {false, func(t *testing.T, d *Daemon) error { return d.Stop(t.Context()) }},
 		"stopped when it has ended": {true, func(t *testing.T, d *Daemon) error { return d.Stop(t.Context()) }},
+		"started again":             {true, func(t *testing.T, d *Daemon) error { return d.Ensure(t.Context()) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
