@@ -166,13 +166,22 @@ func (c *Client) EndTunnels(ctx context.Context, instances []platform.InstanceID
 	group.Wait()
 }
 
-// Routes returns the table in force, which another apron may have said.
+// Routes returns the table in force, which another apron may have said. As long as a data plane has none, those are in force that it follows.
 func (c *Client) Routes(ctx context.Context) ([]platform.Route, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	var table routesMessage
 	err := order(ctx, c.http, c.socket, http.MethodGet, routesPath, nil, &table)
-	return table.Routes, err
+	if err != nil || table.ID != "" {
+		return table.Routes, err
+	}
+	for _, socket := range setAside(c.socket) {
+		var before routesMessage
+		if order(ctx, c.http, socket, http.MethodGet, routesPath, nil, &before) == nil {
+			table.Routes = append(table.Routes, before.Routes...)
+		}
+	}
+	return table.Routes, nil
 }
 
 // Check says whether a data plane answers; it is the daemon's readiness.
