@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -93,14 +94,13 @@ func (d *dataPlane) ensure(ctx context.Context) error {
 		}
 	default:
 		// Whoever answers at the socket is the data plane: a crash may have come between it and its pid file.
-		if err := errors.Join(d.daemon.Adopt(found.PID), d.earlier(found.PID).Forget()); err != nil {
-			return err
-		}
-		if !found.IsCurrent {
+		err := errors.Join(d.daemon.Adopt(found.PID), d.earlier(found.PID).Forget())
+		if err == nil && !found.IsCurrent {
 			slog.Info("replace the data plane: the program or its addresses have changed", "process", found.PID)
-			if err := d.setAside(ctx, found.PID); err != nil {
-				return err
-			}
+			err = d.setAside(ctx, found.PID)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) { // one that has died meanwhile is started anew
+			return err
 		}
 	}
 	return d.daemon.Ensure(ctx)

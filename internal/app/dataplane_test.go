@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -236,5 +237,38 @@ func TestTheDataPlaneThatWasSetAsideFirstIsTheFirstToBeStopped(t *testing.T) {
 	}
 	if got := plane.leaving(); !slices.Equal(got, []int{1001, 999, 1000}) {
 		t.Errorf("they are %v", got)
+	}
+}
+
+// The data plane dies while the next one waits for one that is leaving.
+func TestADataPlaneThatDiesWhileItIsReplacedIsStartedAgain(t *testing.T) {
+	config := dataPlaneConfig(t)
+	first := mustPlane(t, config)
+	first.daemon.Path = anotherProgram(t)
+	if err := first.ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.serve(t)()
+	found, err := first.client.Find(t.Context(), first.daemon.Args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := mustPlane(t, config)
+	for range maxLeaving {
+		leaving := exec.Command("sh", "-c", "trap 'sleep 1; exit' TERM; while :; do sleep 0.05; done")
+		if err := leaving.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go leaving.Wait()
+		if err := next.earlier(leaving.Process.Pid).Adopt(leaving.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.AfterFunc(500*time.Millisecond, func() { _ = syscall.Kill(found.PID, syscall.SIGKILL) })
+	if err := next.ensure(t.Context()); err != nil {
+		t.Errorf("apron does not start: %v", err)
+	}
+	if err := next.client.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
