@@ -41,7 +41,7 @@ func decodePacket(message []byte) (packet passedPacket, ok bool) {
 	if len(message) < 1 || len(message) < 1+int(message[0])+2 {
 		return packet, false
 	}
-	from, rest := message[1:1+message[0]], message[1+message[0]:]
+	from, rest := message[1:1+int(message[0])], message[1+int(message[0]):]
 	n := int(binary.BigEndian.Uint16(rest))
 	if rest = rest[2:]; len(rest) < n || packet.from.UnmarshalBinary(from) != nil {
 		return packet, false
