@@ -251,8 +251,11 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	go func() { _ = command.Wait() }() // reaps it, should it die before apron does
 	id, err := identify(command.Process.Pid)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = d.writePidFile(id)
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w; %s", errDied, d.lastLine())
 	}
 	if err == nil {
 		err = d.await(ctx, id)

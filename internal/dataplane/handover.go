@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -109,8 +110,12 @@ func open(ctx context.Context, at place, others []string) (socket, error) {
 	return opened, err
 }
 
-// isAlone says whether no data plane is left that was set aside. One that does not answer may have requests all the same.
+// isAlone says whether no data plane is left that was set aside. One that does not answer may have requests all the same, and so may one
+// that cannot be looked for.
 func isAlone(ctx context.Context, socket string) bool {
+	if _, err := os.ReadDir(filepath.Dir(socket)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
 	for _, each := range setAside(socket) {
 		conn, err := (&net.Dialer{Timeout: orderTimeout}).DialContext(ctx, "unix", each)
 		if err == nil {
