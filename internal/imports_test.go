@@ -26,11 +26,11 @@ var arrows = map[string][]string{
 	"internal/autoscale": {},
 	"internal/build":     {"internal/daemon", "internal/progress"},
 	"internal/certs":     {"internal/store"},
-	"internal/compute":   {"internal/daemon", "internal/freezer"},
+	"internal/compute":   {"internal/daemon", "internal/freezer", "internal/thread"},
 	"internal/daemon":    {},
 	"internal/dataplane": {"internal/proxy"},
 	"internal/deploy":    {"internal/autoscale", "internal/compute", "internal/failpoint", "internal/freezer", "internal/store"},
-	"internal/doctor":    {},
+	"internal/doctor":    {"internal/thread"},
 	"internal/failpoint": {},
 	"internal/freezer":   {},
 	"internal/operation": {"internal/deploy", "internal/failpoint", "internal/store"},
@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 	"internal/store/sqlite":   {"internal/store", "internal/store/sqlstore"},
 	"internal/store/sqlstore": {"internal/store"},
 	"internal/telemetry":      {},
+	"internal/thread":         {},
 }
 
 // testOnly must not be linked into a program.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/thread"
 )
 
 // Address is an address that apron will listen on.
@@ -99,22 +101,16 @@ func usage(dir string) (Usage, error) {
 
 // mountOverlay mounts an overlay in a folder of its own in dir, writes through it, and takes it away again.
 func mountOverlay(dir string) error {
-	done := make(chan error, 1)
-	go func() {
-		// The mount is in a namespace of the thread's own, so that it is gone when the process is killed. The thread ends with
-		// the goroutine, which keeps it locked.
-		runtime.LockOSThread()
+	return thread.Spend(func() error {
+		// The mount is in a namespace of the thread's own, so that it is gone when the process is killed.
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			done <- err
-			return
+			return err
 		}
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			done <- err
-			return
+			return err
 		}
-		done <- tryOverlay(dir)
-	}()
-	return <-done
+		return tryOverlay(dir)
+	})
 }
 
 func tryOverlay(dir string) (err error) {

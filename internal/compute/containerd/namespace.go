@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/apron-run/apron/internal/thread"
 )
 
 // makeNamespace makes a network namespace that stays at path until it is removed, with its loopback up.
@@ -20,14 +21,7 @@ func makeNamespace(path string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() {
-		// The thread enters the namespace for good. It is not unlocked, so that it ends with this goroutine and never
-		// runs anything else.
-		runtime.LockOSThread()
-		done <- enterNewNamespace(path)
-	}()
-	return <-done
+	return thread.Spend(func() error { return enterNewNamespace(path) })
 }
 
 func enterNewNamespace(path string) error {

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/apron-run/apron/internal/platform"
+	"github.com/apron-run/apron/internal/thread"
 )
 
 // hostConfig is the name of the CNI network of a network of the host.
@@ -138,28 +138,22 @@ func (n *Network) addHost(ctx context.Context, host platform.HostNetwork, id, pa
 // withoutIPv6 makes the interfaces that the namespace is given from now on carry IPv4 alone. The firewall cannot tell an
 // instance's IPv6 from that of others on the bridge.
 func withoutIPv6(path string) error {
-	done := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread stays in the namespace, and ends with this goroutine.
-		runtime.LockOSThread()
-		done <- func() error {
-			namespace, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(namespace)
-			if err := unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			const file = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
-			err = os.WriteFile(file, []byte("1"), 0o644)
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // the kernel has no IPv6
-			}
+	return thread.Spend(func() error {
+		namespace, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
 			return err
-		}()
-	}()
-	return <-done
+		}
+		defer unix.Close(namespace)
+		if err := unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		const file = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+		err = os.WriteFile(file, []byte("1"), 0o644)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the kernel has no IPv6
+		}
+		return err
+	})
 }
 
 // writeHostConflist writes the configuration of a network of the host. The instance gets a route to the subnet and no
