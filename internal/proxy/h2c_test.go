@@ -33,7 +33,7 @@ func TestASlowClientDoesNotHoldUpOtherStreams(t *testing.T) {
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
 	defer server.Close()
-	p := start(t, proxy.Config{RequestTimeout: 6 * time.Second})
+	p := start(t, proxy.Config{RequestTimeout: time.Minute})
 	h2c := route(platform.Endpoint{InstanceID: platform.NewInstanceID(), Address: server.Listener.Addr().String()})
 	h2c.Traffic.Protocol = platform.AppProtocolH2C
 	p.serve(h2c)
@@ -42,7 +42,7 @@ func TestASlowClientDoesNotHoldUpOtherStreams(t *testing.T) {
 	defer conn.Close()
 	io.WriteString(conn, "GET /hints HTTP/1.1\r\nHost: app.test\r\n\r\n") // and reads nothing
 	time.Sleep(time.Second)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	request, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://app.test/", nil)
 	response, err := p.client(t).Do(request)
