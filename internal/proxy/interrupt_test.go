@@ -25,6 +25,26 @@ func (b *endsSlowly) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// interruptAtItsEnd interrupts the reader of a request's body that has come to its end, and returns when the interruption is undone.
+func interruptAtItsEnd(t *testing.T, w http.ResponseWriter, r *http.Request) {
+	slow := &endsSlowly{r.Body, make(chan struct{}), make(chan struct{})}
+	r.Body = slow
+	body := newRequestBody(r, http.NewResponseController(w))
+	go io.Copy(io.Discard, body)
+	<-slow.atEnd
+	if err := body.interrupt(); err != nil {
+		t.Error(err)
+	}
+	strict := r.Context().Value(connKey{}).(*strictConn)
+	eventually(t, "the interruption is undone", func() bool {
+		strict.deadline.mu.Lock()
+		defer strict.deadline.mu.Unlock()
+		return !strict.deadline.isInterrupted
+	})
+	close(slow.goOn)
+	body.end()
+}
+
 // The server ended the context of a request, and of all later ones on its connection, when the read of its body was interrupted in the
 // moment in which it came to the end: the client was cut off, in place of a 502.
 func TestABodyThatIsInterruptedAtItsEndIsNotTakenForAClientThatLeaves(t *testing.T) {
@@ -35,22 +55,7 @@ func TestABodyThatIsInterruptedAtItsEndIsNotTakenForAClientThatLeaves(t *testing
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn := serveStrictly(t, func(w http.ResponseWriter, r *http.Request) {
-				slow := &endsSlowly{r.Body, make(chan struct{}), make(chan struct{})}
-				r.Body = slow
-				body := newRequestBody(r, http.NewResponseController(w))
-				go io.Copy(io.Discard, body)
-				<-slow.atEnd
-				if err := body.interrupt(); err != nil {
-					t.Error(err)
-				}
-				strict := r.Context().Value(connKey{}).(*strictConn)
-				eventually(t, "the interruption is undone", func() bool {
-					strict.deadline.mu.Lock()
-					defer strict.deadline.mu.Unlock()
-					return !strict.deadline.isInterrupted
-				})
-				close(slow.goOn)
-				body.end()
+				interruptAtItsEnd(t, w, r)
 				fmt.Fprint(w, r.Context().Err())
 			})
 			reader := bufio.NewReader(conn)
@@ -73,20 +78,7 @@ func TestABodyThatIsInterruptedAtItsEndWithAnotherRequestBehindIt(t *testing.T) 
 	undone := make(chan struct{})
 	conn := serveStrictly(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
-			slow := &endsSlowly{r.Body, make(chan struct{}), make(chan struct{})}
-			r.Body = slow
-			body := newRequestBody(r, http.NewResponseController(w))
-			go io.Copy(io.Discard, body)
-			<-slow.atEnd
-			body.interrupt()
-			strict := r.Context().Value(connKey{}).(*strictConn)
-			eventually(t, "the interruption is undone", func() bool {
-				strict.deadline.mu.Lock()
-				defer strict.deadline.mu.Unlock()
-				return !strict.deadline.isInterrupted
-			})
-			close(slow.goOn)
-			body.end()
+			interruptAtItsEnd(t, w, r)
 			close(undone)
 		}
 		fmt.Fprint(w, r.Context().Err())
