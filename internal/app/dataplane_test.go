@@ -43,6 +43,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 2 && os.Args[1] == "leaving" { // takes a second to end
+		terminated, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		<-terminated.Done()
+		time.Sleep(time.Second)
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -255,7 +262,7 @@ func TestADataPlaneThatDiesWhileItIsReplacedIsStartedAgain(t *testing.T) {
 	}
 	next := mustPlane(t, config)
 	for range maxLeaving {
-		leaving := exec.Command("sh", "-c", "trap 'sleep 1; exit' TERM; while :; do sleep 0.05; done")
+		leaving := exec.Command(os.Args[0], "leaving")
 		if err := leaving.Start(); err != nil {
 			t.Fatal(err)
 		}
