@@ -245,28 +245,22 @@ func endpointOf(instance platform.Instance) platform.Endpoint {
 
 // Unwanted lists the service's instances that do not belong to keep. With an empty keep, all of them.
 func (e *Executor) Unwanted(ctx context.Context, service platform.ServiceID, keep platform.RevisionID) ([]platform.InstanceID, error) {
-	all, err := e.Backend.List(ctx, service)
-	if err != nil {
-		return nil, fmt.Errorf("list instances: %w", err)
-	}
-	var ids []platform.InstanceID
-	for _, instance := range all {
-		if keep == "" || instance.RevisionID != keep {
-			ids = append(ids, instance.ID)
-		}
-	}
-	return ids, nil
+	return e.instances(ctx, service, func(of platform.RevisionID) bool { return keep == "" || of != keep })
 }
 
 // Started lists the service's instances of one revision.
 func (e *Executor) Started(ctx context.Context, service platform.ServiceID, revision platform.RevisionID) ([]platform.InstanceID, error) {
+	return e.instances(ctx, service, func(of platform.RevisionID) bool { return of == revision })
+}
+
+// instances lists the service's instances of the revisions that are meant.
+func (e *Executor) instances(ctx context.Context, service platform.ServiceID, isMeant func(platform.RevisionID) bool) (ids []platform.InstanceID, err error) {
 	all, err := e.Backend.List(ctx, service)
 	if err != nil {
 		return nil, fmt.Errorf("list instances: %w", err)
 	}
-	var ids []platform.InstanceID
 	for _, instance := range all {
-		if instance.RevisionID == revision {
+		if isMeant(instance.RevisionID) {
 			ids = append(ids, instance.ID)
 		}
 	}

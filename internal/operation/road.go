@@ -282,7 +282,7 @@ func stopOld(ctx context.Context, r *run) (string, error) {
 }
 
 func stopAll(ctx context.Context, r *run) (string, error) {
-	all, err := r.unwanted(ctx, "")
+	all, err := r.every(ctx)
 	if err != nil {
 		return "", err
 	}

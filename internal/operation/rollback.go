@@ -140,21 +140,21 @@ func (r *run) removeNew(ctx context.Context) (int, error) {
 	return len(instances), nil
 }
 
-// unwanted lists the service's instances that do not belong to keep, and then makes sure of the lease: whoever slept before
-// it listed them would list, and stop, those of the operations that came after this one.
-func (r *run) unwanted(ctx context.Context, keep platform.RevisionID) ([]platform.InstanceID, error) {
-	ids, err := r.executor.Unwanted(ctx, r.service.ID, keep)
+// every lists all of the service's instances, and then makes sure of the lease: whoever slept before it listed them would list, and stop,
+// those of the operations that came after this one.
+func (r *run) every(ctx context.Context) ([]platform.InstanceID, error) {
+	ids, err := r.executor.Unwanted(ctx, r.service.ID, "")
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
 	return ids, r.save(ctx, nil)
 }
 
-// own lists the instances that the operation has started. Where a revision serves, others may be of one before it, with requests that
+// own lists, as every, the instances that the operation has started. Where a revision serves, others may be of one before it, with requests that
 // the Supervisor lets them finish; where none serves, all of the service are to go.
 func (r *run) own(ctx context.Context) ([]platform.InstanceID, error) {
 	if !r.service.IsServing {
-		return r.unwanted(ctx, "")
+		return r.every(ctx)
 	}
 	ids, err := r.executor.Started(ctx, r.service.ID, platform.RevisionIDFor(r.operation.ID))
 	if err != nil || len(ids) == 0 {
@@ -163,7 +163,7 @@ func (r *run) own(ctx context.Context) ([]platform.InstanceID, error) {
 	return ids, r.save(ctx, nil)
 }
 
-// servingRevision is the revision whose instances a rollback leaves alone; empty when none serves.
+// servingRevision is the revision that serves, whose instances stay; empty when none does.
 func (r *run) servingRevision() platform.RevisionID {
 	if r.service.IsServing {
 		return r.service.ActiveRevisionID
